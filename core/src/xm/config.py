@@ -1,0 +1,44 @@
+"""Settings of a strategy, aligner or predictor: a pydantic model that forbids unknown names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from xm.errors import UsageError
+
+
+class Config(BaseModel):
+    """Base of all settings. Every field has a default and a description that says where it comes from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Configurable:
+    """Something with settings: a subclass may declare its own `Config` and read `self.config`."""
+
+    Config: ClassVar[type[Config]] = Config
+
+    def __init__(self, config: Mapping[str, Any] | Config | None = None) -> None:
+        given = config.model_dump() if isinstance(config, Config) else dict(config or {})
+        try:
+            self.config: Any = self.Config.model_validate(given)
+        except ValidationError as error:
+            raise UsageError(f"{type(self).__name__}: {_explain(error, self.Config)}") from None
+
+
+def _explain(error: ValidationError, config: type[Config]) -> str:
+    """All that is wrong, in one line, with the nearest valid name for each unknown one."""
+    found = []
+    for item in error.errors():
+        name = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, config.model_fields, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(config.model_fields))}"
+            found.append(f"unknown setting {name!r} ({hint})")
+        else:
+            found.append(f"{name}={item['input']!r}: {item['msg']}")
+    return "; ".join(found)

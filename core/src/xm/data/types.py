@@ -1,0 +1,73 @@
+"""Samples and datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+SPLITS = ("train", "val", "test")
+"""The splits that labels are learned from, chosen on, and scored on."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One item.
+
+    Attributes:
+        item: a path, a text, or an array: whatever encoders of the modality read.
+        modality: "image", "text", "audio", or any other word.
+        label: index into the dataset's classes; None if unlabelled.
+        split: "train", "val", "test", another word for what is none of these ("pool"), or None where it is
+            still to be drawn.
+        group: what must not be split (a fold, a speaker, a recording).
+        pair: samples of different modalities with equal `pair` belong together.
+    """
+
+    item: Any
+    modality: str
+    label: int | None = None
+    split: str | None = None
+    group: str | None = None
+    pair: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All the samples there are. A task is drawn from it by shots and seed.
+
+    Attributes:
+        name: for tables and run folders.
+        classes: in words; a label is an index into it.
+        samples: of every split and modality.
+        templates: of sentences around a class name, ``"a photo of a {}."``; each gives one text sample a class.
+        auxiliary: for a modality, the samples to use when it is auxiliary, in place of draws from train.
+        encoders: for a modality, the reference of the encoder that suits the data ("pixels"); may be empty.
+        notes: how data and pairs were made, in words, a sentence each; printed before results.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    templates: tuple[str, ...] = ("{}",)
+    auxiliary: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
+    encoders: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Opener(Protocol):
+    """What a dataset's spec names: opens a dataset."""
+
+    def __call__(self, source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dataset:
+        """Open the data.
+
+        Args:
+            source: what followed ``--data``: a path, or the dataset's own name.
+            suffixes: which modality each file suffix is.
+            cache: a folder that may be filled with what is made or unpacked.
+
+        Raises:
+            DataError: if something is missing or does not fit; it names the file.
+        """
+        ...

@@ -1,0 +1,135 @@
+"""Encoders: items of one modality to unit vectors in a named space."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from xm.errors import UsageError
+
+Inputs: TypeAlias = Mapping[str, Tensor]
+"""What a trunk gives for a batch of n items: named tensors, each with n rows."""
+
+Trunk: TypeAlias = Callable[[Sequence[Any]], Inputs]
+"""The frozen part of an encoder: items to named tensors. Its outputs are what the feature store keeps."""
+
+
+@dataclass(frozen=True)
+class Prototypes:
+    """The classifier that an encoder was trained with: named directions of its own space.
+
+    Attributes:
+        names: the classes, in words ("tench", "Dog bark").
+        weight: (len(names), dim), a row each; any length.
+    """
+
+    names: tuple[str, ...]
+    weight: Tensor
+
+
+class Tail(nn.Module):
+    """The tail at depth 0: ``features`` (n, dim), scaled to unit length."""
+
+    def forward(self, x: Inputs) -> Tensor:
+        return normalize(x["features"], dim=-1)
+
+
+class Encoder(ABC):
+    """Maps items of one modality to unit vectors in a space.
+
+    A subclass sets the attributes and writes `fingerprint` and `trunk`. Constructing one is cheap: weights load on
+    the first call of `trunk`.
+
+    Attributes:
+        modality: what it encodes: "image", "text", "audio", or any other word.
+        suffixes: of the files it reads, lower case with the dot.
+        space: name of its embedding space; encoders with equal `space` are comparable.
+        dim: of the embeddings.
+        accepts_names: whether an item may be a string in words, such as a class name.
+        batch_size: that suits `trunk` on a CPU.
+        device: where it computes.
+    """
+
+    modality: str
+    suffixes: tuple[str, ...] = ()
+    space: str
+    dim: int
+    accepts_names: bool = False
+    batch_size: int = 32
+    device: torch.device = torch.device("cpu")
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Identifies weights, preprocessing and length policy: equal fingerprints give equal outputs.
+
+        Loads no model. `fingerprint_of` makes one from files and settings.
+        """
+
+    @abstractmethod
+    def trunk(self, items: Sequence[Any]) -> Inputs:
+        """The frozen outputs for n items, before normalisation.
+
+        Returns:
+            ``features`` (n, dim), float32; and, of an encoder with prototypes, ``scores``
+            (n, classes): the class probabilities.
+
+        Raises:
+            ItemError: for an item that can't be read. Rows never depend on the other items.
+        """
+
+    def encode(self, items: Sequence[Any]) -> Tensor:
+        """Unit vectors (n, dim) for n items, in their order."""
+        if not items:
+            return torch.zeros(0, self.dim)
+        trunk, tail = self.split(0)
+        with torch.inference_mode():
+            parts = [
+                tail(trunk(items[i : i + self.batch_size]))
+                for i in range(0, len(items), self.batch_size)
+            ]
+        return torch.cat(parts)
+
+    def split(self, depth: int) -> tuple[Trunk, nn.Module]:
+        """The encoder as a frozen trunk, whose outputs can be cached, and a trainable tail.
+
+        Args:
+            depth: 0: the tail only normalises; k > 0: it holds the last k blocks; -1: all of them.
+
+        Raises:
+            UsageError: if the encoder can't be split there.
+        """
+        if depth != 0:
+            raise UsageError(
+                f"encoder {type(self).__name__} can't be split at depth {depth}; it is frozen (depth 0)"
+            )
+        return self.trunk, Tail()
+
+    def prototypes(self) -> Prototypes | None:
+        """The encoder's own classifier, if it was trained with one."""
+        return None
+
+    def to(self, device: torch.device | str) -> Self:
+        """Compute on `device` from now on. Encoders bound to the CPU may ignore it."""
+        self.device = torch.device(device)
+        return self
+
+
+def fingerprint_of(*parts: str | int | float | Path | bytes) -> str:
+    """A fingerprint over settings (by value) and files (by content), as 32 hex digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, Path):
+            with part.open("rb") as file:
+                data = hashlib.file_digest(file, "blake2b").digest()
+        else:
+            data = part if isinstance(part, bytes) else repr(part).encode()
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()

@@ -1,0 +1,54 @@
+"""Errors a user can cause. Each is one line: what was wrong, where, and what to type instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class XMError(Exception):
+    """Base of every error that a user can mend. `exit_code` is what the program `xm` ends with."""
+
+    exit_code = 1
+
+
+class UsageError(XMError):
+    """A wrong name, flag or combination of settings."""
+
+    exit_code = 2
+
+
+class DataError(XMError):
+    """Data that is missing, unreadable or does not fit the task."""
+
+    exit_code = 3
+
+
+class ItemError(DataError):
+    """One item (a file, a text) that an encoder can't read. Others of its batch may be fine."""
+
+    def __init__(self, item: Any, reason: str) -> None:
+        super().__init__(f"{item}: {reason}")
+        self.item = item
+        self.reason = reason
+
+
+class PluginError(XMError):
+    """A plugin that does not load, or lacks a package or weights."""
+
+    exit_code = 4
+
+
+class RunError(XMError):
+    """A run folder or cache that can't be read, or was written by something else."""
+
+    exit_code = 5
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
+    """An error for a name that is not registered, with the nearest valid one."""
+    names = sorted(valid)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return UsageError(f"unknown {kind} {name!r}: {hint}(known: {', '.join(names) or 'none'})")

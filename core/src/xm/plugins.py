@@ -1,0 +1,258 @@
+"""The plugin manager: finds plugins, isolates broken ones, and looks names up.
+
+Plugins come from the entry-point group ``xm``, from single files (``--plugin file.py``) and from
+`PluginManager.register`. ``XM_DISABLE_PLUGINS`` holds names to leave out, comma-separated; ``all`` leaves out every
+installed plugin.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+import pluggy
+
+from xm import builtin
+from xm.errors import PluginError, UsageError, unknown
+from xm.hookspecs import Hooks
+from xm.specs import (
+    AlignerSpec,
+    CommandSpec,
+    DatasetSpec,
+    EncoderSpec,
+    ObjectiveSpec,
+    PredictorSpec,
+    Spec,
+    StrategySpec,
+    TrackerSpec,
+)
+
+GROUP = "xm"
+S = TypeVar("S", bound=Spec)
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that was found.
+
+    Attributes:
+        name: of its entry point, file or object.
+        version: of its distribution, "" if it has none.
+        distribution: the installed distribution, "" if it has none.
+        error: None, or why it could not be used.
+    """
+
+    name: str
+    version: str = ""
+    distribution: str = ""
+    error: str | None = None
+
+
+class Registry(dict[str, S], Generic[S]):
+    """Specs of one hook by name; `find` answers an unknown name with the nearest one."""
+
+    def __init__(self, kind: str, specs: Iterable[tuple[str, S]]) -> None:
+        super().__init__((spec.name, spec) for _, spec in specs)
+        self.kind = kind
+        self.plugin_of = {spec.name: plugin for plugin, spec in specs}
+
+    def find(self, name: str) -> S:
+        """The spec of that name.
+
+        Raises:
+            UsageError: if there is none; it names the nearest.
+        """
+        try:
+            return self[name]
+        except KeyError:
+            raise unknown(self.kind, name, self) from None
+
+
+class PluginManager:
+    """Holds the plugins of one process. `xm.plugins.manager()` is the one that xm uses."""
+
+    def __init__(self, *, installed: bool = True) -> None:
+        self._pluggy = pluggy.PluginManager("xm")
+        self._pluggy.add_hookspecs(Hooks)
+        self._found: dict[str, Plugin] = {}
+        self._registries: dict[str, Registry[Any]] = {}
+        self.register(builtin, "xm")
+        if installed:
+            self._load_installed()
+
+    def _load_installed(self) -> None:
+        disabled = {n.strip() for n in os.environ.get("XM_DISABLE_PLUGINS", "").split(",")}
+        if "all" in disabled:
+            return
+        for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+            if entry.name not in disabled:
+                self._load_entry(entry)
+
+    def _load_entry(self, entry: EntryPoint) -> None:
+        dist = entry.dist
+        version, distribution = (dist.version, dist.name) if dist else ("", "")
+        try:
+            self._pluggy.register(entry.load(), entry.name)
+            error = None
+        except Exception as caught:  # a plugin may raise anything; the others go on
+            error = f"{type(caught).__name__}: {caught}"
+        self._found[entry.name] = Plugin(entry.name, version, distribution, error)
+
+    def register(self, plugin: object, name: str | None = None) -> None:
+        """Add a module or object with hook implementations.
+
+        Raises:
+            PluginError: if its hooks do not fit the specification, or it is registered already.
+        """
+        name = name or getattr(plugin, "__name__", type(plugin).__name__)
+        try:
+            self._pluggy.register(plugin, name)
+        except (ValueError, pluggy.PluginValidationError) as error:
+            raise PluginError(f"plugin {name!r}: {error}") from error
+        self._found[name] = Plugin(name)
+        self._registries.clear()
+
+    def unregister(self, name: str) -> None:
+        """Take a plugin out again."""
+        self._pluggy.unregister(name=name)
+        self._found.pop(name, None)
+        self._registries.clear()
+
+    def load_file(self, path: str | Path) -> None:
+        """Load a single-file plugin (``--plugin file.py``).
+
+        Raises:
+            UsageError: if there is no such file.
+            PluginError: if it does not load.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise UsageError(f"--plugin {path}: no such file")
+        self.register(_import_file(path), path.stem)
+
+    def plugins(self) -> list[Plugin]:
+        """All plugins that were found, broken ones included, by name. Asks every hook, so that errors show."""
+        for hook in _KINDS:
+            self._registry(hook)
+        return [self._found[name] for name in sorted(self._found)]
+
+    def _registry(self, hook: str) -> Registry[Any]:
+        if hook not in self._registries:
+            self._registries[hook] = Registry(_KINDS[hook][0], list(self._collect(hook)))
+        return self._registries[hook]
+
+    def _collect(self, hook: str) -> Iterable[tuple[str, Spec]]:
+        """Every spec of a hook; a plugin whose hook fails is marked and left out."""
+        seen: dict[str, str] = {}
+        kind, spec_type = _KINDS[hook]
+        for name, plugin in sorted(self._pluggy.list_name_plugin()):
+            others = [p for p in self._pluggy.get_plugins() if p is not plugin]
+            try:
+                answers: Sequence[Sequence[Any]] = getattr(
+                    self._pluggy, "subset_hook_caller"
+                )(hook, remove_plugins=others)()
+                specs = [spec for answer in answers for spec in answer]
+            except Exception as caught:  # see _load_entry
+                self._fail(name, f"hook {hook}: {type(caught).__name__}: {caught}")
+                continue
+            for spec in specs:
+                if not isinstance(spec, spec_type):
+                    got = type(spec).__name__
+                    self._fail(name, f"hook {hook} returned a {got}; expected {spec_type.__name__}")
+                elif spec.name in seen:
+                    self._fail(name, f"{kind} {spec.name!r} is already registered by {seen[spec.name]!r}")
+                else:
+                    seen[spec.name] = name
+                    yield name, spec
+
+    def _fail(self, name: str, error: str) -> None:
+        plugin = self._found[name]
+        self._found[name] = Plugin(name, plugin.version, plugin.distribution, error)
+
+    @property
+    def encoders(self) -> Registry[EncoderSpec]:
+        """Encoders by name."""
+        return self._registry("encoders")
+
+    @property
+    def strategies(self) -> Registry[StrategySpec]:
+        """Strategies by name."""
+        return self._registry("strategies")
+
+    @property
+    def aligners(self) -> Registry[AlignerSpec]:
+        """Aligners by name."""
+        return self._registry("aligners")
+
+    @property
+    def objectives(self) -> Registry[ObjectiveSpec]:
+        """Objectives by name."""
+        return self._registry("objectives")
+
+    @property
+    def datasets(self) -> Registry[DatasetSpec]:
+        """Datasets by name."""
+        return self._registry("datasets")
+
+    @property
+    def predictors(self) -> Registry[PredictorSpec]:
+        """Predictors by name."""
+        return self._registry("predictors")
+
+    @property
+    def trackers(self) -> Registry[TrackerSpec]:
+        """Trackers by name."""
+        return self._registry("trackers")
+
+    @property
+    def commands(self) -> Registry[CommandSpec]:
+        """Commands by name."""
+        return self._registry("commands")
+
+    def suffixes(self) -> dict[str, str]:
+        """File suffix to modality, as the registered encoders say."""
+        return {s: spec.modality for spec in self.encoders.values() for s in spec.suffixes}
+
+
+_KINDS: dict[str, tuple[str, type[Spec]]] = {
+    "encoders": ("encoder", EncoderSpec),
+    "strategies": ("strategy", StrategySpec),
+    "aligners": ("aligner", AlignerSpec),
+    "objectives": ("objective", ObjectiveSpec),
+    "datasets": ("dataset", DatasetSpec),
+    "predictors": ("predictor", PredictorSpec),
+    "trackers": ("tracker", TrackerSpec),
+    "commands": ("command", CommandSpec),
+}
+
+
+def _import_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    if spec is None or spec.loader is None:
+        raise PluginError(f"plugin file {path}: not a Python file (expected NAME.py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # its specs name "stem:Class"
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[path.stem]
+        where = inspect.trace()[-1]
+        raise PluginError(
+            f"plugin file {path}, line {where.lineno}: {type(error).__name__}: {error}"
+        ) from error
+    return module
+
+
+@cache
+def manager() -> PluginManager:
+    """The process's plugin manager, made on first use."""
+    return PluginManager()

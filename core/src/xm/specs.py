@@ -1,0 +1,139 @@
+"""What a plugin says of itself, without importing anything heavy.
+
+A spec names its implementation as a string, ``"package.module:Attribute"``, which is imported on
+first use. Specs hold plain values only, so that ``xm --help`` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from xm.errors import PluginError
+
+
+def load_target(target: str) -> Any:
+    """Import ``"package.module:Attribute"`` and return the attribute.
+
+    Raises:
+        PluginError: if the target is malformed, or importing it fails.
+    """
+    module, _, attribute = target.partition(":")
+    if not module or not attribute:
+        raise PluginError(f"target {target!r} is not of the form 'package.module:Attribute'")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        missing = f"; try: pip install {error.name.split('.')[0]}" if error.name else ""
+        raise PluginError(f"target {target!r} does not import: {error}{missing}") from error
+    except AttributeError as error:
+        raise PluginError(f"target {target!r} does not exist: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What all specs share.
+
+    Attributes:
+        name: what a user types.
+        target: the implementation, ``"package.module:Attribute"``.
+        summary: one line for ``xm plugins list``.
+    """
+
+    name: str
+    target: str
+    summary: str = ""
+
+    def load(self) -> Any:
+        """Import the implementation."""
+        return load_target(self.target)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSpec(Spec):
+    """An encoder. The target is called with the reference's argument (``openclip:ARGUMENT``), or "".
+
+    Attributes:
+        modality: what it encodes.
+        suffixes: of the files it reads, lower case, with the dot.
+        argument: what may follow the colon, in words; "" if nothing may.
+        available: ``"package.module:function"``; the function imports nothing heavy and returns None, or
+            why the encoder can't be used here and what to type.
+        priority: among the available encoders of a modality, the highest is the default. 0 means: only by name.
+    """
+
+    modality: str
+    suffixes: tuple[str, ...] = ()
+    argument: str = ""
+    available: str = ""
+    priority: int = 0
+
+    def why_not(self) -> str | None:
+        """None if the encoder can be used on this machine, else the reason."""
+        if not self.available:
+            return None
+        try:
+            reason: str | None = load_target(self.available)()
+        except PluginError as error:
+            return str(error)
+        return reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategySpec(Spec):
+    """An adaptation strategy (`xm.Strategy`).
+
+    Attributes:
+        baseline: it runs beside whichever strategy the user chose.
+        needs_target: it learns from samples of the target modality; if not, its rows are ``shots: 0``.
+    """
+
+    baseline: bool = False
+    needs_target: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignerSpec(Spec):
+    """A maker of maps from one space into another (`xm.Aligner`).
+
+    Attributes:
+        priority: with no aligner named, those that apply are asked in this order, highest first.
+    """
+
+    priority: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSpec(Spec):
+    """A loss. The target is ``(logits (n, k), labels (n,), weights (n,) or None) -> scalar``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(Spec):
+    """A dataset or a reader of data. The target is an `xm.data.Opener`.
+
+    Attributes:
+        opens: what ``--data`` may point to: file suffixes with the dot, or "/" for a folder; () means by name only.
+        default: it is used when no data are named.
+    """
+
+    opens: tuple[str, ...] = ()
+    default: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictorSpec(Spec):
+    """A decision rule over a fitted model (`xm.Predictor`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerSpec(Spec):
+    """A listener. The target is called with the run's folder and returns ``(Event) -> None``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec(Spec):
+    """A command of the program `xm`. The target is a function with Typer annotations."""
+
+    group: str = field(default="")

@@ -1,0 +1,56 @@
+"""Streams and batches: what strategies learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self, TypeAlias
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Stream:
+    """n samples of one modality, as tensors.
+
+    Attributes:
+        modality: of all samples.
+        x: named tensors with n rows each: a trunk's outputs, or ``embedding`` (n, dim) in the home space.
+        y: (n,) class indices, or None where unlabelled.
+        weight: (n,) of each sample in the loss, or None for ones.
+    """
+
+    modality: str
+    x: Mapping[str, Tensor]
+    y: Tensor | None = None
+    weight: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.x.values())))
+
+    def __getitem__(self, rows: Tensor) -> Stream:
+        """The samples at `rows` (indices)."""
+        return Stream(
+            self.modality,
+            {name: value[rows] for name, value in self.x.items()},
+            None if self.y is None else self.y[rows],
+            None if self.weight is None else self.weight[rows],
+        )
+
+    def to(self, device: torch.device | str) -> Self:
+        """On `device`, without waiting for the copy."""
+
+        def move(value: Tensor) -> Tensor:
+            return value.to(device, non_blocking=True)
+
+        return replace(
+            self,
+            x={name: move(value) for name, value in self.x.items()},
+            y=None if self.y is None else move(self.y),
+            weight=None if self.weight is None else move(self.weight),
+        )
+
+
+Batch: TypeAlias = Mapping[str, Stream]
+"""Named streams, one a source: the target modality and the auxiliary ones."""

@@ -1,0 +1,144 @@
+"""Conformance of encoders."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from xm.encoder import Encoder
+from xm.errors import XMError
+from xm.specs import EncoderSpec
+
+HEAVY = ("torch", "numpy", "pydantic", "transformers", "open_clip", "onnxruntime")
+
+
+class EncoderConformance:
+    """Subclass, and give two fixtures: ``spec`` and ``items`` (three or more different ones).
+
+    Override ``argument`` if the encoder needs one, ``bad_item`` with something it can't read, and
+    ``labelled`` with ``(items, labels)`` of a small real task if pretrained weights are at hand.
+    """
+
+    argument = ""
+
+    @pytest.fixture
+    def spec(self) -> EncoderSpec:
+        raise NotImplementedError("give a fixture `spec` that returns the EncoderSpec")
+
+    @pytest.fixture
+    def items(self) -> Sequence[Any]:
+        raise NotImplementedError("give a fixture `items` that returns three or more items")
+
+    @pytest.fixture
+    def bad_item(self) -> Any:
+        pytest.skip("no `bad_item` fixture: the encoder's refusal of unreadable items is not looked at")
+
+    @pytest.fixture
+    def labelled(self) -> tuple[Sequence[Any], Sequence[int]]:
+        pytest.skip("no `labelled` fixture: with no pretrained weights at hand, chance is not beaten")
+
+    @pytest.fixture
+    def encoder(self, spec: EncoderSpec) -> Encoder:
+        reason = spec.why_not()
+        if reason and not self.argument:
+            pytest.skip(f"{spec.name}: {reason}")
+        made: Encoder = spec.load()(self.argument)
+        return made
+
+    def test_registered_lazily(self, spec: EncoderSpec) -> None:
+        """The plugin manager knows the encoder, and knowing it imports nothing heavy."""
+        code = (
+            "import sys; from xm.plugins import manager; manager().encoders.find(sys.argv[1]); "
+            f"print([m for m in {HEAVY!r} if m in sys.modules])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, spec.name], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() == "[]", f"registering imports {done.stdout.strip()}"
+
+    def test_says_what_it_is(self, spec: EncoderSpec, encoder: Encoder) -> None:
+        assert isinstance(encoder, Encoder)
+        assert encoder.modality == spec.modality
+        assert encoder.space and encoder.dim > 0
+        assert tuple(encoder.suffixes) == tuple(spec.suffixes)
+        assert all(s.startswith(".") and s == s.lower() for s in encoder.suffixes)
+
+    def test_unit_norm(self, encoder: Encoder, items: Sequence[Any]) -> None:
+        out = encoder.encode(items)
+        assert out.shape == (len(items), encoder.dim)
+        assert out.dtype == torch.float32
+        torch.testing.assert_close(out.norm(dim=1), torch.ones(len(items)))
+
+    def test_items_differ(self, encoder: Encoder, items: Sequence[Any]) -> None:
+        out = encoder.encode(items)
+        assert not torch.allclose(out[0], out[1], atol=1e-4), "two different items, one embedding"
+
+    def test_deterministic(self, spec: EncoderSpec, encoder: Encoder, items: Sequence[Any]) -> None:
+        again: Encoder = spec.load()(self.argument)
+        assert torch.equal(encoder.encode(items), again.encode(items))
+
+    def test_batch_size_does_not_matter(self, encoder: Encoder, items: Sequence[Any]) -> None:
+        whole = encoder.encode(items)
+        single = torch.cat([encoder.encode([item]) for item in items])
+        torch.testing.assert_close(whole, single, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            encoder.encode(list(items)[::-1]).flip(0), whole, atol=1e-4, rtol=1e-4
+        )
+
+    def test_no_items(self, encoder: Encoder) -> None:
+        assert encoder.encode([]).shape == (0, encoder.dim)
+
+    def test_fingerprint(self, spec: EncoderSpec, encoder: Encoder) -> None:
+        other: Encoder = spec.load()(self.argument)
+        assert encoder.fingerprint() and encoder.fingerprint() == other.fingerprint()
+
+    def test_depth_0_is_encode(self, encoder: Encoder, items: Sequence[Any]) -> None:
+        trunk, tail = encoder.split(0)
+        x = trunk(items)
+        assert all(len(value) == len(items) for value in x.values())
+        with torch.no_grad():
+            torch.testing.assert_close(tail(x), encoder.encode(items), atol=1e-4, rtol=1e-4)
+
+    def test_prototypes(self, encoder: Encoder, items: Sequence[Any]) -> None:
+        prototypes = encoder.prototypes()
+        if prototypes is None:
+            pytest.skip("the encoder has no classifier of its own")
+        assert prototypes.weight.shape == (len(prototypes.names), encoder.dim)
+        scores = encoder.trunk(items)["scores"]
+        assert scores.shape == (len(items), len(prototypes.names))
+        assert float(scores.min()) >= 0 and float(scores.max()) <= 1 + 1e-5
+
+    def test_bad_item(self, encoder: Encoder, bad_item: Any) -> None:
+        with pytest.raises(XMError) as caught:
+            encoder.encode([bad_item])
+        assert "\n" not in str(caught.value)
+        assert str(bad_item) in str(caught.value), "the error does not name the item"
+
+    def test_works_offline(self, encoder: Encoder, items: Sequence[Any], monkeypatch: Any) -> None:
+        import socket
+
+        def refuse(*_: object, **__: object) -> None:
+            raise AssertionError("the encoder opened a network connection")
+
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        encoder.encode(items)
+
+    def test_beats_chance(
+        self, encoder: Encoder, labelled: tuple[Sequence[Any], Sequence[int]]
+    ) -> None:
+        """Leave-one-out nearest centroid on a small real task, at twice chance or better."""
+        items, labels = labelled
+        x, y = encoder.encode(items), torch.as_tensor(labels)
+        classes = int(y.max()) + 1
+        hits = 0
+        for i in range(len(y)):
+            rest = torch.arange(len(y)) != i
+            centroids = torch.stack([x[rest & (y == c)].mean(0) for c in range(classes)])
+            hits += int((x[i] @ centroids.T).argmax() == y[i])
+        assert hits / len(y) >= min(0.9, 2 / classes), f"{hits} of {len(y)} right"
