@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -50,7 +50,12 @@ class Aligner(Configurable, ABC):
 
     The vectors need no unit length; the tower around the map sees to that. The map's tensors alone must
     suffice to restore it.
+
+    Attributes:
+        uses_pairs: whether it learns from pairs, which results then say.
     """
+
+    uses_pairs: ClassVar[bool] = False
 
     @abstractmethod
     def why_not(self, context: AlignContext) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -18,20 +18,31 @@ class Config(BaseModel):
 
 
 class Configurable:
-    """Something with settings: a subclass may declare its own `Config` and read `self.config`."""
+    """Something with settings: a subclass may declare its own `config_type` and read `self.config`."""
 
-    Config: ClassVar[type[Config]] = Config
+    config_type: ClassVar[type[Config]] = Config
 
     def __init__(self, config: Mapping[str, Any] | Config | None = None) -> None:
         given = config.model_dump() if isinstance(config, Config) else dict(config or {})
-        try:
-            self.config: Any = self.Config.model_validate(given)
-        except ValidationError as error:
-            raise UsageError(f"{type(self).__name__}: {_explain(error, self.Config)}") from None
+        self.config: Any = validated(self.config_type, given, type(self).__name__)
+
+
+C = TypeVar("C", bound=Config)
+
+
+def validated(config_type: type[C], given: Mapping[str, Any], what: str) -> C:
+    """Settings from plain values.
+
+    Raises:
+        UsageError: that names all that is wrong, and the nearest valid name for each unknown one.
+    """
+    try:
+        return config_type.model_validate(given)
+    except ValidationError as error:
+        raise UsageError(f"{what}: {_explain(error, config_type)}") from None
 
 
 def _explain(error: ValidationError, config: type[Config]) -> str:
-    """All that is wrong, in one line, with the nearest valid name for each unknown one."""
     found = []
     for item in error.errors():
         name = ".".join(str(part) for part in item["loc"])
@@ -40,5 +51,6 @@ def _explain(error: ValidationError, config: type[Config]) -> str:
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(config.model_fields))}"
             found.append(f"unknown setting {name!r} ({hint})")
         else:
-            found.append(f"{name}={item['input']!r}: {item['msg']}")
+            given = f"{name}={item['input']!r}: " if name else ""
+            found.append(given + item["msg"].removeprefix("Value error, "))
     return "; ".join(found)

@@ -91,10 +91,7 @@ class Encoder(ABC):
             return torch.zeros(0, self.dim)
         trunk, tail = self.split(0)
         with torch.inference_mode():
-            parts = [
-                tail(trunk(items[i : i + self.batch_size]))
-                for i in range(0, len(items), self.batch_size)
-            ]
+            parts = [tail(trunk(items[i : i + self.batch_size])) for i in range(0, len(items), self.batch_size)]
         return torch.cat(parts)
 
     def split(self, depth: int) -> tuple[Trunk, nn.Module]:
@@ -107,9 +104,7 @@ class Encoder(ABC):
             UsageError: if the encoder can't be split there.
         """
         if depth != 0:
-            raise UsageError(
-                f"encoder {type(self).__name__} can't be split at depth {depth}; it is frozen (depth 0)"
-            )
+            raise UsageError(f"encoder {type(self).__name__} can't be split at depth {depth}; it is frozen (depth 0)")
         return self.trunk, Tail()
 
     def prototypes(self) -> Prototypes | None:

@@ -98,8 +98,8 @@ class PluginManager:
                 self._load_entry(entry)
 
     def _load_entry(self, entry: EntryPoint) -> None:
-        dist = entry.dist
-        version, distribution = (dist.version, dist.name) if dist else ("", "")
+        version = str(entry.dist.version) if entry.dist else ""
+        distribution = str(entry.dist.name) if entry.dist else ""
         try:
             self._pluggy.register(entry.load(), entry.name)
             error = None
@@ -157,9 +157,7 @@ class PluginManager:
         for name, plugin in sorted(self._pluggy.list_name_plugin()):
             others = [p for p in self._pluggy.get_plugins() if p is not plugin]
             try:
-                answers: Sequence[Sequence[Any]] = getattr(
-                    self._pluggy, "subset_hook_caller"
-                )(hook, remove_plugins=others)()
+                answers: Sequence[Sequence[Any]] = self._pluggy.subset_hook_caller(hook, remove_plugins=others)()
                 specs = [spec for answer in answers for spec in answer]
             except Exception as caught:  # see _load_entry
                 self._fail(name, f"hook {hook}: {type(caught).__name__}: {caught}")
@@ -246,9 +244,7 @@ def _import_file(path: Path) -> ModuleType:
     except Exception as error:
         del sys.modules[path.stem]
         where = inspect.trace()[-1]
-        raise PluginError(
-            f"plugin file {path}, line {where.lineno}: {type(error).__name__}: {error}"
-        ) from error
+        raise PluginError(f"plugin file {path}, line {where.lineno}: {type(error).__name__}: {error}") from error
     return module
 
 

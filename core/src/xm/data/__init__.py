@@ -1,5 +1,21 @@
 """Data: samples, datasets, readers, splits and few-shot tasks."""
 
+from xm.data.content import content_key, item_name
+from xm.data.splits import DEFAULT_FRACTIONS, group_by, split_dataset
+from xm.data.task import Draws, Task, draw_task
 from xm.data.types import SPLITS, Dataset, Opener, Sample
 
-__all__ = ["SPLITS", "Dataset", "Opener", "Sample"]
+__all__ = [
+    "DEFAULT_FRACTIONS",
+    "SPLITS",
+    "Dataset",
+    "Draws",
+    "Opener",
+    "Sample",
+    "Task",
+    "content_key",
+    "draw_task",
+    "group_by",
+    "item_name",
+    "split_dataset",
+]

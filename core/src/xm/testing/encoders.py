@@ -56,9 +56,7 @@ class EncoderConformance:
             "import sys; from xm.plugins import manager; manager().encoders.find(sys.argv[1]); "
             f"print([m for m in {HEAVY!r} if m in sys.modules])"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", code, spec.name], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run([sys.executable, "-c", code, spec.name], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == "[]", f"registering imports {done.stdout.strip()}"
 
@@ -87,9 +85,7 @@ class EncoderConformance:
         whole = encoder.encode(items)
         single = torch.cat([encoder.encode([item]) for item in items])
         torch.testing.assert_close(whole, single, atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(
-            encoder.encode(list(items)[::-1]).flip(0), whole, atol=1e-4, rtol=1e-4
-        )
+        torch.testing.assert_close(encoder.encode(list(items)[::-1]).flip(0), whole, atol=1e-4, rtol=1e-4)
 
     def test_no_items(self, encoder: Encoder) -> None:
         assert encoder.encode([]).shape == (0, encoder.dim)
@@ -129,9 +125,7 @@ class EncoderConformance:
         monkeypatch.setattr(socket.socket, "connect", refuse)
         encoder.encode(items)
 
-    def test_beats_chance(
-        self, encoder: Encoder, labelled: tuple[Sequence[Any], Sequence[int]]
-    ) -> None:
+    def test_beats_chance(self, encoder: Encoder, labelled: tuple[Sequence[Any], Sequence[int]]) -> None:
         """Leave-one-out nearest centroid on a small real task, at twice chance or better."""
         items, labels = labelled
         x, y = encoder.encode(items), torch.as_tensor(labels)

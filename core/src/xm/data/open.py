@@ -1,0 +1,59 @@
+"""From what follows ``--data`` to a dataset."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from xm.data.paths import missing
+from xm.data.types import Dataset, Opener
+from xm.errors import DataError, UsageError, unknown
+from xm.plugins import PluginManager
+from xm.specs import DatasetSpec
+
+
+def open_dataset(source: str | Path | None, manager: PluginManager, cache: Path) -> Dataset:
+    """Open the default dataset (None), one by its name, or a folder or file by a reader that opens its kind.
+
+    A name goes before a folder of the same name; ``./digits`` is the folder. A `Path` is never a name.
+
+    Raises:
+        UsageError: for an unknown name, or where nothing can open the file.
+        DataError: if there is no such folder or file, or what is in it does not fit.
+    """
+    spec, where = _find(source, manager)
+    opener: Opener = spec.load()
+    return opener(where, suffixes=manager.suffixes(), cache=cache)
+
+
+def _find(source: str | Path | None, manager: PluginManager) -> tuple[DatasetSpec, str]:
+    specs = manager.datasets
+    by_name = sorted(name for name, spec in specs.items() if not spec.opens)
+    if source is None:
+        for spec in specs.values():
+            if spec.default:
+                return spec, spec.name
+        known = f" (or a name: {', '.join(by_name)})" if by_name else ""
+        raise UsageError(f"no dataset is the default: name a folder or file with --data{known}")
+    if isinstance(source, str) and source in by_name:
+        return specs[source], source
+    path = Path(source).expanduser()
+    if path.exists():
+        return _reader(path, manager), str(path)
+    if isinstance(source, str) and source in specs:
+        kinds = " or ".join("a folder" if kind == "/" else f"a {kind} file" for kind in specs[source].opens)
+        raise UsageError(f"--data {source}: that is a reader, not data; give it {kinds} instead")
+    if isinstance(source, Path) or path.suffix or os.sep in source or "/" in source:
+        raise missing(path, "file or folder")
+    raise unknown("dataset", source, by_name)
+
+
+def _reader(path: Path, manager: PluginManager) -> DatasetSpec:
+    """The spec that opens such a path; of several, the one with the longest suffix."""
+    name = "/" if path.is_dir() else path.name.lower()
+    fits = [(len(kind), spec) for spec in manager.datasets.values() for kind in spec.opens if name.endswith(kind)]
+    if fits:
+        return max(fits, key=lambda fit: fit[0])[1]
+    kinds = sorted({kind for spec in manager.datasets.values() for kind in spec.opens})
+    readable = ", ".join("folders" if kind == "/" else kind for kind in kinds) or "nothing"
+    raise DataError(f"{path}: no plugin opens such a file (what can be opened: {readable})")

@@ -1,0 +1,300 @@
+"""Few-shot tasks: what is drawn from a dataset by shots and seed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xm.data.content import content_key, identity, item_name
+from xm.data.splits import rng
+from xm.data.types import SPLITS, Dataset, Sample
+from xm.errors import DataError, UsageError, unknown
+
+log = logging.getLogger("xm.data")
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Task:
+    """A few-shot task.
+
+    Attributes:
+        dataset: its name.
+        classes: in words; a label is an index into it.
+        target: the modality that is scored.
+        shots: items per class of the target in train.
+        aux_shots: items per class of each auxiliary modality that is drawn from train.
+        seed: of the draw.
+        samples: split ("train", "val", "test") to modality to samples. Train holds the target and the
+            auxiliary modalities, val and test the target alone.
+        digest: 32 hex digits over classes, target, items and labels; equal on every machine.
+    """
+
+    dataset: str
+    classes: tuple[str, ...]
+    target: str
+    shots: int
+    aux_shots: int
+    seed: int
+    samples: Mapping[str, Mapping[str, tuple[Sample, ...]]]
+    digest: str
+
+
+class Draws:
+    """A dataset with splits, from which tasks are drawn: its index, and the permutations that were asked for.
+
+    Raises:
+        UsageError: if the dataset has no splits yet.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.modalities = sorted({sample.modality for sample in dataset.samples} | set(dataset.auxiliary))
+        self._index: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+        self._classes: dict[tuple[str, str], dict[int, dict[Hashable, Sample]]] = defaultdict(dict)
+        self._orders: dict[tuple[int, str, str, int], list[Sample]] = {}
+        self._named: dict[str, tuple[Sample, ...]] = {}
+        self._lines: dict[int, bytes] = {}
+        self._tests: dict[str, tuple[Sample, ...]] = {}
+        self._checked: set[tuple[str, bool]] = set()
+        self._said: set[str] = set()
+        for sample in dataset.samples:
+            if sample.split is None:
+                raise UsageError(f"dataset {dataset.name!r} has no splits yet; call xm.data.split_dataset first")
+            if sample.label is not None:
+                self._index[sample.split, sample.modality].append(sample)
+
+    def task(
+        self,
+        *,
+        target: str,
+        aux: Sequence[str] = (),
+        shots: int,
+        seed: int,
+        aux_shots: int | None = None,
+        val_shots: int | None = None,
+        names: Collection[str] = (),
+    ) -> Task:
+        """Draw a task from a dataset with splits.
+
+        Train has `shots` items a class, by a permutation that depends on seed, modality and class alone, so that
+        few shots are among many. Val has `val_shots` a class from val; where the target has no val, from the far
+        end of train's permutation, so that it stays the same as long as train leaves room. Test is all of test. A
+        modality of `aux` has `aux_shots` a class from train, or what the dataset's `auxiliary` holds for it; to
+        one of `names` come the class names in the dataset's templates, unless `auxiliary` has it.
+
+        Args:
+            aux_shots: `shots`, but at least 1, if None.
+            val_shots: the smaller of `shots` and 4 (CoOp's), but at least 1, if None.
+            names: modalities whose encoders read class names.
+
+        Raises:
+            UsageError: for a modality that the data do not have, or a negative number of shots.
+            DataError: if a class has nothing to learn from, test nothing to score, or an item is in two splits.
+        """
+        aux = tuple(dict.fromkeys(aux))
+        aux_shots = max(1, shots) if aux_shots is None else aux_shots
+        val_shots = max(1, min(shots, 4)) if val_shots is None else val_shots
+        if min(shots, aux_shots, val_shots) < 0:
+            raise UsageError(f"shots can't be negative (shots {shots}, aux {aux_shots}, val {val_shots})")
+        self.check(target, aux, names, learned=shots > 0)
+        train = {target: self.take(target, shots, seed)}
+        for modality in aux:
+            train[modality] = self.auxiliary(modality, aux_shots, seed, modality in names)
+        val = self.val(target, shots, val_shots, seed)
+        samples = {"train": train, "val": {target: val}, "test": {target: self.test(target)}}
+        digest = hashlib.blake2b(digest_size=16)
+        for text in (*self.dataset.classes, target):
+            digest.update(f"{len(text)}:{text}".encode("utf-8", "surrogatepass"))
+        for split, by_modality in samples.items():
+            for modality, drawn in by_modality.items():
+                digest.update(f"{split}/{modality} {len(drawn)}:".encode() + self.digest(drawn))
+        return Task(
+            self.dataset.name,
+            self.dataset.classes,
+            target,
+            shots,
+            aux_shots,
+            seed,
+            samples,
+            digest.hexdigest(),
+        )
+
+    def of(self, split: str, modality: str) -> dict[int, dict[Hashable, Sample]]:
+        """Label to different items, in order."""
+        found = self._classes[split, modality]
+        if not found:
+            for sample in self._index.get((split, modality), ()):
+                if sample.label is not None:
+                    found.setdefault(sample.label, {}).setdefault(identity(sample.item), sample)
+        return found
+
+    def order(self, seed: int, split: str, modality: str, label: int) -> list[Sample]:
+        """A class's items, permuted by the key."""
+        key = (seed, split, modality, label)
+        if key not in self._orders:
+            order = list(self.of(split, modality).get(label, {}).values())
+            rng("draw", seed, split, modality, self.dataset.classes[label]).shuffle(order)
+            self._orders[key] = order
+        return self._orders[key]
+
+    def take(self, modality: str, shots: int, seed: int) -> tuple[Sample, ...]:
+        """Up to `shots` items a class from train."""
+        drawn = [self.order(seed, "train", modality, label)[:shots] for label in self._labels()]
+        self._warn_few(f"fewer {modality} items in train than the {shots} shots asked for", drawn, shots)
+        return tuple(sample for one in drawn for sample in one)
+
+    def auxiliary(self, modality: str, shots: int, seed: int, named: bool) -> tuple[Sample, ...]:
+        """The samples of an auxiliary modality."""
+        if modality in self.dataset.auxiliary:
+            return self.dataset.auxiliary[modality]
+        drawn = self.take(modality, shots, seed) if self.of("train", modality) else ()
+        return drawn + (self.named(modality) if named else ())
+
+    def named(self, modality: str) -> tuple[Sample, ...]:
+        """The class names in each template."""
+        if modality not in self._named:
+            self._named[modality] = tuple(
+                Sample(template.format(name), modality, label, "train")
+                for label, name in enumerate(self.dataset.classes)
+                for template in self.dataset.templates
+            )
+        return self._named[modality]
+
+    def val(self, target: str, shots: int, val_shots: int, seed: int) -> tuple[Sample, ...]:
+        """Up to `val_shots` items a class from val, or from what train's draw leaves."""
+        if self.of("val", target):
+            drawn = [self.order(seed, "val", target, label)[:val_shots] for label in self._labels()]
+        else:
+            orders = [self.order(seed, "train", target, label) for label in self._labels()]
+            taken = {identity(sample.item) for order in orders for sample in order[:shots]}
+            rests = [[s for s in order[shots:] if identity(s.item) not in taken] for order in orders]
+            drawn = [rest[::-1][:val_shots] for rest in rests]
+        self._warn_few(f"fewer {target} items for val than {val_shots}", drawn, val_shots)
+        return tuple(sample for one in drawn for sample in one)
+
+    def test(self, target: str) -> tuple[Sample, ...]:
+        """All of test."""
+        if target not in self._tests:
+            self._tests[target] = tuple(self._index.get(("test", target), ()))
+        return self._tests[target]
+
+    def _labels(self) -> range:
+        return range(len(self.dataset.classes))
+
+    def _warn_few(self, what: str, drawn: Sequence[Sequence[Sample]], wanted: int) -> None:
+        """One warning for all classes that have less than was asked for; each is given once a dataset."""
+        few = [(label, len(one)) for label, one in enumerate(drawn) if len(one) < wanted]
+        if not few:
+            return
+        shown = ", ".join(f"{self.dataset.classes[label]!r} has {n}" for label, n in few[:_SHOWN])
+        more = f" and {len(few) - _SHOWN} more classes" if len(few) > _SHOWN else ""
+        message = f"{self.dataset.name}: {what}: {shown}{more}"
+        if message not in self._said:
+            self._said.add(message)
+            log.warning("%s", message)
+
+    def check(self, target: str, aux: Sequence[str], names: Collection[str], *, learned: bool) -> None:
+        """Raise what `task` says it raises."""
+        if target not in self.modalities:
+            raise unknown("modality", target, self.modalities)
+        for modality in aux:
+            if modality == target:
+                raise UsageError(f"{target} is the target; it can't be auxiliary as well")
+            if modality not in names and modality not in self.dataset.auxiliary and not self.of("train", modality):
+                has = ", ".join(m for m in self.modalities if m in self.dataset.auxiliary or self.of("train", m))
+                raise UsageError(
+                    f"dataset {self.dataset.name!r} has no labelled {modality} items in train; it has: {has or 'none'}"
+                )
+        if (target, learned) not in self._checked:
+            self._check_classes(target, learned=learned)
+            self._check_overlap(target)
+            self._checked.add((target, learned))
+
+    def _check_classes(self, target: str, *, learned: bool) -> None:
+        classes = self.dataset.classes
+        if len(classes) < 2:
+            found = f"only {classes[0]!r}" if classes else "none"
+            raise DataError(f"dataset {self.dataset.name!r}: two classes or more are needed; it has {found}")
+        if not self._index.get(("test", target)):
+            has = ", ".join(split for split, modality in self._index if modality == target)
+            raise DataError(
+                f"dataset {self.dataset.name!r}: no labelled {target} items in test, so nothing could be "
+                f"scored (there are some in: {has or 'no split'})"
+            )
+        unseen = [label for label in self._labels() if label not in self.of("train", target)]
+        if learned and unseen:
+            raise DataError(self._unseen(target, unseen))
+
+    def _unseen(self, target: str, labels: Sequence[int]) -> str:
+        """What to say of classes without an item in train; one with items in another split is named first."""
+        more = f" ({len(labels) - 1} more classes are like it)" if len(labels) > 1 else ""
+        elsewhere = ((label, split) for split in ("test", "val") for label in labels if label in self.of(split, target))
+        label, split = next(elsewhere, (labels[0], None))
+        name = f"dataset {self.dataset.name!r}: class {self.dataset.classes[label]!r}"
+        if split is None:
+            return f"{name} has no labelled {target} item; add some to train or leave the class out{more}"
+        items = self.of(split, target)[label]
+        file = item_name(next(iter(items.values())).item)
+        return (
+            f"{name} has {len(items)} {target} items in {split} ({file}) but none in train; "
+            f"add some to train or leave the class out{more}"
+        )
+
+    def _check_overlap(self, target: str) -> None:
+        seen: dict[Hashable, str] = {}
+        for split in SPLITS:
+            for sample in self._index.get((split, target), ()):
+                other = seen.setdefault(identity(sample.item), split)
+                if other != split:
+                    raise DataError(
+                        f"{item_name(sample.item)}: is in {other} and in {split}; an item may be in one split only"
+                    )
+
+    def digest(self, samples: Iterable[Sample]) -> bytes:
+        """A digest of samples in their order. Each sample's line is kept: test is the same in every task."""
+        digest = hashlib.blake2b(digest_size=16)
+        for sample in samples:
+            line = self._lines.get(id(sample))
+            if line is None:
+                name = _digest_name(sample)
+                line = f"{sample.label} {len(name)}:{name}".encode("utf-8", "surrogatepass")
+                self._lines[id(sample)] = line
+            digest.update(line)
+        return digest.digest()
+
+
+def _digest_name(sample: Sample) -> str:
+    """The same on every machine: the last three parts of a path, a text itself, the content of all else."""
+    if isinstance(sample.item, Path):
+        return "/".join(Path(os.path.abspath(sample.item)).parts[-3:])  # noqa: PTH100 - see identity
+    return sample.item if isinstance(sample.item, str) else content_key(sample.item)
+
+
+def draw_task(
+    dataset: Dataset,
+    *,
+    target: str,
+    aux: Sequence[str] = (),
+    shots: int,
+    seed: int,
+    aux_shots: int | None = None,
+    val_shots: int | None = None,
+    names: Collection[str] = (),
+) -> Task:
+    """One task from a dataset with splits, see `Draws.task`; for many tasks keep the `Draws`."""
+    return Draws(dataset).task(
+        target=target,
+        aux=aux,
+        shots=shots,
+        seed=seed,
+        aux_shots=aux_shots,
+        val_shots=val_shots,
+        names=names,
+    )

@@ -1,0 +1,131 @@
+"""Choosing encoders: references, defaults, and which of them read names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from xm.data.types import Dataset
+from xm.encoder import Encoder
+from xm.errors import PluginError, UsageError, unknown
+from xm.plugins import PluginManager
+from xm.specs import EncoderSpec
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An encoder and how it was named.
+
+    Attributes:
+        reference: "NAME" or "NAME:ARGUMENT", with which the encoder can be made again.
+        encoder: itself.
+        why: who chose it, in words.
+    """
+
+    reference: str
+    encoder: Encoder
+    why: str
+
+
+@dataclass
+class EncoderChoice:
+    """The encoders of one experiment, made on first use.
+
+    A modality's encoder is the one the user named, else the one the dataset asks for, else the available one with the
+    highest priority.
+    """
+
+    manager: PluginManager
+    dataset: Dataset
+    device: torch.device
+    named: Mapping[str, str] = field(default_factory=dict)
+    _made: dict[str, Chosen] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        modalities = self.modalities()
+        for modality in self.named:
+            if modality not in modalities:
+                raise unknown("modality", modality, modalities)
+
+    def modalities(self) -> list[str]:
+        """Every modality that some plugin encodes."""
+        return sorted({spec.modality for spec in self.manager.encoders.values()})
+
+    def __getitem__(self, modality: str) -> Chosen:
+        """The encoder of a modality.
+
+        Raises:
+            UsageError: if the modality or the reference is unknown.
+            PluginError: if no encoder of the modality can be used here; it says why.
+        """
+        if modality not in self._made:
+            self._made[modality] = self._make(modality)
+        return self._made[modality]
+
+    def _make(self, modality: str) -> Chosen:
+        if modality in self.named:
+            return Chosen(self.named[modality], self._resolve(self.named[modality], modality), "you named it")
+        if modality in self.dataset.encoders:
+            reference = self.dataset.encoders[modality]
+            return Chosen(reference, self._resolve(reference, modality), f"{self.dataset.name} asks for it")
+        spec = self._default(modality)
+        return Chosen(spec.name, self._resolve(spec.name, modality), "the best that can be used here")
+
+    def _resolve(self, reference: str, modality: str) -> Encoder:
+        return make_encoder(reference, self.manager, self.device, modality)
+
+    def _default(self, modality: str) -> EncoderSpec:
+        specs = [spec for spec in self.manager.encoders.values() if spec.modality == modality]
+        if not specs:
+            raise unknown("modality", modality, self.modalities())
+        reasons = {}
+        for spec in sorted((s for s in specs if s.priority > 0), key=lambda s: -s.priority):
+            reason = spec.why_not()
+            if reason is None:
+                return spec
+            reasons[spec.name] = reason
+        told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        names = ", ".join(sorted(spec.name for spec in specs))
+        raise PluginError(
+            f"no {modality} encoder can be used by default ({told or 'none has a priority'}); "
+            f"name one with --{modality}-encoder (known: {names})"
+        )
+
+    def namer(self, preferred: tuple[str, ...] = ()) -> Chosen | None:
+        """An encoder that reads names: of the preferred modalities, else of any; None if there is none."""
+        for modality in dict.fromkeys((*preferred, *self.named, *self.dataset.encoders, *self.modalities())):
+            try:
+                chosen = self[modality]
+            except PluginError:
+                continue
+            if chosen.encoder.accepts_names:
+                return chosen
+        return None
+
+
+def make_encoder(reference: str, manager: PluginManager, device: torch.device, modality: str | None = None) -> Encoder:
+    """The encoder of a reference, "NAME" or "NAME:ARGUMENT".
+
+    Where a plugin's encoders of several modalities share a name up to the modality ("openclip", "openclip-text"),
+    either name serves for either.
+
+    Raises:
+        UsageError: if the name is unknown, or the encoder is of another modality.
+        PluginError: if it does not load.
+    """
+    name, _, argument = reference.partition(":")
+    spec = manager.encoders.find(name)
+    if modality is not None and spec.modality != modality:
+        sibling = manager.encoders.get(f"{name}-{modality}")
+        if sibling is None or sibling.modality != modality:
+            fitting = sorted(s.name for s in manager.encoders.values() if s.modality == modality)
+            raise UsageError(
+                f"encoder {name!r} is for {spec.modality}, not {modality} (known: {', '.join(fitting) or 'none'})"
+            )
+        spec = sibling
+    if argument and not spec.argument:
+        raise UsageError(f"encoder {name!r} takes no argument; write {name!r} instead of {reference!r}")
+    encoder: Encoder = spec.load()(argument)
+    return encoder.to(device)

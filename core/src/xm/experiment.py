@@ -1,0 +1,303 @@
+"""Experiments: every subset of auxiliary modalities x shots x seeds, from data to a run folder."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from typing import Any
+
+from xm.align import Alignment, AlignmentMaker, pairs_of
+from xm.config import validated
+from xm.data.open import open_dataset
+from xm.data.splits import group_by, split_dataset
+from xm.data.task import Draws, Task
+from xm.data.types import Dataset, Sample
+from xm.device import pick_device
+from xm.encoder import Encoder
+from xm.encoders import EncoderChoice
+from xm.errors import UsageError
+from xm.events import Event, Listener, silent
+from xm.files import cache_dir
+from xm.metrics import measure
+from xm.model import Tower, Towers
+from xm.objectives import Objective
+from xm.plugins import PluginManager, manager
+from xm.pool import Pool
+from xm.predictor import Predictor
+from xm.report import Reference, Report, Result, mean_std, versions
+from xm.run import RunWriter
+from xm.settings import TrainSettings
+from xm.specs import StrategySpec
+from xm.store import FeatureStore
+from xm.strategy import Context, Strategy, adapt
+from xm.stream import Stream
+
+
+def train(
+    modality: str, *, listener: Listener = silent, plugins: PluginManager | None = None, **settings: Any
+) -> Report:
+    """Adapt a classifier for `modality` with few samples of it and of others, and test it.
+
+    Args:
+        modality: the target.
+        listener: hears progress, warnings and results.
+        plugins: the plugin manager; the process's own if None.
+        **settings: the fields of `xm.settings.TrainSettings`; each is also a flag of ``xm train``.
+
+    Returns:
+        The report; its `run` is a folder that `xm.load` reads.
+
+    Raises:
+        XMError: for whatever is wrong with settings, data or plugins. Nothing is left behind then but the cache.
+    """
+    given = {"modality": modality, **settings}
+    return Experiment(validated(TrainSettings, given, "train"), plugins or manager(), listener).run()
+
+
+class Experiment:
+    """One call of `train`, step by step: data, encoders, towers, tasks, embeddings, cells."""
+
+    def __init__(self, settings: TrainSettings, plugins: PluginManager, listener: Listener = silent) -> None:
+        self.settings = settings
+        self.plugins = plugins
+        self.listener = listener
+        self.notes: list[str] = []
+        self.trackers: Sequence[Listener] = ()
+        self.digests: dict[str, str] = {}
+        self.device = pick_device(settings.device)
+        self.cache = settings.cache or cache_dir()
+        self.dataset = self._open()
+        self.store = FeatureStore(self.cache / "features", strict=settings.on_error == "fail", listener=self._tell)
+        self.encoders = EncoderChoice(plugins, self.dataset, self.device, settings.encoders)
+        self.align = AlignmentMaker(plugins, self.encoders, self.dataset, self.store, settings.aligner)
+        self.alignments: dict[str, Alignment] = {}
+        self.towers = Towers()
+        self.pool = Pool(self.store, self.towers, self.device)
+        self._draws: dict[int, Draws] = {}
+
+    def _tell(self, event: Event) -> None:
+        self.listener(event)
+        for tracker in self.trackers:
+            tracker(event)
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        self._tell(Event("note", {"message": text}))
+
+    def _open(self) -> Dataset:
+        """The dataset, with groups and templates as asked for, not yet split."""
+        dataset = open_dataset(self.settings.data, self.plugins, self.cache)
+        if self.settings.group_by:
+            dataset = group_by(dataset, self.settings.group_by)
+        if self.settings.templates:
+            dataset = replace(dataset, templates=self.settings.templates)
+        return dataset
+
+    def draws(self, seed: int) -> Draws:
+        """The split dataset that tasks of a seed are drawn from."""
+        key = seed if self.settings.resplit else 0
+        if key not in self._draws:
+            self._draws[key] = Draws(split_dataset(self.dataset, fractions=self.settings.split, seed=key))
+        return self._draws[key]
+
+    def task(self, shots: int, seed: int) -> Task:
+        """The task with all auxiliary modalities."""
+        return self.draws(seed).task(
+            target=self.settings.modality,
+            aux=self.settings.aux,
+            shots=shots,
+            seed=seed,
+            aux_shots=self.settings.aux_shots,
+            val_shots=self.settings.val_shots if shots else 0,
+            names=self.named,
+        )
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """The auxiliary modalities that class names are samples of."""
+        return frozenset(m for m in self.settings.aux if self.encoders[m].encoder.accepts_names)
+
+    @cached_property
+    def strategies(self) -> dict[str, StrategySpec]:
+        """The chosen strategy, then the baselines."""
+        chosen = self.plugins.strategies.find(self.settings.strategy)
+        others = [s for s in self.plugins.strategies.values() if s.baseline and self.settings.baselines]
+        return {spec.name: spec for spec in (chosen, *others)}
+
+    def strategy(self, name: str) -> Strategy:
+        """A new strategy of that name; the user's settings go to the chosen one."""
+        made: Strategy = self.strategies[name].load()(self.settings.set if name == self.settings.strategy else None)
+        made.objective = self.objective
+        return made
+
+    @cached_property
+    def objective(self) -> Objective:
+        found: Objective = self.plugins.objectives.find(self.settings.objective).load()
+        return found
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        found: Predictor = self.plugins.predictors.find(self.settings.predictor).load()()
+        return found
+
+    def _prepare(self, tasks: Mapping[tuple[int, int], Task]) -> None:
+        """Encoders, ways home and embeddings of every sample of every task."""
+        for modality in (self.settings.modality, *self.settings.aux):
+            self._add_tower(modality)
+        by_modality: dict[str, list[Sample]] = {modality: [] for modality in self.towers}
+        for task in tasks.values():
+            for split in task.samples.values():
+                for modality, samples in split.items():
+                    by_modality[modality] += samples
+        by_modality[self.settings.modality].extend(self._pool_samples())
+        for modality, samples in by_modality.items():
+            self.pool.add(modality, self.encoders[modality].encoder, samples)
+        self._note(f"home space: {self._home.space} ({self._home.dim} dimensions)")
+
+    def _add_tower(self, modality: str) -> None:
+        chosen = self.encoders[modality]
+        alignment = self.align(chosen.encoder, self._home)
+        self.alignments[modality] = alignment
+        self.towers[modality] = Tower(alignment.map.to(self.device))
+        way = "is home" if modality == self.settings.modality else "shares the home space"
+        if alignment.aligner:
+            way = f"enters the home space by {alignment.aligner}"
+            way += f", from {alignment.pairs} pairs" if alignment.pairs else ", without pairs"
+        self._note(f"{modality}: encoder {chosen.reference} ({chosen.why}); it {way}")
+
+    @cached_property
+    def _texts(self) -> Stream | None:
+        """The class names through the templates, in the home space."""
+        chosen = self.encoders.namer(self.settings.aux)
+        if chosen is None:
+            return None
+        modality = chosen.encoder.modality
+        towers = Towers({modality: Tower(self.align(chosen.encoder, self._home).map)})
+        pool = Pool(self.store, towers, self.device)
+        samples = [
+            Sample(template.format(name), modality, label)
+            for label, name in enumerate(self.dataset.classes)
+            for template in self.dataset.templates
+        ]
+        pool.add(modality, chosen.encoder, samples)
+        return pool.stream(modality, samples)
+
+    @property
+    def _home(self) -> Encoder:
+        return self.encoders[self.settings.modality].encoder
+
+    def run(self) -> Report:
+        """Do it all and write the run folder."""
+        for note in self.dataset.notes:
+            self._note(note)
+        for name in self.strategies:
+            self.strategy(name)  # settings are checked before anything is computed
+        _ = self.objective, self.predictor
+        cells = list(self._cells())
+        if not cells:
+            raise UsageError(f"strategy {self.settings.strategy!r} needs an auxiliary modality; name one with --aux")
+        tasks = {(shots, seed): self.task(shots, seed) for _, _, shots, seed in cells}
+        self.digests = {f"shots-{shots}/seed-{seed}": task.digest for (shots, seed), task in tasks.items()}
+        with RunWriter(self.settings, self.plugins) as writer:
+            self.trackers = writer.trackers
+            self._prepare(tasks)
+            results = []
+            for name, aux, shots, seed in cells:
+                results.append(self._cell(name, aux, tasks[shots, seed], writer))
+                self._tell(Event("cell", {"done": len(results), "total": len(cells), **asdict(results[-1])}))
+            references = tuple(self._references(tasks))
+            report = Report(tuple(results), references, tuple(self.notes), "", versions(self.plugins))
+            return writer.finish(report, self)
+
+    def _cells(self) -> Iterator[tuple[str, tuple[str, ...], int, int]]:
+        """Strategy, auxiliary modalities, shots and seed of every model."""
+        aux = self.settings.aux
+        subsets = [c for size in range(len(aux) + 1) for c in itertools.combinations(aux, size)]
+        for name, spec in self.strategies.items():
+            for subset in subsets:
+                if not spec.needs_target and not subset:
+                    continue
+                shots = tuple(s for s in self.settings.shots if s > 0) if spec.needs_target else (0,)
+                for count, seed in itertools.product(shots, self.settings.seeds):
+                    yield name, subset, count, seed
+
+    def _context(self, task: Task, aux: Sequence[str]) -> Context:
+        target = self.settings.modality
+        streams = {m: self.pool.stream(m, task.samples["train"][m]) for m in (target, *aux)}
+        return Context(
+            classes=task.classes,
+            target=target,
+            dim=self._home.dim,
+            train={name: stream for name, stream in streams.items() if stream is not None},
+            val=self.pool.stream(target, task.samples["val"][target]),
+            named=self.named & set(aux),
+            towers=self.towers,
+            read_names=lambda: self._texts,
+            seed=task.seed,
+            objective=self.objective,
+            predictor=self.predictor,
+            precision=self.settings.precision,
+            listener=self._tell,
+        )
+
+    def _cell(self, name: str, aux: tuple[str, ...], task: Task, writer: RunWriter) -> Result:
+        strategy, context = self.strategy(name), self._context(task, aux)
+        model = adapt(strategy, context)
+        value, n = self._test(model, task)
+        result = Result(
+            target=context.target,
+            aux=aux,
+            strategy=name,
+            init=strategy.init_name(context),
+            shots=task.shots,
+            seed=task.seed,
+            split="test",
+            metric=self.settings.metric,
+            value=value,
+            n=n,
+            val=None if context.val is None else context.accuracy(model),
+            labels={"train": _size(context.train.get(context.target)), "val": _size(context.val)},
+            transductive=self.predictor.scope == "set",
+            model=writer.place(name, aux, task),
+            record=context.record,
+        )
+        writer.keep(result.model, model)
+        return result
+
+    def _test(self, model: Any, task: Task) -> tuple[float, int]:
+        stream = self.pool.stream(task.target, task.samples["test"][task.target])
+        if stream is None or stream.y is None:
+            raise UsageError(f"no {task.target} item of test can be read")
+        predicted = self.predictor.predict(model, stream).argmax(dim=1)
+        return measure(self.settings.metric, stream.y, predicted), len(stream)
+
+    def _pool_samples(self) -> list[Sample]:
+        """Labelled target samples of the pairs that an alignment learned from."""
+        if not any(alignment.pairs for alignment in self.alignments.values()):
+            return []
+        target = self.settings.modality
+        others = sorted({s.modality for s in self.dataset.samples if s.modality != target})
+        found = [left for other in others for left, _ in pairs_of(self.dataset, target, other)]
+        return list({id(s): s for s in found if s.label is not None}.values())
+
+    def _references(self, tasks: Mapping[tuple[int, int], Task]) -> Iterator[Reference]:
+        """What the labels hidden in the pairs would have given: pairs of one class are labels in disguise."""
+        samples = self._pool_samples()
+        stream = self.pool.stream(self.settings.modality, samples)
+        shots = max(shots for shots, _ in tasks)
+        if stream is None or not shots:
+            return
+        results = []
+        for seed in self.settings.seeds:
+            task = tasks[shots, seed]
+            context = replace(self._context(task, ()), train={self.settings.modality: stream})
+            value, _ = self._test(adapt(self.strategy(self.settings.strategy), context), task)
+            results.append(value)
+        text = f"{self.settings.strategy} on the {self.settings.modality} side of the pairs, with its labels"
+        yield Reference("pair-labels", text, len(stream), *mean_std(results))
+
+
+def _size(stream: Stream | None) -> int:
+    return 0 if stream is None else len(stream)

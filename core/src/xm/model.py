@@ -1,0 +1,84 @@
+"""Models: towers into the home space, and a linear classifier there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from xm.encoder import Inputs
+from xm.stream import Stream
+
+EMBEDDING = "embedding"
+
+
+class Tower(nn.Module):
+    """From a trunk's outputs to unit vectors (n, dim) of the home space.
+
+    Inputs that hold ``embedding`` already went through; they pass.
+    """
+
+    def __init__(self, map: nn.Module) -> None:
+        super().__init__()
+        self.map = map
+
+    def forward(self, x: Inputs) -> Tensor:
+        if EMBEDDING in x:
+            return x[EMBEDDING]
+        return normalize(self.map(x), dim=-1)
+
+
+class Towers(nn.ModuleDict):
+    """Towers by modality. `embed` takes streams home."""
+
+    def embed(self, stream: Stream) -> Stream:
+        """The stream with its ``embedding`` in the home space instead of the trunk's outputs."""
+        with torch.no_grad():
+            embedding = self[stream.modality](stream.x)
+        return Stream(stream.modality, {EMBEDDING: embedding}, stream.y, stream.weight)
+
+
+class LinearClassifier(nn.Module):
+    """Towers and a linear head without bias: ``scale * (tower(x) @ weight.T)``.
+
+    Attributes:
+        towers: by modality.
+        weight: (classes, dim).
+        scale: of the logits, the inverse temperature; 100 is CLIP's.
+    """
+
+    scale: Tensor
+
+    def __init__(
+        self, towers: Towers, weight: Tensor, scale: float | Tensor = 100.0, *, trainable: bool = True
+    ) -> None:
+        super().__init__()
+        self.towers = towers
+        self.weight = nn.Parameter(weight.detach().clone(), requires_grad=trainable)
+        self.register_buffer("scale", torch.as_tensor(scale, dtype=weight.dtype, device=weight.device))
+
+    def forward(self, stream: Stream) -> Tensor:
+        """Logits (n, classes)."""
+        embedding: Tensor = self.towers[stream.modality](stream.x)
+        return self.scale * embedding @ self.weight.T
+
+
+def class_means(stream: Stream, classes: int) -> Tensor:
+    """The mean embedding of each class, scaled to unit length: (classes, dim). Zeros where a class has none."""
+    x, y = stream.x[EMBEDDING], stream.y
+    if y is None:
+        raise ValueError("class means need labels")
+    sums = torch.zeros(classes, x.shape[1], dtype=x.dtype, device=x.device).index_add_(0, y, x)
+    return normalize(sums, dim=1)
+
+
+def own_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """What a run must keep of a model: its state but for frozen towers, which the run holds once for all models."""
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    buffers = {name for name, _ in model.named_buffers()}
+    skip: Mapping[str, bool] = {
+        name: name.startswith("towers.") and (name in frozen or name in buffers) for name in model.state_dict()
+    }
+    return {name: value for name, value in model.state_dict().items() if not skip[name]}

@@ -1,0 +1,143 @@
+"""The linear probe: a softmax classifier without bias, on embeddings of one or several modalities."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from xm.config import Config
+from xm.errors import UsageError
+from xm.lbfgs import regularisation_path
+from xm.loop import Plan
+from xm.model import EMBEDDING, LinearClassifier, class_means
+from xm.strategy import Context, Strategy
+from xm.stream import Stream
+
+PENALTIES = tuple(10.0**-k for k in range(1, 7))
+"""The regularisers of solver=lbfgs, strong to weak, on the weights times the logit scale."""
+
+
+class ProbeConfig(Config):
+    """Settings of a linear probe; the defaults of solver=adamw are the published sweep (Lin et al., appendix)."""
+
+    init: str = Field("auto", description="auto, random, zero, or a modality whose class means are the start")
+    solver: Literal["lbfgs", "adamw"] = Field("lbfgs", description="full batch, or the published loop")
+    scale: float = Field(100.0, gt=0, description="of the logits; CLIP's")
+    share: float = Field(0.5, gt=0, lt=1, description="of the auxiliary streams in a batch or the objective")
+    penalties: tuple[float, ...] = Field(PENALTIES, min_length=1, description="lbfgs: strong to weak")
+    pull: Literal["zero", "init"] = Field("zero", description="lbfgs: what the penalty pulls to")
+    default_penalty: float = Field(1e-3, gt=0, description="lbfgs: where there is no val to pick on")
+    max_iter: int = Field(100, gt=0, description="lbfgs: iterations per penalty")
+    lr: tuple[float, ...] = Field((1e-3, 1e-4), min_length=1, description="adamw: learning rates")
+    weight_decay: tuple[float, ...] = Field((0.0, 0.01, 1e-4), min_length=1, description="adamw")
+    batch_size: tuple[int, ...] = Field((8, 32), min_length=1, description="adamw: over all streams")
+    steps: int = Field(12_800, ge=0, description="adamw")
+    warmup: int = Field(50, ge=0, description="adamw: steps")
+    eval_every: int = Field(100, gt=0, description="adamw: steps between looks at val")
+    patience: int | None = Field(None, gt=0, description="adamw: looks without a new best before stopping")
+
+
+class LinearProbe(Strategy):
+    """Cross-entropy over the union of all modalities' samples (Lin et al., CVPR 2023, equations 3 and 4).
+
+    A batch, or the full-batch objective, is half target and half auxiliary samples. With solver=lbfgs the optimum is
+    unique, so `init` is where the search starts; with pull=init it is also what the L2 penalty pulls to.
+    """
+
+    config_type: ClassVar[type[Config]] = ProbeConfig
+
+    def init_name(self, context: Context) -> str:
+        """ "auto" is the class names where they are trained on, else "random"."""
+        if self.config.init != "auto":
+            return str(self.config.init)
+        return next((name for name in context.train if name in context.named), "random")
+
+    def start(self, context: Context) -> Tensor:
+        """The initial weights (classes, dim)."""
+        name, shape = self.init_name(context), (len(context.classes), context.dim)
+        if name == "zero":
+            return torch.zeros(shape)
+        if name == "random":
+            bound = 1 / math.sqrt(context.dim)
+            return torch.empty(shape).uniform_(-bound, bound, generator=context.generator)
+        return class_means(self._named_stream(name, context), len(context.classes))
+
+    def _named_stream(self, name: str, context: Context) -> Stream:
+        if name in context.train:
+            return context.train[name]
+        if context.texts is not None and context.texts.modality == name:
+            return context.texts
+        known = {*context.train, "auto", "random", "zero"}
+        if context.texts is not None:
+            known.add(context.texts.modality)
+        raise UsageError(f"init={name!r}: no such samples here (known: {', '.join(sorted(known))})")
+
+    def build(self, context: Context) -> nn.Module:
+        return LinearClassifier(context.towers, self.start(context), self.config.scale)
+
+    def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
+        if not isinstance(model, LinearClassifier):
+            raise TypeError(f"a linear probe can't solve a {type(model).__name__}")
+        solver = self._lbfgs if self.config.solver == "lbfgs" else self._adamw
+        yield from solver(model, context)
+
+    def _lbfgs(self, model: LinearClassifier, context: Context) -> Iterator[nn.Module]:
+        shares = context.shares(self.config.share)
+        x = torch.cat([stream.x[EMBEDDING] for stream in context.train.values()])
+        y = torch.cat([_labels(stream) for stream in context.train.values()])
+        weights = torch.cat(
+            [torch.full((len(stream),), shares[name] / len(stream)) for name, stream in context.train.items()]
+        ).to(x)
+        start = model.weight.detach() * model.scale
+        centre = start if self.config.pull == "init" else torch.zeros_like(start)
+        penalties = self.config.penalties if context.val is not None else (self.config.default_penalty,)
+        path = regularisation_path(x, y, weights, centre, penalties, start=start, max_iter=self.config.max_iter)
+        for weight in path:
+            yield LinearClassifier(context.towers, weight / model.scale, model.scale)
+
+    def _adamw(self, model: LinearClassifier, context: Context) -> Iterator[nn.Module]:
+        """The published sweep. With no val, its first configuration."""
+        plans = [
+            Plan(
+                shares=context.shares(self.config.share),
+                steps=self.config.steps,
+                batch_size=batch_size,
+                lr=lr,
+                weight_decay=decay,
+                warmup=self.config.warmup,
+                eval_every=self.config.eval_every,
+                patience=self.config.patience,
+                precision=context.precision,
+                seed=context.seed,
+            )
+            for lr in self.config.lr
+            for decay in self.config.weight_decay
+            for batch_size in self._batch_sizes(context)
+        ]
+        for plan in plans:
+            candidate = copy.deepcopy(model)
+            context.fit(candidate, self, plan)
+            yield candidate
+
+    def _batch_sizes(self, context: Context) -> list[int]:
+        """Published: those whose half is smaller than its pool. If none is, the smallest is kept."""
+        shares = context.shares(self.config.share)
+        sizes: tuple[int, ...] = self.config.batch_size
+        fitting = [
+            size
+            for size in sizes
+            if all(int(size * shares[name]) < len(stream) for name, stream in context.train.items())
+        ]
+        return fitting or [min(sizes)]
+
+
+def _labels(stream: Stream) -> Tensor:
+    if stream.y is None:
+        raise ValueError(f"the {stream.modality} stream has no labels")
+    return stream.y

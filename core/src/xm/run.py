@@ -1,0 +1,280 @@
+"""Run folders: written whole, read without data or cache.
+
+``xm.json`` says what was done, with which plugins, and what came out; ``maps/<modality>.safetensors`` are the ways into
+the home space; ``shots-1/seed-1/image+text/model.safetensors`` are the models, a baseline's below
+``baselines/<strategy>/``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from xm.align import restore_map
+from xm.data.paths import modality_of
+from xm.data.task import Task
+from xm.device import pick_device
+from xm.encoder import Encoder
+from xm.encoders import make_encoder
+from xm.errors import RunError, UsageError, unknown
+from xm.events import Listener
+from xm.files import read_tensors, write_json, write_tensors
+from xm.model import Tower, Towers, own_tensors
+from xm.plugins import PluginManager, manager
+from xm.predictor import Predictor
+from xm.report import Report, Result
+from xm.settings import TrainSettings
+from xm.store import FeatureStore
+from xm.stream import Stream
+
+if TYPE_CHECKING:
+    from xm.experiment import Experiment
+
+FORMAT = 1
+"""Of ``xm.json``; a run of another format is refused."""
+
+INDEX = "xm.json"
+MODEL = "model.safetensors"
+
+
+class RunWriter(AbstractContextManager["RunWriter"]):
+    """Writes a run folder under a temporary name; `finish` gives it its own, a failure removes it."""
+
+    def __init__(self, settings: TrainSettings, plugins: PluginManager) -> None:
+        self.settings = settings
+        self.folder = settings.out or _free_name(settings)
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise UsageError(f"--out {self.folder}: exists and is not an empty folder; choose another")
+        found = [plugins.trackers.find(name) for name in settings.trackers]
+        self.partial = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
+        self.partial.mkdir(parents=True)
+        self.trackers: list[Listener] = [spec.load()(self.partial) for spec in found]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self.partial, ignore_errors=True)
+
+    def place(self, strategy: str, aux: Sequence[str], task: Task) -> str:
+        """The folder of a model in the run."""
+        cell = f"shots-{task.shots}/seed-{task.seed}/{'+'.join((task.target, *aux))}"
+        return cell if strategy == self.settings.strategy else f"baselines/{strategy}/{cell}"
+
+    def keep(self, place: str, model: nn.Module) -> None:
+        """Write a model's own tensors."""
+        write_tensors(self.partial / place / MODEL, own_tensors(model))
+
+    def finish(self, report: Report, experiment: Experiment) -> Report:
+        """Write maps and index, and give the folder its name."""
+        report = replace(report, run=str(self.folder))
+        ways = {}
+        for modality, alignment in experiment.alignments.items():
+            encoder = experiment.encoders[modality]
+            if alignment.aligner:
+                write_tensors(self.partial / "maps" / f"{modality}.safetensors", alignment.tensors())
+            ways[modality] = {
+                "encoder": encoder.reference,
+                "fingerprint": encoder.encoder.fingerprint(),
+                "space": encoder.encoder.space,
+                "aligner": alignment.aligner,
+                "pairs": alignment.pairs,
+            }
+        index = {
+            "format": FORMAT,
+            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "dataset": experiment.dataset.name,
+            "classes": list(experiment.dataset.classes),
+            "settings": self.settings.model_dump(mode="json"),
+            "ways": ways,
+            "tasks": experiment.digests,
+            **report.to_json(),
+        }
+        write_json(self.partial / INDEX, index)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.partial.replace(self.folder)
+        return report
+
+
+def _free_name(settings: TrainSettings) -> Path:
+    """``runs/<when>-<target>-<strategy>``, with a number if it is taken."""
+    when = datetime.now().strftime("%Y%m%d-%H%M%S")
+    base = Path("runs") / f"{when}-{settings.modality}-{settings.strategy}"
+    names = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 100))]
+    return next(name for name in names if not name.exists())
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of an item.
+
+    Attributes:
+        item: as given.
+        label: the class, in words; None if the item could not be read.
+        probabilities: by class.
+        error: why the item could not be read.
+    """
+
+    item: Any
+    label: str | None
+    probabilities: Mapping[str, float]
+    error: str | None = None
+
+
+def load(run: str | Path, *, plugins: PluginManager | None = None, device: str = "auto") -> Run:
+    """Open a run folder that `train` wrote.
+
+    Raises:
+        RunError: if it is none, is damaged, or was written by another format of xm.
+    """
+    return Run(Path(run), plugins or manager(), device)
+
+
+class Run:
+    """A run, read lazily: its results, its models, and prediction with them."""
+
+    def __init__(self, folder: Path, plugins: PluginManager, device: str = "auto") -> None:
+        self.folder = folder
+        self.plugins = plugins
+        self.device = pick_device(device)
+        path = folder / INDEX
+        try:
+            self.index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise RunError(f"{folder}: not a run folder ({INDEX}: {why})") from None
+        except ValueError as error:
+            raise RunError(f"{path}: damaged ({error})") from None
+        found = self.index.get("format") if isinstance(self.index, dict) else None
+        if found != FORMAT:
+            raise RunError(
+                f"{path}: format {found!r}, but this xm reads {FORMAT}; train again, or install the xm that wrote it"
+            )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """In words."""
+        return tuple(self.index["classes"])
+
+    @property
+    def target(self) -> str:
+        """The modality that was trained for."""
+        return str(self.index["settings"]["modality"])
+
+    @cached_property
+    def results(self) -> tuple[Result, ...]:
+        """Every model's result."""
+        return tuple(Result(**{**r, "aux": tuple(r["aux"])}) for r in self.index["results"])
+
+    def pick(self, pick: str | None = None) -> Result:
+        """The result of one model.
+
+        Args:
+            pick: part of a model's folder name, such as "shots-1/seed-2/image+text"; None: the chosen strategy with
+                most shots, first seed and all auxiliary modalities.
+
+        Raises:
+            UsageError: if none fits.
+        """
+        if pick is None:
+            chosen = [r for r in self.results if r.strategy == self.index["settings"]["strategy"]]
+            return min(chosen, key=lambda r: (-r.shots, -len(r.aux)))
+        wanted = pick.strip("/")
+        fitting = [r for r in self.results if f"/{r.model}/".find(f"/{wanted}/") >= 0]
+        if not fitting:
+            raise unknown("model", wanted, (r.model for r in self.results))
+        return fitting[0]
+
+    def encoder(self, modality: str) -> Encoder:
+        """The encoder of a modality, as it was in training.
+
+        Raises:
+            UsageError: if the run has no such modality.
+            RunError: if weights or preprocessing differ from training's.
+        """
+        ways = self.index["ways"]
+        if modality not in ways:
+            raise unknown("modality of this run", modality, ways)
+        way = ways[modality]
+        encoder = make_encoder(way["encoder"], self.plugins, self.device, modality)
+        if encoder.fingerprint() != way["fingerprint"]:
+            raise RunError(
+                f"{self.folder}: encoder {way['encoder']!r} is not the one of training: its weights, preprocessing or "
+                "length policy differ; install the versions named in xm.json"
+            )
+        return encoder
+
+    def model(self, result: Result, encoders: Mapping[str, Encoder]) -> nn.Module:
+        """A model again, with towers for the modalities of `encoders`."""
+        towers = Towers()
+        for modality, encoder in encoders.items():
+            way = self.index["ways"][modality]
+            path = self.folder / "maps" / f"{modality}.safetensors"
+            tensors = read_tensors(path) if way["aligner"] else {}
+            towers[modality] = Tower(restore_map(way["aligner"], tensors, encoder, self.plugins))
+        settings = self.index["settings"]
+        given = settings["set"] if result.strategy == settings["strategy"] else None
+        strategy = self.plugins.strategies.find(result.strategy).load()(given)
+        restored: nn.Module = strategy.restore(towers, read_tensors(self.folder / result.model / MODEL))
+        return restored.to(self.device).eval()
+
+    def predict(
+        self, items: Sequence[Any], *, modality: str | None = None, pick: str | None = None
+    ) -> list[Prediction]:
+        """Predictions for items, in their order; one that can't be read has an error instead of a label.
+
+        Args:
+            items: paths, or what the encoder reads. A string is a path, unless the encoder reads names.
+            modality: of the items; None: by the paths' suffix, else the run's target.
+            pick: which model, see `pick`.
+        """
+        result = self.pick(pick)
+        by_modality: dict[str, list[int]] = {}
+        for i, item in enumerate(items):
+            by_modality.setdefault(modality or self._modality(item), []).append(i)
+        predictions: list[Prediction | None] = [None] * len(items)
+        for name, rows in by_modality.items():
+            encoder = self.encoder(name)
+            model = self.model(result, {name: encoder})
+            given = [items[i] if encoder.accepts_names else _as_path(items[i]) for i in rows]
+            for i, prediction in zip(rows, self._predict(model, encoder, given), strict=True):
+                predictions[i] = replace(prediction, item=items[i])
+        return [prediction for prediction in predictions if prediction is not None]
+
+    def _modality(self, item: Any) -> str:
+        known = {s: m for s, m in self.plugins.suffixes().items() if m in self.index["ways"]}
+        found = modality_of(Path(item).name, known) if isinstance(item, str | Path) else None
+        return found or self.target
+
+    def _predict(self, model: nn.Module, encoder: Encoder, items: Sequence[Any]) -> Iterator[Prediction]:
+        features = FeatureStore(None).features(encoder, items)
+        values: Iterator[list[float]] = iter(())
+        if len(features.kept):
+            stream = Stream(encoder.modality, features.x).to(self.device)
+            values = iter(self.predictor.predict(model, stream).tolist())
+        for i, item in enumerate(items):
+            if i in features.failed:
+                yield Prediction(item, None, {}, features.failed[i].reason)
+            else:
+                probabilities = dict(zip(self.classes, next(values), strict=True))
+                yield Prediction(item, max(probabilities, key=probabilities.__getitem__), probabilities)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The decision rule of training."""
+        found: Predictor = self.plugins.predictors.find(self.index["settings"]["predictor"]).load()()
+        return found
+
+
+def _as_path(item: Any) -> Any:
+    return Path(item) if isinstance(item, str) else item

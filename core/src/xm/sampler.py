@@ -1,0 +1,60 @@
+"""Batches from several streams, each with its share of every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+
+from xm.errors import UsageError
+from xm.stream import Batch, Stream
+
+
+def shares_of(streams: Mapping[str, Stream], target: str, auxiliary: float = 0.5) -> dict[str, float]:
+    """The share of each stream in a batch, summing to 1.
+
+    The auxiliary streams divide `auxiliary` among them equally; the target has the rest (half and half in Lin et al.,
+    CVPR 2023, section 4). With one side only, it has everything.
+    """
+    others = [name for name in streams if name != target]
+    if target not in streams:
+        auxiliary = 1.0
+    elif not others:
+        auxiliary = 0.0
+    shares = {name: auxiliary / len(others) for name in others}
+    return {target: 1 - auxiliary, **shares} if target in streams else shares
+
+
+def batch_counts(shares: Mapping[str, float], batch_size: int) -> dict[str, int]:
+    """How many samples each stream gives to a batch; they sum to `batch_size`.
+
+    Fractions go down, except that every stream gives one at least; the first stream has what remains.
+
+    Raises:
+        UsageError: if the batch is smaller than the number of streams.
+    """
+    if batch_size < len(shares):
+        raise UsageError(f"batch_size={batch_size} is too small for {len(shares)} streams")
+    first, *others = shares
+    counts = {name: max(1, int(batch_size * shares[name])) for name in others}
+    return {first: batch_size - sum(counts.values()), **counts}
+
+
+def batches(streams: Mapping[str, Stream], counts: Mapping[str, int], generator: torch.Generator) -> Iterator[Batch]:
+    """Endless batches. Each stream is shuffled anew for every pass of its own, incomplete rests are dropped.
+
+    A stream with fewer samples than its count gives all of them each time.
+    """
+    rows = {name: _rows(len(streams[name]), counts[name], generator) for name in counts}
+    while True:
+        yield {name: streams[name][next(rows[name])] for name in counts}
+
+
+def _rows(size: int, count: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    if count >= size:
+        while True:
+            yield torch.arange(size)
+    while True:
+        order = torch.randperm(size, generator=generator)
+        for start in range(0, size - count + 1, count):
+            yield order[start : start + count]

@@ -1,0 +1,59 @@
+"""The settings of an experiment."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from xm.config import Config
+from xm.data.splits import DEFAULT_FRACTIONS
+
+
+class TrainSettings(Config):
+    """What ``xm train`` and `xm.train` take. Every field is a flag of the same name."""
+
+    modality: str = Field(description="the target modality")
+    aux: tuple[str, ...] = Field((), description="auxiliary modalities; every subset of them is run")
+    data: str | None = Field(None, description="a dataset's name, a folder or a file; none: the default dataset")
+    encoders: dict[str, str] = Field({}, description="modality to encoder, NAME or NAME:ARGUMENT")
+    strategy: str = Field("linear", description="how to adapt")
+    set: dict[str, Any] = Field({}, description="the strategy's own settings")
+    baselines: bool = Field(True, description="run the baseline strategies too")
+    aligner: str | None = Field(None, description="between spaces; none: the first that applies")
+    objective: str = Field("cross-entropy", description="what is minimised")
+    predictor: str = Field("argmax", description="the decision rule")
+    shots: tuple[int, ...] = Field((1, 2, 4, 8, 16), min_length=1, description="samples per class of the target")
+    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="of the draws")
+    aux_shots: int | None = Field(None, ge=0, description="per class and auxiliary modality; none: as shots")
+    val_shots: int | None = Field(None, ge=0, description="per class for val; none: shots, at most 4 (CoOp)")
+    group_by: str | None = Field(None, description="regular expression on the path: what must not be split")
+    split: tuple[float, float, float] = Field(
+        DEFAULT_FRACTIONS, description="train, val, test where the data have no splits (CoOp's)"
+    )
+    resplit: bool = Field(False, description="draw the splits anew for each seed; with groups, rotate them")
+    templates: tuple[str, ...] = Field((), description="sentences around a class name; none: the dataset's")
+    metric: str = Field("accuracy", description="accuracy, balanced-accuracy or macro-f1")
+    trackers: tuple[str, ...] = Field(("jsonl",), description="listeners to the run's events")
+    device: str = Field("auto", description="auto, cpu, cuda, mps")
+    precision: str = Field("float32", description="of forward passes in training")
+    on_error: str = Field("skip", pattern="^(skip|fail)$", description="what an unreadable item does")
+    out: Path | None = Field(None, description="the run's folder; none: a new one below runs/")
+    cache: Path | None = Field(None, description="the cache's folder; none: XM_CACHE or the platform's")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.modality in self.aux:
+            raise ValueError(f"{self.modality} is the target; take it out of aux")
+        if len({*self.aux}) < len(self.aux):
+            raise ValueError("aux names a modality twice")
+        if min(self.shots) < 0:
+            raise ValueError("shots can't be negative")
+        if not all(math.isfinite(part) for part in self.split):
+            raise ValueError("split needs three numbers")
+        bad = [template for template in self.templates if "{}" not in template]
+        if bad:
+            raise ValueError(f"template {bad[0]!r} has no {{}} for the class name")
+        return self

@@ -1,0 +1,172 @@
+"""The feature store: an encoder's trunk outputs, kept on disk and addressed by content.
+
+A shard is one safetensors file: ``key`` (n, 16) uint8, the items' content hashes, and the trunk's tensors, n rows
+each. Shards of one encoder fingerprint and depth share a folder. They are written whole, under names of their own,
+and never changed, so that processes may share a store; a damaged one is reported, removed and made again.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xm.data.content import content_key
+from xm.encoder import Encoder, Inputs, Trunk
+from xm.errors import ItemError, RunError
+from xm.events import Event, Listener, silent
+from xm.files import read_tensors, write_tensors
+
+log = logging.getLogger("xm.store")
+
+SHARD = 1024
+"""Items to a shard: what a kill can cost."""
+
+KEY = "key"
+
+
+@dataclass(frozen=True)
+class Features:
+    """Trunk outputs for items.
+
+    Attributes:
+        x: named tensors, a row for each kept item.
+        kept: indices of the items that could be read, ascending.
+        failed: the errors of the others, by index.
+    """
+
+    x: Inputs
+    kept: Tensor
+    failed: Mapping[int, ItemError]
+
+
+class FeatureStore:
+    """Trunk outputs by encoder fingerprint, depth and item content.
+
+    Args:
+        root: the folder, made when first written to; None keeps everything in memory alone.
+        strict: raise on the first item that can't be read, instead of leaving it out. What was encoded before
+            is kept either way.
+        listener: hears "embed" events and "warning" events.
+    """
+
+    def __init__(self, root: Path | None, *, strict: bool = False, listener: Listener = silent) -> None:
+        self.root = root
+        self.strict = strict
+        self.listener = listener
+        self._rows: dict[tuple[str, int], dict[bytes, Inputs]] = {}
+        self._refused: dict[bytes, ItemError] = {}
+
+    def features(self, encoder: Encoder, items: Sequence[Any], *, depth: int = 0) -> Features:
+        """Trunk outputs of `encoder` at `depth` for `items`; only what is new is computed.
+
+        Raises:
+            ItemError: if `strict` and an item can't be read.
+        """
+        place = (encoder.fingerprint(), depth)
+        rows = self._rows.get(place)
+        if rows is None:
+            rows = self._rows[place] = self._load(self._folder(place))
+        failed: dict[int, ItemError] = {}
+        keys: list[bytes | None] = []
+        for i, item in enumerate(items):
+            try:
+                keys.append(bytes.fromhex(content_key(item)))
+            except ItemError as error:
+                failed[i] = self._refuse(error)
+                keys.append(None)
+        missing = {k: i for i, k in enumerate(keys) if k is not None and k not in rows}
+        self._encode(encoder, depth, {k: items[i] for k, i in missing.items()}, rows, place)
+        for i, key in enumerate(keys):
+            if key is not None and key not in rows:
+                failed[i] = self._refused[key]
+        kept = [i for i in range(len(items)) if i not in failed]
+        found = [rows[key] for i in kept if (key := keys[i]) is not None]
+        x = {name: torch.stack([row[name] for row in found]) for name in found[0]} if found else {}
+        return Features(x, torch.tensor(kept, dtype=torch.long), failed)
+
+    def _folder(self, place: tuple[str, int]) -> Path | None:
+        fingerprint, depth = place
+        return self.root / f"{fingerprint}-{depth}" if self.root else None
+
+    def _load(self, folder: Path | None) -> dict[bytes, Inputs]:
+        rows: dict[bytes, Inputs] = {}
+        if folder is None:
+            return rows
+        for path in sorted(folder.glob("*.safetensors")):
+            try:
+                tensors = read_tensors(path)
+                keys = tensors.pop(KEY)
+            except (RunError, KeyError) as error:
+                self._warn(f"cache file {path} is damaged and will be made again ({type(error).__name__})")
+                path.unlink(missing_ok=True)
+                continue
+            for i, key in enumerate(keys.numpy()):
+                rows[key.tobytes()] = {name: value[i] for name, value in tensors.items()}
+        return rows
+
+    def _encode(
+        self,
+        encoder: Encoder,
+        depth: int,
+        missing: dict[bytes, Any],
+        rows: dict[bytes, Inputs],
+        place: tuple[str, int],
+    ) -> None:
+        """Compute what is missing, a shard at a time."""
+        missing = {k: item for k, item in missing.items() if k not in self._refused}
+        if not missing:
+            return
+        trunk, _ = encoder.split(depth)
+        keys = list(missing)
+        done = 0
+        for start in range(0, len(keys), SHARD):
+            fresh: dict[bytes, Inputs] = {}
+            try:
+                for i in range(start, min(start + SHARD, len(keys)), encoder.batch_size):
+                    part = keys[i : min(i + encoder.batch_size, start + SHARD)]
+                    fresh |= self._batch(trunk, part, [missing[k] for k in part])
+                    done += len(part)
+                    data = {"done": done, "total": len(keys), "modality": encoder.modality}
+                    self.listener(Event("embed", data))
+            finally:
+                if fresh:
+                    rows |= fresh
+                    self._write(self._folder(place), fresh)
+
+    def _batch(self, trunk: Trunk, keys: list[bytes], items: list[Any]) -> dict[bytes, Inputs]:
+        """One batch; if an item can't be read, its fellows are encoded one by one."""
+        try:
+            with torch.inference_mode():
+                x = trunk(items)
+        except ItemError as error:
+            if len(items) == 1:
+                self._refused[keys[0]] = self._refuse(error)
+                return {}
+            parts = [self._batch(trunk, [k], [item]) for k, item in zip(keys, items, strict=True)]
+            return {k: row for part in parts for k, row in part.items()}
+        return {k: {name: v[i].cpu().clone() for name, v in x.items()} for i, k in enumerate(keys)}
+
+    def _refuse(self, error: ItemError) -> ItemError:
+        if self.strict:
+            raise error
+        self._warn(f"left out: {error}")
+        return error
+
+    def _write(self, folder: Path | None, fresh: dict[bytes, Inputs]) -> None:
+        if folder is None:
+            return
+        names = next(iter(fresh.values()))
+        tensors = {name: torch.stack([row[name] for row in fresh.values()]) for name in names}
+        keys = torch.stack([torch.frombuffer(bytearray(k), dtype=torch.uint8) for k in fresh])
+        write_tensors(folder / f"{uuid.uuid4().hex}.safetensors", {**tensors, KEY: keys})
+
+    def _warn(self, message: str) -> None:
+        log.debug(message)
+        self.listener(Event("warning", {"message": message}))

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from xm import EncoderSpec, hookimpl
+from xm.data import Dataset
+from xm.data.open import open_dataset
+from xm.errors import DataError, UsageError
+from xm.plugins import PluginManager
+from xm.specs import DatasetSpec
+
+
+def made(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dataset:
+    return Dataset(name=f"{source}|{sorted(suffixes)}|{cache}", classes=(), samples=())
+
+
+class Plugin:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, default: bool) -> None:
+        import sys
+        import types
+
+        module = types.ModuleType("xm_made_data")
+        module.__dict__["made"] = made
+        monkeypatch.setitem(sys.modules, "xm_made_data", module)
+        self.default = default
+
+    @hookimpl
+    def datasets(self) -> list[DatasetSpec]:
+        target = "xm_made_data:made"
+        return [
+            DatasetSpec(name="blobs", target=target, default=self.default),
+            DatasetSpec(name="tar", target=target, opens=(".tar", ".gz")),
+            DatasetSpec(name="tgz", target=target, opens=(".tar.gz",)),
+        ]
+
+    @hookimpl
+    def encoders(self) -> list[EncoderSpec]:
+        return [EncoderSpec(name="e", target="m:E", modality="image", suffixes=(".jpg",))]
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch) -> PluginManager:
+    manager = PluginManager(installed=False)
+    manager.register(Plugin(monkeypatch, default=True), "made")
+    return manager
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+CACHE = Path("cache")
+
+
+def test_default_and_name(manager: PluginManager, here: Path) -> None:
+    assert open_dataset(None, manager, CACHE).name == "blobs|['.jpg']|cache"
+    (here / "blobs").mkdir()
+    assert open_dataset("blobs", manager, CACHE).name == "blobs|['.jpg']|cache"
+
+
+def test_no_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"--data$"):
+        open_dataset(None, PluginManager(installed=False), CACHE)
+    manager = PluginManager(installed=False)
+    manager.register(Plugin(monkeypatch, default=False), "made")
+    with pytest.raises(UsageError, match=r"--data \(or a name: blobs\)"):
+        open_dataset(None, manager, CACHE)
+
+
+def test_folder_and_table(manager: PluginManager, here: Path) -> None:
+    for name in ("photos/dog/1.jpg", "photos/cat/1.jpg", "blobs/cow/1.jpg"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).touch()
+    assert open_dataset("photos", manager, CACHE).classes == ("cat", "dog")
+    assert open_dataset("./blobs", manager, CACHE).classes == ("cow",)
+    assert open_dataset(Path("blobs"), manager, CACHE).classes == ("cow",)
+    (here / "T.CSV").write_text("path,label\nphotos/dog/1.jpg,dog\n")
+    assert open_dataset("T.CSV", manager, CACHE).classes == ("dog",)
+
+
+def test_longest_suffix_opens(manager: PluginManager, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "x.tar.gz").touch()
+    used: list[str] = []
+    load = DatasetSpec.load
+
+    def noted(self: DatasetSpec) -> object:
+        used.append(self.name)
+        return load(self)
+
+    monkeypatch.setattr(DatasetSpec, "load", noted)
+    assert open_dataset("x.tar.gz", manager, CACHE).name.startswith("x.tar.gz|")
+    assert used == ["tgz"]
+
+
+def test_a_reader_is_no_data(manager: PluginManager, here: Path) -> None:
+    with pytest.raises(UsageError, match=r"--data manifest: that is a reader.* a .csv file or a .jsonl file"):
+        open_dataset("manifest", manager, CACHE)
+    (here / "folder" / "dog").mkdir(parents=True)
+    (here / "folder" / "dog" / "1.jpg").touch()
+    assert open_dataset("folder", manager, CACHE).classes == ("dog",)
+
+
+def test_unknown(manager: PluginManager, here: Path) -> None:
+    (here / "photos").mkdir()
+    (here / "x.parquet").touch()
+    with pytest.raises(UsageError, match=r"unknown dataset 'blob': did you mean 'blobs'\?"):
+        open_dataset("blob", manager, CACHE)
+    with pytest.raises(DataError, match=r"no such file or folder; did you mean photos\?"):
+        open_dataset("./fotos", manager, CACHE)
+    with pytest.raises(DataError, match="no such file or folder"):
+        open_dataset("table.csv", manager, CACHE)
+    with pytest.raises(DataError, match=r"x.parquet: no plugin opens such a file .*: .csv, .gz, .*, folders"):
+        open_dataset("x.parquet", manager, CACHE)
+
+
+def test_imports_nothing_heavy() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, xm.data, xm.data.open, xm.data.folder, xm.data.manifest; "
+        "print([m for m in ('torch', 'numpy', 'pydantic', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,105 @@
+"""Class names as the training-free bridge between spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from xm.aligner import AlignContext, Aligner
+from xm.config import Config
+from xm.encoder import Encoder, Inputs, Prototypes, Tail
+from xm.maps import Affine, ridge
+
+
+class NamesConfig(Config):
+    """Settings of the names aligner."""
+
+    top: int = Field(10, gt=0, description="ConSE's T: how many of the most probable names speak for an item")
+    alphas: tuple[float, ...] = Field(
+        tuple(10.0**k for k in range(-2, 4)),
+        min_length=1,
+        description="ridge regularisers, of which leave-one-out error on the names picks one",
+    )
+
+
+class Conse(nn.Module):
+    """An item as the mean of its most probable names' embeddings (ConSE; Norouzi et al., ICLR 2014, equation 2).
+
+    Args:
+        names: (classes, dim), the embeddings of the classifier's class names.
+        top: how many names speak.
+    """
+
+    names: Tensor
+    top: Tensor
+
+    def __init__(self, names: Tensor, top: int | Tensor) -> None:
+        super().__init__()
+        self.register_buffer("names", names)
+        self.register_buffer("top", torch.as_tensor(top))
+
+    def forward(self, x: Inputs) -> Tensor:
+        scores = x["scores"].to(self.names)
+        count = min(int(self.top), scores.shape[1])
+        values, rows = scores.topk(count, dim=1)
+        values = values / values.sum(dim=1, keepdim=True).clamp_min(1e-12)
+        return normalize(torch.einsum("nk,nkd->nd", values, self.names[rows]), dim=1)
+
+
+class Names(Aligner):
+    """Source to names, names to target; a step is left out where the spaces are one already.
+
+    Source to names: ConSE, for an encoder with a classifier. Names to target: ridge regression from the embeddings
+    of the target classifier's class names to its weight rows, so that a name lands where its class's row is.
+    """
+
+    config_type: ClassVar[type[Config]] = NamesConfig
+
+    def why_not(self, context: AlignContext) -> str | None:
+        namer = context.namer
+        if namer is None:
+            return "no encoder reads names"
+        for encoder in (context.source, context.target):
+            if encoder.space != namer.space and encoder.prototypes() is None:
+                return f"the {encoder.modality} encoder ({encoder.space}) has no classifier whose names could serve"
+        return None
+
+    def fit(self, context: AlignContext) -> nn.Module:
+        if context.namer is None:
+            raise ValueError("names needs an encoder that reads names")
+        steps: list[nn.Module] = [self._to_names(context, context.namer)]
+        if context.target.space != context.namer.space:
+            steps.append(self._from_names(context, context.namer))
+        return nn.Sequential(*steps)
+
+    def _to_names(self, context: AlignContext, namer: Encoder) -> nn.Module:
+        if context.source.space == namer.space:
+            return Tail()
+        return Conse(_embed(context, namer, _prototypes(context.source)), self.config.top)
+
+    def _from_names(self, context: AlignContext, namer: Encoder) -> nn.Module:
+        prototypes = _prototypes(context.target)
+        rows = normalize(prototypes.weight - prototypes.weight.mean(dim=0), dim=1)
+        return ridge(_embed(context, namer, prototypes), rows, self.config.alphas)
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> nn.Module:
+        first = Conse(tensors["0.names"], tensors["0.top"]) if "0.names" in tensors else Tail()
+        rest = [Affine(tensors["1.weight"], tensors["1.bias"])] if "1.weight" in tensors else []
+        return nn.Sequential(first, *rest)
+
+
+def _prototypes(encoder: Encoder) -> Prototypes:
+    prototypes = encoder.prototypes()
+    if prototypes is None:
+        raise ValueError(f"the {encoder.modality} encoder has no classifier")
+    return prototypes
+
+
+def _embed(context: AlignContext, namer: Encoder, prototypes: Prototypes) -> Tensor:
+    """Unit vectors of the classifier's class names, (classes, dim)."""
+    return Tail()(context.features(namer, list(prototypes.names)))

@@ -1,0 +1,43 @@
+"""Nearest class means."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from xm.config import Config
+from xm.model import EMBEDDING, LinearClassifier, class_means
+from xm.strategy import Context, Strategy
+from xm.stream import Stream
+
+
+class NearestCentroidConfig(Config):
+    """Settings of the nearest-centroid classifier."""
+
+    scale: float = Field(100.0, gt=0, description="of the logits")
+    weigh: Literal["samples", "modalities"] = Field(
+        "samples", description="samples: each counts once, n-shot becomes (n+1)-shot; modalities: each counts once"
+    )
+
+
+class NearestCentroid(Strategy):
+    """The class whose mean has the largest cosine (Snell et al., NeurIPS 2017, equation 1, on unit vectors)."""
+
+    config_type: ClassVar[type[Config]] = NearestCentroidConfig
+
+    def build(self, context: Context) -> nn.Module:
+        classes, streams = len(context.classes), list(context.train.values())
+        if self.config.weigh == "samples":
+            streams = [_union(streams)]
+        means = torch.stack([class_means(stream, classes) for stream in streams])
+        weight = nn.functional.normalize(means.mean(dim=0), dim=1)
+        return LinearClassifier(context.towers, weight, self.config.scale, trainable=False)
+
+
+def _union(streams: list[Stream]) -> Stream:
+    x = torch.cat([stream.x[EMBEDDING] for stream in streams])
+    y = torch.cat([stream.y for stream in streams if stream.y is not None])
+    return Stream("+".join(stream.modality for stream in streams), {EMBEDDING: x}, y)

@@ -1,0 +1,96 @@
+"""What the image and the text encoder share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xm.encoder import Encoder, Inputs, Trunk, fingerprint_of
+from xm_openclip.model import Model, autocast, load, precision
+from xm_openclip.reference import resolve
+
+Front = Callable[[Any, Tensor], dict[str, Tensor]]
+"""A frozen stage: an open_clip model and a batch to named tensors."""
+
+
+class OpenClip(Encoder):
+    """One tower of an open_clip model. Towers of one reference share the model in memory, and the space."""
+
+    def __init__(self, argument: str = "") -> None:
+        """Resolve the reference; weights load on the first call of `trunk` or `split`.
+
+        Raises:
+            UsageError: for an unknown model or tag, or a missing file.
+            PluginError: if open_clip, or the configuration of an ``hf-hub:`` model, can't be had.
+        """
+        self._reference = resolve(argument)
+        self.space = self._reference.space
+        self.dim = self._reference.dim
+
+    def fingerprint(self) -> str:
+        """Of weights, configuration (activation and context length among it), preprocessing and precision.
+
+        Weights of the hub that are not on this machine are downloaded for it; no model is loaded.
+        """
+        return fingerprint_of(
+            "xm_openclip 1",
+            self.modality,
+            self._reference.weights.identity(),
+            self._reference.config,
+            str(precision(self.device)),
+            *self._settings(),
+        )
+
+    def trunk(self, items: Sequence[Any]) -> Inputs:
+        return self._run(self._features, items)
+
+    def split(self, depth: int) -> tuple[Trunk, nn.Module]:
+        """The tower in two; the tail is a copy, so that training it leaves the shared model as it was.
+
+        Args:
+            depth: 0: none; k: the last k transformer blocks and what follows them (1 of a ResNet: its
+                attention pool); -1: all.
+
+        Raises:
+            UsageError: for another depth, or a timm or Hugging Face tower at any but 0 and -1.
+        """
+        if depth == 0:
+            return super().split(0)
+        front, tail = self._split(self._model().module, depth)
+        return lambda items: self._run(front, items), tail
+
+    def _model(self) -> Model:
+        return load(self._reference, str(self.device))
+
+    def _run(self, front: Front, items: Sequence[Any]) -> Inputs:
+        """Prepare items, and compute one stage for them; its outputs stay on the device."""
+        batch = self._prepare(items)
+        if self.device.type == "cuda":
+            batch = batch.pin_memory().to(self.device, non_blocking=True)
+        else:
+            batch = batch.to(self.device)
+        with torch.no_grad(), autocast(self.device):
+            out = front(self._model().module, batch)
+        return {name: value.float() if value.is_floating_point() else value for name, value in out.items()}
+
+    @abstractmethod
+    def _settings(self) -> tuple[str, ...]:
+        """What else decides the outputs."""
+
+    @abstractmethod
+    def _prepare(self, items: Sequence[Any]) -> Tensor:
+        """Items to the tower's input, (n, ...) on the CPU."""
+
+    @staticmethod
+    @abstractmethod
+    def _features(module: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+        """The whole tower: ``features`` (n, dim)."""
+
+    @staticmethod
+    @abstractmethod
+    def _split(module: nn.Module, depth: int) -> tuple[Front, nn.Module]:
+        """The stage before the tail, and the tail."""

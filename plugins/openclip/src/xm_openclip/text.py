@@ -1,0 +1,74 @@
+"""The text encoder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from xm.errors import ItemError
+from xm_openclip.encoder import Front, OpenClip
+from xm_openclip.model import tokenizer
+from xm_openclip.weights import sha256
+
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "spiece.model",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+)
+
+
+class TextEncoder(OpenClip):
+    """Text towers of CLIP. Items: strings, and paths of .txt files; cut at the context length."""
+
+    modality = "text"
+    suffixes = (".txt",)
+    accepts_names = True
+
+    def _settings(self) -> tuple[str, ...]:
+        """The tokenizer's name; of one that lies in a folder, its files' content."""
+        name = self._reference.tokenizer
+        if not name.startswith("local-dir:"):
+            return (name.removesuffix("-quickgelu"),)
+        if not json.loads(self._reference.config)["text_cfg"].get("hf_tokenizer_name"):
+            return ()  # CLIP's own, which comes with open_clip
+        files = [Path(name.removeprefix("local-dir:"), file) for file in _TOKENIZER_FILES]
+        return tuple(f"{path.name} {sha256(path)}" for path in files if path.is_file())
+
+    def _prepare(self, items: Sequence[Any]) -> Tensor:
+        """Token ids (n, context length)."""
+        return tokenizer(self._reference)([_read(item) for item in items])
+
+    @staticmethod
+    def _features(module: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+        return {"features": module.encode_text(batch, normalize=False)}  # type: ignore[operator]
+
+    @staticmethod
+    def _split(module: nn.Module, depth: int) -> tuple[Front, nn.Module]:
+        from xm_openclip.towers import split_text
+
+        return split_text(module, depth)
+
+
+def _read(item: Any) -> str:
+    if isinstance(item, str) and not item.lower().endswith(".txt"):
+        return item
+    if not isinstance(item, str | os.PathLike):
+        raise ItemError(repr(item)[:80], f"a {type(item).__name__} is neither text nor the path of a .txt file")
+    path = Path(item)
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError as error:
+        raise ItemError(path, "no such file") from error
+    except (OSError, ValueError) as error:
+        raise ItemError(path, f"not readable as UTF-8 text: {error}") from error
