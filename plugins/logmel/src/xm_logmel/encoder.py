@@ -1,0 +1,112 @@
+"""Short sounds as log-mel pictures of fixed size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool1d, pad
+from torchaudio.transforms import MelSpectrogram  # type: ignore[import-untyped]
+
+from xm.encoder import Encoder, Inputs, fingerprint_of
+from xm.errors import ItemError, UsageError
+from xm_logmel.read import RATE, describe, waveform
+
+WINDOW, HOP, FFT = 400, 160, 512  # samples: 25 ms, 10 ms
+LOWEST = 50.0  # Hz
+TRIM = 30.0
+"""dB below the loudest window under which the ends are cut off."""
+FLOOR = 40.0
+"""dB below the loudest cell under which differences don't count."""
+MAX_BINS, MAX_FRAMES = 64, 256
+
+
+class LogMel(Encoder):
+    """Log-mel spectrogram of a word, cut to where it sounds and resized to a fixed number of frames.
+
+    Length policy: quiet ends are cut off, and the rest, however long, is averaged into `frames` equal parts
+    of time; so the pace doesn't count, and sounds of more than a few seconds blur. Values are in dB, less
+    their mean over the whole picture, so that loudness doesn't count.
+
+    Items are paths or (waveform (n,), sample rate).
+
+    Args:
+        argument: bins and frames, "40x16"; "" means 40x16.
+
+    Raises:
+        UsageError: if the argument is not of that form, or out of range.
+    """
+
+    modality = "audio"
+    suffixes = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff")
+    batch_size = 256
+
+    def __init__(self, argument: str = "") -> None:
+        match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", argument or "40x16")
+        self.bins, self.frames = (int(match[1]), int(match[2])) if match else (0, 0)
+        if not (2 <= self.bins <= MAX_BINS and 1 <= self.frames <= MAX_FRAMES):
+            raise UsageError(
+                f"logmel:{argument}: expected bins x frames, as in logmel:40x16, from 2x1 to {MAX_BINS}x{MAX_FRAMES}"
+            )
+        self.dim = self.bins * self.frames
+        self.space = f"logmel-{self.bins}x{self.frames}"
+
+    def fingerprint(self) -> str:
+        return fingerprint_of(
+            "logmel",
+            1,
+            RATE,
+            WINDOW,
+            HOP,
+            FFT,
+            LOWEST,
+            TRIM,
+            FLOOR,
+            self.bins,
+            self.frames,
+            "trim, then resize time",
+        )
+
+    def trunk(self, items: Sequence[Any]) -> Inputs:
+        """``features`` (n, bins * frames): dB around 0, bin by bin."""
+        with _one_thread():
+            return {"features": torch.stack([self._features(item) for item in items]).to(self.device)}
+
+    def _features(self, item: Any) -> Tensor:
+        power = _mel(self.bins)(trim(waveform(item)))
+        decibels = 10 * torch.log10(power.clamp_min(1e-10))
+        decibels = decibels.clamp_min(float(decibels.max()) - FLOOR)
+        picture = adaptive_avg_pool1d(decibels[None], self.frames)[0]
+        picture = picture - picture.mean()
+        if float(picture.abs().max()) == 0:
+            raise ItemError(describe(item), "has no spectrum to tell it by")
+        return picture.flatten()
+
+
+def trim(wave: Tensor) -> Tensor:
+    """(samples,) without the ends more than `TRIM` dB below the loudest window; one window at least."""
+    wave = pad(wave, (0, max(0, WINDOW - len(wave))))
+    energy = wave.unfold(0, WINDOW, HOP).square().mean(dim=1)
+    loud = torch.nonzero(energy >= energy.max() * 10 ** (-TRIM / 10)).flatten()
+    return wave[int(loud[0]) * HOP : int(loud[-1]) * HOP + WINDOW]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A word is too little to share: on a busy machine, threads that wait for each other take 20 times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@cache
+def _mel(bins: int) -> MelSpectrogram:
+    return MelSpectrogram(RATE, n_fft=FFT, win_length=WINDOW, hop_length=HOP, f_min=LOWEST, n_mels=bins)

@@ -1,0 +1,20 @@
+"""The image encoder `pixels`."""
+
+from __future__ import annotations
+
+from xm.hookspecs import hookimpl
+from xm.specs import EncoderSpec
+
+
+@hookimpl
+def encoders() -> list[EncoderSpec]:
+    return [
+        EncoderSpec(
+            name="pixels",
+            target="xm_pixels.encoder:Pixels",
+            summary="grey pixels of a small picture, 8x8 unless told",
+            modality="image",
+            suffixes=(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
+            argument="side length in pixels, 8 if left out",
+        )
+    ]

@@ -1,0 +1,104 @@
+"""Small grey pictures as vectors of their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from xm.encoder import Encoder, Inputs, fingerprint_of
+from xm.errors import ItemError, UsageError
+
+MAX_SIDE = 512
+
+
+class Pixels(Encoder):
+    """Grey values, averaged over the cells of a `side` x `side` grid and divided by the brightest.
+
+    Items are paths, PIL images or 2-D arrays of any number range. Bright stays bright: a dark digit on white
+    paper and its negative are different pictures, and scikit-learn's scans are bright on dark.
+
+    Args:
+        argument: the side in pixels, "28"; "" means 8.
+
+    Raises:
+        UsageError: if the argument is no whole number from 1 to 512.
+    """
+
+    modality = "image"
+    suffixes = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+    batch_size = 256
+
+    def __init__(self, argument: str = "") -> None:
+        side = int(argument or 8) if argument.isdecimal() or not argument else 0
+        if not 1 <= side <= MAX_SIDE:
+            raise UsageError(
+                f"pixels:{argument}: the side must be a whole number from 1 to {MAX_SIDE}, as in pixels:28"
+            )
+        self.side = side
+        self.dim = side * side
+        self.space = f"pixels-{side}x{side}"
+
+    def fingerprint(self) -> str:
+        return fingerprint_of("pixels", 1, self.side)
+
+    def trunk(self, items: Sequence[Any]) -> Inputs:
+        """``features`` (n, side * side) in 0..1, row by row of the picture."""
+        return {"features": torch.stack([self._features(item) for item in items]).to(self.device)}
+
+    def _features(self, item: Any) -> Tensor:
+        name = _name(item)
+        grey = _grey(item, name)
+        if grey.ndim != 2 or 0 in grey.shape:
+            raise ItemError(name, f"expected a grey picture (height, width), got shape {grey.shape}")
+        if not np.isfinite(grey).all():
+            raise ItemError(name, "holds values that are not finite")
+        picture = torch.from_numpy(grey - min(float(grey.min()), 0.0))
+        if picture.shape != (self.side, self.side):
+            picture = adaptive_avg_pool2d(picture[None], self.side)[0]
+        brightest = float(picture.max())
+        if brightest == 0:
+            raise ItemError(name, "is black all over")
+        return (picture / brightest).flatten().float()
+
+
+def _name(item: Any) -> str:
+    """The item in one line, for messages."""
+    if isinstance(item, str | Path):
+        return str(item)
+    if isinstance(item, Image.Image):
+        return f"{item.mode} image of {item.width}x{item.height}"
+    return f"array of shape {getattr(item, 'shape', '?')}"
+
+
+def _grey(item: Any, name: str) -> NDArray[np.float64]:
+    """Grey values (height, width), in the item's own range."""
+    if isinstance(item, str | Path):
+        try:
+            with Image.open(item) as image:
+                return _grey_image(image)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            missing = isinstance(error, FileNotFoundError)
+            unknown = isinstance(error, UnidentifiedImageError)
+            reason = "no such file" if missing else "is not an image" if unknown else f"is damaged ({error})"
+            raise ItemError(name, reason) from error
+    if isinstance(item, Image.Image):
+        return _grey_image(item)
+    try:
+        return np.asarray(item, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ItemError(name, "expected a path, a PIL image or a 2-D array of numbers") from error
+
+
+def _grey_image(image: Image.Image) -> NDArray[np.float64]:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode not in ("I", "I;16", "I;16B", "I;16L", "F"):  # those have one band, of more than 8 bits
+        upright = upright.convert("L")
+    return np.asarray(upright, dtype=np.float64)
