@@ -7,10 +7,14 @@ passes what stochastic steps approach in thousands.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+
+SMALL = 2**22
+"""Multiplications in one pass below which one thread is used."""
 
 
 def regularisation_path(
@@ -37,6 +41,30 @@ def regularisation_path(
         start: (classes, dim), of the first; `centre` if None.
         max_iter: L-BFGS iterations per penalty.
     """
+    with _threads(len(x) * x.shape[1] * len(centre)):
+        yield from _path(x, y, weights, centre, penalties, start, max_iter)
+
+
+@contextmanager
+def _threads(work: int) -> Iterator[None]:
+    """One thread for small problems: handing them out costs more than it gives, much more on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if work < SMALL else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _path(
+    x: Tensor,
+    y: Tensor,
+    weights: Tensor,
+    centre: Tensor,
+    penalties: Sequence[float],
+    start: Tensor | None,
+    max_iter: int,
+) -> Iterator[Tensor]:
     offset = x @ centre.T
     basis: Tensor | None = None
     if len(x) < x.shape[1]:

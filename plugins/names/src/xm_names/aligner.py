@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self
 
 import torch
 from pydantic import Field
@@ -13,18 +15,14 @@ from torch.nn.functional import normalize
 from xm.aligner import AlignContext, Aligner
 from xm.config import Config
 from xm.encoder import Encoder, Inputs, Prototypes, Tail
-from xm.maps import Affine, ridge
 
 
 class NamesConfig(Config):
     """Settings of the names aligner."""
 
     top: int = Field(10, gt=0, description="ConSE's T: how many of the most probable names speak for an item")
-    alphas: tuple[float, ...] = Field(
-        tuple(10.0**k for k in range(-2, 4)),
-        min_length=1,
-        description="ridge regularisers, of which leave-one-out error on the names picks one",
-    )
+    gammas: tuple[float, ...] = Field((1.0, 2.0, 4.0), min_length=1, description="kernel widths; leave-one-out picks")
+    alphas: tuple[float, ...] = Field((0.1, 0.3, 1.0), min_length=1, description="regularisers; leave-one-out picks")
 
 
 class Conse(nn.Module):
@@ -51,11 +49,51 @@ class Conse(nn.Module):
         return normalize(torch.einsum("nk,nkd->nd", values, self.names[rows]), dim=1)
 
 
+class Rows(nn.Module):
+    """Kernel ridge regression from name embeddings to classifier rows: ``exp(-gamma |x - name|^2) @ dual``.
+
+    Args:
+        names: (classes, dim in), unit vectors.
+        dual: (classes, dim out).
+        gamma: of the kernel.
+    """
+
+    names: Tensor
+    dual: Tensor
+    gamma: Tensor
+
+    def __init__(self, names: Tensor, dual: Tensor, gamma: float | Tensor) -> None:
+        super().__init__()
+        self.register_buffer("names", names)
+        self.register_buffer("dual", dual)
+        self.register_buffer("gamma", torch.as_tensor(gamma))
+
+    @classmethod
+    def fit(cls, names: Tensor, rows: Tensor, gammas: Sequence[float], alphas: Sequence[float]) -> Self:
+        """Kernel width and regulariser by leave-one-out error, in closed form (Rasmussen and Williams, eq. 5.12)."""
+        x, y = names.double(), rows.double()
+        distance = torch.cdist(x, x).square()
+        identity = torch.eye(len(x), dtype=x.dtype, device=x.device)
+        best, error = (x, 0.0), math.inf
+        for gamma, alpha in itertools.product(gammas, alphas):
+            inverse = torch.linalg.inv(torch.exp(-gamma * distance) + alpha * identity)
+            dual = inverse @ y
+            left_out = (dual / inverse.diagonal()[:, None]).square().mean().item()
+            if left_out < error:
+                best, error = (dual, gamma), left_out
+        dual, gamma = best
+        return cls(names, dual.to(names), gamma)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.exp(-self.gamma * torch.cdist(x, self.names).square()) @ self.dual
+
+
 class Names(Aligner):
     """Source to names, names to target; a step is left out where the spaces are one already.
 
-    Source to names: ConSE, for an encoder with a classifier. Names to target: ridge regression from the embeddings
-    of the target classifier's class names to its weight rows, so that a name lands where its class's row is.
+    Source to names: ConSE, for an encoder with a classifier. Names to target: kernel ridge regression from the
+    embeddings of the target classifier's class names to its centred weight rows, so that a name lands where its
+    class's row is, and a new name among the rows of its neighbours.
     """
 
     config_type: ClassVar[type[Config]] = NamesConfig
@@ -85,11 +123,11 @@ class Names(Aligner):
     def _from_names(self, context: AlignContext, namer: Encoder) -> nn.Module:
         prototypes = _prototypes(context.target)
         rows = normalize(prototypes.weight - prototypes.weight.mean(dim=0), dim=1)
-        return ridge(_embed(context, namer, prototypes), rows, self.config.alphas)
+        return Rows.fit(_embed(context, namer, prototypes), rows, self.config.gammas, self.config.alphas)
 
     def restore(self, tensors: Mapping[str, Tensor]) -> nn.Module:
         first = Conse(tensors["0.names"], tensors["0.top"]) if "0.names" in tensors else Tail()
-        rest = [Affine(tensors["1.weight"], tensors["1.bias"])] if "1.weight" in tensors else []
+        rest = [Rows(tensors["1.names"], tensors["1.dual"], tensors["1.gamma"])] if "1.dual" in tensors else []
         return nn.Sequential(first, *rest)
 
 
@@ -102,4 +140,5 @@ def _prototypes(encoder: Encoder) -> Prototypes:
 
 def _embed(context: AlignContext, namer: Encoder, prototypes: Prototypes) -> Tensor:
     """Unit vectors of the classifier's class names, (classes, dim)."""
-    return Tail()(context.features(namer, list(prototypes.names)))
+    unit: Tensor = Tail()(context.features(namer, list(prototypes.names)))
+    return unit

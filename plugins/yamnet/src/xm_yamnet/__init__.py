@@ -1,0 +1,20 @@
+"""The audio encoder `yamnet`."""
+
+from __future__ import annotations
+
+from xm import EncoderSpec, hookimpl
+
+
+@hookimpl
+def encoders() -> list[EncoderSpec]:
+    return [
+        EncoderSpec(
+            name="yamnet",
+            target="xm_yamnet.encoder:YamNet",
+            summary="YAMNet trained on AudioSet; 1024-d, offline, 521 named prototypes",
+            modality="audio",
+            suffixes=(".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff"),
+            available="xm_yamnet.weights:why_not",
+            priority=10,
+        )
+    ]

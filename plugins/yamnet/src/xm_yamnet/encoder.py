@@ -1,0 +1,75 @@
+"""YAMNet as an encoder."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xm.encoder import Encoder, Inputs, Prototypes, fingerprint_of
+from xm.errors import ItemError, UsageError
+from xm_yamnet import logmel, network, sounds, weights
+
+
+class YamNet(Encoder):
+    """Sounds to 1024-d features: the mean over the patches that are not silent.
+
+    It computes on the CPU, whatever `to` says.
+    """
+
+    modality = "audio"
+    suffixes = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff")
+    space = "yamnet"
+    dim = 1024
+
+    def __init__(self, argument: str = "") -> None:
+        if argument:
+            raise UsageError(f"encoder yamnet:{argument}: it takes no argument; type yamnet")
+
+    @cached_property
+    def _network(self) -> network.Network:
+        return network.Network(weights.model_file())
+
+    def fingerprint(self) -> str:
+        return fingerprint_of("yamnet", weights.model_file(), sounds.SETTINGS, logmel.SETTINGS)
+
+    def trunk(self, items: Sequence[Any]) -> Inputs:
+        """``features`` (n, 1024), not normalised, and ``scores`` (n, 521), sigmoids: means over patches.
+
+        Each of PyTorch's threads works on sounds of its own.
+        """
+        classes = len(self._network.weight)  # the network loads here, not in several threads at once
+        threads = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                rows = list(pool.map(self._row, items))
+        finally:
+            torch.set_num_threads(threads)
+        features, scores = torch.zeros(0, self.dim), torch.zeros(0, classes)
+        if rows:
+            features, scores = (torch.stack(part) for part in zip(*rows, strict=True))
+        return {"features": features, "scores": scores}
+
+    def _row(self, item: Any) -> tuple[Tensor, Tensor]:
+        embedding, logits = self._network(_patches(item).numpy())
+        return torch.from_numpy(embedding).mean(dim=0), torch.from_numpy(logits).sigmoid().mean(dim=0)
+
+    def prototypes(self) -> Prototypes:
+        """The 521 AudioSet classes and the classifier's weight rows."""
+        with weights.class_file().open(encoding="utf-8", newline="") as file:
+            names = tuple(row["display_name"] for row in csv.DictReader(file))
+        return Prototypes(names, torch.tensor(self._network.weight))
+
+
+def _patches(item: Any) -> Tensor:
+    samples = sounds.waveform(item)
+    patches = logmel.patches(samples)
+    if len(patches) == 0:
+        said = item if not isinstance(item, tuple) else f"sound {item[0].shape} at {item[1]} Hz"
+        raise ItemError(said, f"is silent: its peak of {float(samples.abs().max()):.1g} is under -80 dB")
+    return patches
