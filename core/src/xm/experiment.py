@@ -11,7 +11,6 @@ from typing import Any
 from xm.align import Alignment, AlignmentMaker, pairs_of
 from xm.config import validated
 from xm.data.open import open_dataset
-from xm.data.splits import group_by, split_dataset
 from xm.data.task import Draws, Task
 from xm.data.types import Dataset, Sample
 from xm.device import pick_device
@@ -27,12 +26,12 @@ from xm.plugins import PluginManager, manager
 from xm.pool import Pool
 from xm.predictor import Predictor
 from xm.report import Reference, Report, Result, mean_std, versions
-from xm.run import RunWriter
-from xm.settings import TrainSettings
+from xm.settings import TrainSettings, split_as
 from xm.specs import StrategySpec
 from xm.store import FeatureStore
 from xm.strategy import Context, Strategy, adapt
 from xm.stream import Stream
+from xm.writer import RunWriter
 
 
 def train(
@@ -87,10 +86,8 @@ class Experiment:
         self._tell(Event("note", {"message": text}))
 
     def _open(self) -> Dataset:
-        """The dataset, with groups and templates as asked for, not yet split."""
+        """The dataset, with the templates asked for, not yet split."""
         dataset = open_dataset(self.settings.data, self.plugins, self.cache)
-        if self.settings.group_by:
-            dataset = group_by(dataset, self.settings.group_by)
         if self.settings.templates:
             dataset = replace(dataset, templates=self.settings.templates)
         return dataset
@@ -99,7 +96,7 @@ class Experiment:
         """The split dataset that tasks of a seed are drawn from."""
         key = seed if self.settings.resplit else 0
         if key not in self._draws:
-            self._draws[key] = Draws(split_dataset(self.dataset, fractions=self.settings.split, seed=key))
+            self._draws[key] = Draws(split_as(self.dataset, self.settings, seed))
         return self._draws[key]
 
     def task(self, shots: int, seed: int) -> Task:
@@ -149,9 +146,9 @@ class Experiment:
         by_modality: dict[str, list[Sample]] = {modality: [] for modality in self.towers}
         for task in tasks.values():
             for split in task.samples.values():
-                for modality, samples in split.items():
-                    by_modality[modality] += samples
-        by_modality[self.settings.modality].extend(self._pool_samples())
+                for modality, drawn in split.items():
+                    by_modality[modality] += drawn
+        by_modality[self.settings.modality] += self._pool_samples()
         for modality, samples in by_modality.items():
             self.pool.add(modality, self.encoders[modality].encoder, samples)
         self._note(f"home space: {self._home.space} ({self._home.dim} dimensions)")
@@ -190,7 +187,7 @@ class Experiment:
 
     def run(self) -> Report:
         """Do it all and write the run folder."""
-        for note in self.dataset.notes:
+        for note in self.draws(self.settings.seeds[0]).dataset.notes:
             self._note(note)
         for name in self.strategies:
             self.strategy(name)  # settings are checked before anything is computed

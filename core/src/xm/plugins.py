@@ -113,7 +113,7 @@ class PluginManager:
         Raises:
             PluginError: if its hooks do not fit the specification, or it is registered already.
         """
-        name = name or getattr(plugin, "__name__", type(plugin).__name__)
+        name = str(name or getattr(plugin, "__name__", type(plugin).__name__))
         try:
             self._pluggy.register(plugin, name)
         except (ValueError, pluggy.PluginValidationError) as error:
@@ -137,6 +137,8 @@ class PluginManager:
         path = Path(path)
         if not path.is_file():
             raise UsageError(f"--plugin {path}: no such file")
+        if importlib.util.find_spec(path.stem) is not None:
+            raise UsageError(f"--plugin {path}: a module {path.stem!r} exists already; give the file another name")
         self.register(_import_file(path), path.stem)
 
     def plugins(self) -> list[Plugin]:
@@ -154,7 +156,10 @@ class PluginManager:
         """Every spec of a hook; a plugin whose hook fails is marked and left out."""
         seen: dict[str, str] = {}
         kind, spec_type = _KINDS[hook]
-        for name, plugin in sorted(self._pluggy.list_name_plugin()):
+        for name in sorted(self._found):
+            plugin = self._pluggy.get_plugin(name)
+            if plugin is None:  # it did not load
+                continue
             others = [p for p in self._pluggy.get_plugins() if p is not plugin]
             try:
                 answers: Sequence[Sequence[Any]] = self._pluggy.subset_hook_caller(hook, remove_plugins=others)()

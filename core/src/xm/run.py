@@ -8,110 +8,41 @@ the home space; ``shots-1/seed-1/image+text/model.safetensors`` are the models, 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from torch import nn
 
 from xm.align import restore_map
+from xm.config import validated
+from xm.data.content import item_name
+from xm.data.open import open_dataset
 from xm.data.paths import modality_of
-from xm.data.task import Task
+from xm.data.types import Sample
 from xm.device import pick_device
 from xm.encoder import Encoder
 from xm.encoders import make_encoder
-from xm.errors import RunError, UsageError, unknown
-from xm.events import Listener
-from xm.files import read_tensors, write_json, write_tensors
-from xm.model import Tower, Towers, own_tensors
+from xm.errors import DataError, RunError, unknown
+from xm.files import cache_dir, read_tensors
+from xm.metrics import measure
+from xm.model import Tower, Towers
 from xm.plugins import PluginManager, manager
 from xm.predictor import Predictor
-from xm.report import Report, Result
-from xm.settings import TrainSettings
+from xm.report import Result
+from xm.settings import TrainSettings, split_as
 from xm.store import FeatureStore
 from xm.stream import Stream
 
-if TYPE_CHECKING:
-    from xm.experiment import Experiment
 
 FORMAT = 1
 """Of ``xm.json``; a run of another format is refused."""
 
 INDEX = "xm.json"
 MODEL = "model.safetensors"
-
-
-class RunWriter(AbstractContextManager["RunWriter"]):
-    """Writes a run folder under a temporary name; `finish` gives it its own, a failure removes it."""
-
-    def __init__(self, settings: TrainSettings, plugins: PluginManager) -> None:
-        self.settings = settings
-        self.folder = settings.out or _free_name(settings)
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            raise UsageError(f"--out {self.folder}: exists and is not an empty folder; choose another")
-        found = [plugins.trackers.find(name) for name in settings.trackers]
-        self.partial = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
-        self.partial.mkdir(parents=True)
-        self.trackers: list[Listener] = [spec.load()(self.partial) for spec in found]
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        shutil.rmtree(self.partial, ignore_errors=True)
-
-    def place(self, strategy: str, aux: Sequence[str], task: Task) -> str:
-        """The folder of a model in the run."""
-        cell = f"shots-{task.shots}/seed-{task.seed}/{'+'.join((task.target, *aux))}"
-        return cell if strategy == self.settings.strategy else f"baselines/{strategy}/{cell}"
-
-    def keep(self, place: str, model: nn.Module) -> None:
-        """Write a model's own tensors."""
-        write_tensors(self.partial / place / MODEL, own_tensors(model))
-
-    def finish(self, report: Report, experiment: Experiment) -> Report:
-        """Write maps and index, and give the folder its name."""
-        report = replace(report, run=str(self.folder))
-        ways = {}
-        for modality, alignment in experiment.alignments.items():
-            encoder = experiment.encoders[modality]
-            if alignment.aligner:
-                write_tensors(self.partial / "maps" / f"{modality}.safetensors", alignment.tensors())
-            ways[modality] = {
-                "encoder": encoder.reference,
-                "fingerprint": encoder.encoder.fingerprint(),
-                "space": encoder.encoder.space,
-                "aligner": alignment.aligner,
-                "pairs": alignment.pairs,
-            }
-        index = {
-            "format": FORMAT,
-            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "dataset": experiment.dataset.name,
-            "classes": list(experiment.dataset.classes),
-            "settings": self.settings.model_dump(mode="json"),
-            "ways": ways,
-            "tasks": experiment.digests,
-            **report.to_json(),
-        }
-        write_json(self.partial / INDEX, index)
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self.partial.replace(self.folder)
-        return report
-
-
-def _free_name(settings: TrainSettings) -> Path:
-    """``runs/<when>-<target>-<strategy>``, with a number if it is taken."""
-    when = datetime.now().strftime("%Y%m%d-%H%M%S")
-    base = Path("runs") / f"{when}-{settings.modality}-{settings.strategy}"
-    names = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 100))]
-    return next(name for name in names if not name.exists())
 
 
 @dataclass(frozen=True)
@@ -268,6 +199,49 @@ class Run:
             else:
                 probabilities = dict(zip(self.classes, next(values), strict=True))
                 yield Prediction(item, max(probabilities, key=probabilities.__getitem__), probabilities)
+
+    def evaluate(
+        self, data: str | None = None, *, pick: str | None = None, metric: str | None = None, cache: Path | None = None
+    ) -> Result:
+        """Score a model again: on its own test split, or on other data.
+
+        Args:
+            data: a dataset's name, a folder or a file, whose classes are among the run's; its test split is scored,
+                or all of it where it has no splits. None: the data of training, split as they were.
+            pick: which model, see `pick`.
+            metric: its name; None: the run's.
+            cache: for datasets that are made or unpacked; None: XM_CACHE or the platform's.
+
+        Raises:
+            DataError: if the data hold a class that training never saw.
+        """
+        result = self.pick(pick)
+        samples = list(self._test_samples(data, result.seed, cache or cache_dir()))
+        encoder = self.encoder(self.target)
+        features = FeatureStore(None).features(encoder, [sample.item for sample in samples])
+        if not len(features.kept):
+            raise DataError(f"no {self.target} item of {data or self.index['dataset']} can be read")
+        labels = torch.tensor([samples[i].label or 0 for i in features.kept.tolist()])
+        stream = Stream(self.target, features.x).to(self.device)
+        probabilities = self.predictor.predict(self.model(result, {self.target: encoder}), stream)
+        name = metric or self.index["settings"]["metric"]
+        value = measure(name, labels, probabilities.argmax(dim=1).cpu())
+        return replace(result, metric=name, value=value, n=len(labels), split="test" if data is None else data)
+
+    def _test_samples(self, data: str | None, seed: int, cache: Path) -> Iterator[Sample]:
+        """What `evaluate` scores, labelled by the run's classes."""
+        settings = self.index["settings"]
+        dataset = open_dataset(data or settings["data"], self.plugins, cache)
+        if data is None:
+            dataset = split_as(dataset, validated(TrainSettings, settings, INDEX), seed)
+        scored = {"test"} if any(s.split == "test" for s in dataset.samples) else {s.split for s in dataset.samples}
+        known = {name: label for label, name in enumerate(self.classes)}
+        for sample in dataset.samples:
+            if sample.modality == self.target and sample.label is not None and sample.split in scored:
+                name = dataset.classes[sample.label]
+                if name not in known:
+                    raise DataError(f"{item_name(sample.item)}: class {name!r} was not in training ({self.folder})")
+                yield replace(sample, label=known[name])
 
     @cached_property
     def predictor(self) -> Predictor:

@@ -9,7 +9,8 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from xm.config import Config
-from xm.data.splits import DEFAULT_FRACTIONS
+from xm.data.splits import DEFAULT_FRACTIONS, group_by, split_dataset
+from xm.data.types import Dataset
 
 
 class TrainSettings(Config):
@@ -57,3 +58,10 @@ class TrainSettings(Config):
         if bad:
             raise ValueError(f"template {bad[0]!r} has no {{}} for the class name")
         return self
+
+
+def split_as(dataset: Dataset, settings: TrainSettings, seed: int) -> Dataset:
+    """The dataset with groups and splits as the settings want them for a seed."""
+    if settings.group_by:
+        dataset = group_by(dataset, settings.group_by)
+    return split_dataset(dataset, fractions=settings.split, seed=seed if settings.resplit else 0)

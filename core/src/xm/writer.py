@@ -1,0 +1,94 @@
+"""Writing run folders: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from xm.data.task import Task
+from xm.errors import UsageError
+from xm.events import Listener
+from xm.files import write_json, write_tensors
+from xm.model import own_tensors
+from xm.plugins import PluginManager
+from xm.report import Report
+from xm.run import FORMAT, INDEX, MODEL
+from xm.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from xm.experiment import Experiment
+
+
+class RunWriter(AbstractContextManager["RunWriter"]):
+    """Writes a run folder under a temporary name; `finish` gives it its own, a failure removes it."""
+
+    def __init__(self, settings: TrainSettings, plugins: PluginManager) -> None:
+        self.settings = settings
+        self.folder = settings.out or _free_name(settings)
+        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise UsageError(f"--out {self.folder}: exists and is not an empty folder; choose another")
+        found = [plugins.trackers.find(name) for name in settings.trackers]
+        self.partial = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
+        self.partial.mkdir(parents=True)
+        self.trackers: list[Listener] = [spec.load()(self.partial) for spec in found]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self.partial, ignore_errors=True)
+
+    def place(self, strategy: str, aux: Sequence[str], task: Task) -> str:
+        """The folder of a model in the run."""
+        cell = f"shots-{task.shots}/seed-{task.seed}/{'+'.join((task.target, *aux))}"
+        return cell if strategy == self.settings.strategy else f"baselines/{strategy}/{cell}"
+
+    def keep(self, place: str, model: nn.Module) -> None:
+        """Write a model's own tensors."""
+        write_tensors(self.partial / place / MODEL, own_tensors(model))
+
+    def finish(self, report: Report, experiment: Experiment) -> Report:
+        """Write maps and index, and give the folder its name."""
+        report = replace(report, run=str(self.folder))
+        ways = {}
+        for modality, alignment in experiment.alignments.items():
+            encoder = experiment.encoders[modality]
+            if alignment.aligner:
+                write_tensors(self.partial / "maps" / f"{modality}.safetensors", alignment.tensors())
+            ways[modality] = {
+                "encoder": encoder.reference,
+                "fingerprint": encoder.encoder.fingerprint(),
+                "space": encoder.encoder.space,
+                "aligner": alignment.aligner,
+                "pairs": alignment.pairs,
+            }
+        index = {
+            "format": FORMAT,
+            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "dataset": experiment.dataset.name,
+            "classes": list(experiment.dataset.classes),
+            "settings": self.settings.model_dump(mode="json"),
+            "ways": ways,
+            "tasks": experiment.digests,
+            **report.to_json(),
+        }
+        write_json(self.partial / INDEX, index)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.partial.replace(self.folder)
+        return report
+
+
+def _free_name(settings: TrainSettings) -> Path:
+    """``runs/<when>-<target>-<strategy>``, with a number if it is taken."""
+    when = datetime.now().strftime("%Y%m%d-%H%M%S")
+    base = Path("runs") / f"{when}-{settings.modality}-{settings.strategy}"
+    names = [base, *(base.with_name(f"{base.name}-{i}") for i in range(2, 100))]
+    return next(name for name in names if not name.exists())
