@@ -1,0 +1,120 @@
+"""Groups of commands that know names and summaries, and import a command when it is asked for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from xm.errors import PluginError, unknown
+from xm.plugins import manager
+from xm.specs import load_target
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command that is not imported yet; the target is a function with Typer annotations, or a `typer.Typer`."""
+
+    target: str
+    summary: str
+
+
+OWN: Mapping[str, Mapping[str, Entry]] = {
+    "": {
+        "train": Entry("xm_cli.train:app", "Train with few samples of several modalities, and test."),
+        "eval": Entry("xm_cli.evaluate:evaluate", "Score a run again, on its own or other data."),
+        "predict": Entry("xm_cli.predict:predict", "Classify files, folders of files, or texts."),
+        "doctor": Entry("xm_cli.doctor:doctor", "Show versions, devices, plugins and encoders, and what is missing."),
+    },
+    "data": {
+        "list": Entry("xm_cli.data_command:list_", "List datasets and readers of data."),
+        "show": Entry("xm_cli.data_command:show", "Count what is in a dataset, a folder or a file."),
+    },
+    "plugins": {
+        "list": Entry("xm_cli.plugins_command:list_", "List plugins and what each adds."),
+        "show": Entry(
+            "xm_cli.plugins_command:show", "Show an encoder, strategy, dataset … or plugin, with its settings."
+        ),
+        "check": Entry("xm_cli.plugins_command:check", "Make the thing of that name, and say whether it works."),
+    },
+}
+"""The program's own commands, by group and name; the group "" is the program itself."""
+
+GROUPS = {"data": "Look at datasets.", "plugins": "Look at plugins."}
+
+
+class Commands(TyperGroup):
+    """A group whose commands are the program's own, then those of plugins."""
+
+    group = ""
+
+    def entries(self) -> dict[str, Entry]:
+        """Commands of this group by name. A plugin can't take a name of the program's own."""
+        specs = manager().commands.values()
+        found = {s.name: Entry(s.target, s.summary) for s in specs if s.group == self.group}
+        return found | dict(OWN.get(self.group, {}))
+
+    def groups(self) -> dict[str, str]:
+        """Groups below this one, with their summaries."""
+        if self.group:
+            return {}
+        named = {s.group: f"Commands of plugins: {s.group}." for s in manager().commands.values() if s.group}
+        return named | GROUPS
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        own = [*OWN.get(self.group, {}), *(GROUPS if not self.group else ())]
+        return [*own, *sorted({*self.entries(), *self.groups()} - {*own})]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in self.groups():
+            return _group(cmd_name, self.groups()[cmd_name])
+        entry = self.entries().get(cmd_name)
+        return entry and build(cmd_name, entry)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
+            raise unknown(f"{self.group} command".strip(), args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        summaries = {name: entry.summary for name, entry in self.entries().items()} | self.groups()
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summaries[name]) for name in self.list_commands(ctx)])
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["--help"])
+
+
+def _group(name: str, summary: str) -> Commands:
+    made = Commands(name=name, help=summary, rich_markup_mode=None)
+    made.group = name
+    return made
+
+
+def build(name: str, entry: Entry) -> Any:
+    """The command itself.
+
+    Raises:
+        PluginError: if its target does not load, or is no function that Typer can read.
+    """
+    target: typer.Typer | Callable[..., Any] = load_target(entry.target)
+    try:
+        app = target if isinstance(target, typer.Typer) else _app(target, entry.summary)
+        command = get_command(app)
+    except (RuntimeError, TypeError, AssertionError) as error:
+        raise PluginError(
+            f"command {name!r} ({entry.target}): not a function with Typer annotations: {error}"
+        ) from error
+    command.name = name
+    return command
+
+
+def _app(target: Callable[..., Any], summary: str) -> typer.Typer:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(help=inspect.getdoc(target) or summary)(target)
+    return app

@@ -1,0 +1,111 @@
+"""``xm doctor``."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from xm.plugins import manager
+from xm.specs import EncoderSpec
+from xm_cli.progress import Teller
+from xm_cli.tables import count, print_json, print_table
+
+FAILED = 4
+"""The exit code if a modality has no encoder that can be used by default."""
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Show versions, devices, cache, plugins and encoders; for what is missing, the command that fixes it.
+
+    Exit code 0 if every modality that some plugin encodes has an encoder that can be used by default, else 4.
+    """
+    with Teller():
+        found = examine()
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+    if not found["ok"]:
+        raise typer.Exit(FAILED)
+
+
+def examine() -> dict[str, Any]:
+    """All that `doctor` shows, in plain values."""
+    from xm.files import cache_dir
+    from xm.report import versions
+
+    plugins = manager()
+    encoders = [_encoder(spec) for spec in sorted(plugins.encoders.values(), key=lambda s: (s.modality, -s.priority))]
+    modalities = {spec.modality for spec in plugins.encoders.values()}
+    defaults = {m: _default(encoders, m) for m in sorted(modalities)}
+    return {
+        "ok": bool(defaults) and None not in defaults.values(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {"xm-cli": version("xm-cli"), **versions(plugins)},
+        "devices": devices(),
+        "cache": {"folder": str(cache_dir()), **_size(cache_dir())},
+        "broken_plugins": {p.name: p.error for p in plugins.plugins() if p.error},
+        "encoders": encoders,
+        "default_encoders": defaults,
+        "default_dataset": next((s.name for s in plugins.datasets.values() if s.default), None),
+    }
+
+
+def _encoder(spec: EncoderSpec) -> dict[str, Any]:
+    return {"name": spec.name, "modality": spec.modality, "priority": spec.priority, "why_not": spec.why_not()}
+
+
+def _default(encoders: list[dict[str, Any]], modality: str) -> str | None:
+    """The name of the encoder that is used if none is named; `encoders` are in order of priority."""
+    usable = (e["name"] for e in encoders if e["modality"] == modality and e["priority"] > 0 and e["why_not"] is None)
+    return next(usable, None)
+
+
+def devices() -> list[str]:
+    """Names that ``--device`` takes here."""
+    import torch
+
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is None:
+        return ["cpu"]
+    return ["cpu", *(f"{accelerator.type}:{i}" for i in range(torch.accelerator.device_count()))]
+
+
+def _size(folder: Path) -> dict[str, int]:
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return {"files": len(sizes), "bytes": sum(sizes)}
+
+
+def _print(found: dict[str, Any]) -> None:
+    cache = found["cache"]
+    print(f"Python {found['python']} on {found['platform']}")
+    print(f"devices: {', '.join(found['devices'])}")
+    print(f"cache: {cache['folder']} ({count(cache['files'], 'file')}, {cache['bytes'] / 1e6:.1f} MB)")
+    print(f"default dataset: {found['default_dataset'] or 'none; name data with --data'}\n")
+    print_table(["package", "version"], [list(pair) for pair in found["versions"].items()])
+    print()
+    rows = [[e["modality"], e["name"], _state(e, found["default_encoders"])] for e in found["encoders"]]
+    print_table(["modality", "encoder", "state"], rows)
+    print()
+    for name, error in found["broken_plugins"].items():
+        print(f"plugin {name} is left out: {error}")
+    lacking = [modality for modality, name in found["default_encoders"].items() if name is None]
+    if lacking:
+        print(f"No encoder by default for: {', '.join(lacking)}. See the table for what to install.")
+    elif not found["encoders"]:
+        print("No plugin has an encoder. Install one, such as: pip install xm-efficientnet")
+    else:
+        print("Every modality has an encoder that can be used.")
+
+
+def _state(encoder: dict[str, Any], defaults: dict[str, str | None]) -> str:
+    if encoder["why_not"] is not None:
+        return f"no: {encoder['why_not']}"
+    if defaults[encoder["modality"]] == encoder["name"]:
+        return "yes, the default"
+    return "yes" if encoder["priority"] > 0 else "yes, by name"

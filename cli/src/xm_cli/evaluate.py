@@ -1,0 +1,57 @@
+"""``xm eval``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xm.errors import UsageError
+from xm_cli.progress import Teller
+from xm_cli.tables import print_json, warn_of_plugins
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="A dataset's name, a folder or a file; else the run's own data."),
+    ] = None,
+    pick: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART", help="Which model: part of its folder's name, such as shots-1/seed-2; else the most shots."
+        ),
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every model of the run.")] = False,
+    metric: Annotated[
+        str | None, typer.Option(metavar="NAME", help="accuracy, balanced-accuracy or macro-f1; else the run's.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Score one model of a run, or all, on the test items of its own or of other data."""
+    if all_ and pick:
+        raise UsageError("--all and --pick exclude each other")
+    warn_of_plugins()
+    with Teller(notes=False) as teller:
+        import xm
+        from xm.events import Event
+        from xm.report import Report, versions
+
+        opened = xm.load(run, device=device)
+        picks = [result.model for result in opened.results] if all_ else [pick]
+        results = []
+        for wanted in picks:
+            results.append(opened.evaluate(data, pick=wanted, metric=metric))
+            teller(Event("cell", {"done": len(results), "total": len(picks)}))
+        report = Report(tuple(results), (), (), str(run), versions(opened.plugins))
+    if as_json:
+        print_json(report.to_json())
+        return
+    from xm_cli.results import print_report
+
+    print_report(report, str(opened.index["settings"]["strategy"]) if all_ else results[0].strategy)
+    if not all_:
+        print(f"Model: {run / results[0].model}")

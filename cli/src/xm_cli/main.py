@@ -1,0 +1,141 @@
+"""The program: global options, and errors in one line."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from xm.errors import XMError
+from xm.plugins import manager
+from xm_cli.commands import Commands
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 internal error; 2 wrong usage; 3 data or files that can't be read or written; "
+    "4 a plugin, package or weights missing; 5 a run that can't be read; 130 interrupted."
+)
+DATA, INTERRUPTED, PIPE_CLOSED = 3, 130, 141
+
+
+@dataclass
+class State:
+    """What the global options said."""
+
+    debug: bool = False
+
+
+class Program(Commands):
+    """The group at the top. Every error that leaves a command ends here."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        state = State()
+        try:
+            code = super().main(args, "xm", complete_var, False, windows_expand_args, obj=state, **extra)
+        except Exception as error:  # whatever it is, the user gets one line
+            code, line = explain(error)
+            if state.debug:
+                traceback.print_exc()
+            print(line, file=sys.stderr)
+        sys.exit(code)
+
+    def invoke(self, ctx: Any) -> None:
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's last flush complains
+            raise typer.Exit(PIPE_CLOSED) from None
+
+
+def explain(error: Exception) -> tuple[int, str]:
+    """The exit code and the line for an error."""
+    if isinstance(error, XMError):
+        return error.exit_code, f"error: {_line(str(error))}"
+    if isinstance(error, typer.TyperException):
+        return error.exit_code, f"error: {_usage(error)}"
+    if isinstance(error, typer.Abort):
+        return INTERRUPTED, "error: aborted"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return DATA, f"error: {error.filename}: {error.strerror}"
+    what = _line(f"{type(error).__name__}: {error}")
+    return 1, f"internal error: {what}; run again with --debug: xm --debug …"
+
+
+def _line(text: str) -> str:
+    return " ".join(part for line in text.splitlines() if (part := line.strip()))
+
+
+def _usage(error: typer.TyperException) -> str:
+    """A usage error with the nearest option and the command that shows help."""
+    near = getattr(error, "possibilities", None)
+    text = _line(error.message if near else error.format_message()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    help_ = f" (see {context.command_path} --help)" if context else ""
+    return text + hint + help_
+
+
+app = typer.Typer(cls=Program, name="xm", rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _load_plugins(context: typer.Context, files: list[Path] | None) -> list[Path] | None:
+    if not context.resilient_parsing:
+        for file in files or ():
+            manager().load_file(file)
+    return files
+
+
+def _set_debug(context: typer.Context, wanted: bool) -> None:
+    context.obj.debug = wanted  # before anything else is parsed
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"xm {version('xm-cli')} (core {version('xm-core')})")
+        raise typer.Exit
+
+
+@app.callback(epilog=EXIT_CODES)
+def options(
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Load a single-file plugin; repeatable.", callback=_load_plugins, is_eager=True
+        ),
+    ] = None,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Show tracebacks.", envvar="XM_DEBUG", callback=_set_debug, is_eager=True),
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Few-shot learning across modalities.
+
+    Try: xm train --modality image --aux text,audio
+    """
+
+
+def main() -> None:
+    """The entry point of the script `xm`."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    app()

@@ -1,0 +1,140 @@
+"""``xm predict``."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xm.errors import DataError, UsageError
+from xm_cli.progress import Teller
+from xm_cli.tables import print_json, print_table, warn, warn_of_plugins
+
+if TYPE_CHECKING:
+    from xm.run import Prediction, Run
+
+FAILED = 3
+"""The exit code if an item could not be read."""
+
+
+class Format(StrEnum):
+    """How predictions are printed."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILES…", help="Files, or folders of them.", show_default=False)
+    ] = None,
+    texts: Annotated[
+        list[str] | None, typer.Option("--text", metavar="TEXT", help="A text to classify; repeatable.")
+    ] = None,
+    modality: Annotated[
+        str | None, typer.Option("-m", "--modality", metavar="NAME", help="Of the files; else by their suffix.")
+    ] = None,
+    pick: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART", help="Which model: part of its folder's name, such as shots-1/seed-2; else the most shots."
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="Classes shown per item.", show_default=True)] = 3,
+    format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Classify files, folders of files, or texts with a model of a run.
+
+    JSON and CSV hold the probability of every class; --top is for the table. An item that can't be read is named on
+    standard error; the others are printed, and the exit code is 3.
+    """
+    if not files and not texts:
+        raise UsageError("nothing to predict: name files or folders, or give --text")
+    warn_of_plugins()
+    with Teller(notes=False):
+        import xm
+
+        opened = xm.load(run, device=device)
+        found: list[Prediction] = []
+        if files:
+            found += opened.predict(list(expand(files, opened, modality)), modality=modality, pick=pick)
+        if texts:
+            found += opened.predict(texts, modality=modality or _reads_names(opened), pick=pick)
+    for prediction in found:
+        if prediction.error is not None:
+            warn(f"{prediction.item}: {prediction.error}")
+    chosen = Format.json if as_json else format_
+    if chosen is Format.json:
+        print_json({"run": str(run), "model": opened.pick(pick).model, "predictions": [_plain(p) for p in found]})
+    elif chosen is Format.csv:
+        _print_csv(found, opened.classes)
+    else:
+        _print_table(found, top)
+    if any(prediction.error is not None for prediction in found):
+        raise typer.Exit(FAILED)
+
+
+def expand(paths: Iterable[Path], run: Run, modality: str | None) -> Iterable[Path]:
+    """Files as they are; of folders, at any depth, the files that an encoder of the run's modalities reads.
+
+    Raises:
+        DataError: for a folder without such a file.
+    """
+    ways = [modality] if modality else list(run.index["ways"])
+    suffixes = tuple(suffix for suffix, m in run.plugins.suffixes().items() if m in ways)
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name.lower().endswith(suffixes))
+        if not inside:
+            raise DataError(
+                f"{path}: no file in it is of {' or '.join(ways)} (suffixes: {', '.join(sorted(suffixes))})"
+            )
+        yield from inside
+
+
+def _reads_names(run: Run) -> str:
+    """The modality of the run whose items are texts."""
+    for modality in run.index["ways"]:
+        if run.encoder(modality).accepts_names:
+            return str(modality)
+    raise UsageError(f"--text: no modality of this run reads texts (its modalities: {', '.join(run.index['ways'])})")
+
+
+def _best(prediction: Prediction) -> list[tuple[str, float]]:
+    return sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])
+
+
+def _plain(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "item": str(prediction.item),
+        "label": prediction.label,
+        "probabilities": dict(_best(prediction)),
+        "error": prediction.error,
+    }
+
+
+def _print_csv(predictions: Iterable[Prediction], classes: Sequence[str]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["item", "label", "error", *(f"p({name})" for name in classes)])
+    for p in predictions:
+        chances = (f"{p.probabilities[name]:.6f}" if p.probabilities else "" for name in classes)
+        writer.writerow([p.item, p.label or "", p.error or "", *chances])
+
+
+def _print_table(predictions: Sequence[Prediction], top: int) -> None:
+    rows = []
+    for p in predictions:
+        best = [f"{name} {100 * chance:.1f}" for name, chance in _best(p)[:top]]
+        rows.append([str(p.item), ", ".join(best) if p.error is None else f"(can't be read: {p.error})"])
+    print_table(["item", "probability in %"], rows)

@@ -1,0 +1,149 @@
+"""Results for people: the table of means, and what it says, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from xm_cli.tables import count, encodable, print_table
+
+if TYPE_CHECKING:
+    from xm.report import Report, Result, Summary
+
+Row: TypeAlias = tuple[str, tuple[str, ...]]
+"""A strategy and its auxiliary modalities."""
+
+NOTHING = "-"
+
+
+def print_report(report: Report, strategy: str) -> None:
+    """The table, what it says, and references.
+
+    Args:
+        report: with one result at least.
+        strategy: the one that was asked for; others are baselines.
+    """
+    first = report.results[0]
+    headers, rows = table(report, strategy)
+    seeds = sorted({r.seed for r in report.results})
+    spread = (
+        f", mean {_pm()} standard deviation over seeds {_joined(seeds)}" if len(seeds) > 1 else f", seed {seeds[0]}"
+    )
+    tested = _range(r.n for r in report.results)
+    print(f"{first.metric} in % on {tested} {first.target} items of {first.split}{spread}, by shots per class:\n")
+    print_table(headers, rows, right=range(len(headers) - _shot_columns(report), len(headers)))
+    print()
+    for line in [*differences(report.summary, strategy), *_references(report), *_transductive(report.results)]:
+        print(line)
+
+
+def table(report: Report, strategy: str) -> tuple[list[str], list[list[str]]]:
+    """Headers and rows: one for each strategy and set of modalities, and what the labels cost.
+
+    The first baseline that needs no sample of the target stands in the chosen strategy's rows, as 0 shots.
+    """
+    free = _free_baseline(report.summary, strategy)
+    cells: dict[Row, dict[int, str]] = {}
+    for s in report.summary:
+        row = (strategy if s.strategy == free else s.strategy, s.aux)
+        cells.setdefault(row, {})[s.shots] = _figure(s.mean, s.std, s.seeds)
+    rows = sorted(cells, key=lambda row: row[0] != strategy)
+    shots = sorted({s.shots for s in report.summary})
+    several = len({name for name, _ in rows}) > 1
+    target = report.results[0].target
+    lines = [
+        [*([name] if several else []), _label(target, aux), *(cells[name, aux].get(k, NOTHING) for k in shots)]
+        for name, aux in rows
+    ]
+    cost = [*([""] if several else []), f"{target} labels, train + val", *(_labels(report.results, k) for k in shots)]
+    zero = f"0 ({free})" if free else "0"
+    headers = [*(["strategy"] if several else []), "learned from", *(zero if k == 0 else str(k) for k in shots)]
+    return headers, [*lines, cost]
+
+
+def differences(summary: Sequence[Summary], strategy: str) -> list[str]:
+    """A sentence per shots: where auxiliary modalities help, and where not.
+
+    The difference of means to the target alone counts as clear if it is larger than the larger of the two standard
+    deviations over the root of the number of seeds.
+    """
+    own = {(s.aux, s.shots): s for s in summary if s.strategy == strategy and s.shots > 0}
+    lines = []
+    for shots in sorted({shots for _, shots in own}):
+        alone = own.get(((), shots))
+        others = [s for (aux, k), s in own.items() if aux and k == shots]
+        if alone is None or not others:
+            continue
+        said: dict[str, list[str]] = {}
+        for s in others:
+            said.setdefault(_verdict(s, alone), []).append(f"{' + '.join(s.aux)} ({100 * (s.mean - alone.mean):+.1f})")
+        told = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in said.items())
+        lines.append(f"  {count(shots, 'shot')}: {told}")
+    if lines:
+        lines.insert(0, f"Against {own[(), min(k for _, k in own)].target} alone, in points:")
+    return lines
+
+
+def _verdict(s: Summary, alone: Summary) -> str:
+    if alone.seeds < 2:
+        return "one seed, so no verdict"
+    difference = s.mean - alone.mean
+    if abs(difference) <= max(s.std, alone.std) / math.sqrt(alone.seeds):
+        return "no clear difference"
+    return "helps" if difference > 0 else "hurts"
+
+
+def _free_baseline(summary: Sequence[Summary], strategy: str) -> str | None:
+    """The first strategy of which all results are of 0 shots; None if the chosen one is such."""
+    trained = {s.strategy for s in summary if s.shots > 0}
+    if strategy not in trained:
+        return None
+    return next((s.strategy for s in summary if s.strategy not in trained), None)
+
+
+def _shot_columns(report: Report) -> int:
+    return len({s.shots for s in report.summary})
+
+
+def _references(report: Report) -> list[str]:
+    return [
+        f"For comparison, {r.text} ({count(r.labels, 'label')}): {_figure(r.mean, r.std, 2 if r.std else 1)}"
+        for r in report.references
+    ]
+
+
+def _transductive(results: Iterable[Result]) -> list[str]:
+    return (
+        ["The decision rule saw all test inputs at once (transductive)."]
+        if any(r.transductive for r in results)
+        else []
+    )
+
+
+def _labels(results: Iterable[Result], shots: int) -> str:
+    """Labelled items of the target in train and in val."""
+    found = [r.labels for r in results if r.shots == shots]
+    return " + ".join(_range(labels.get(split, 0) for labels in found) for split in ("train", "val"))
+
+
+def _label(target: str, aux: Sequence[str]) -> str:
+    return " + ".join((target, *aux))
+
+
+def _figure(mean: float, std: float, seeds: int) -> str:
+    figure = f"{100 * mean:.1f}"
+    return figure if seeds < 2 else f"{figure} {_pm()} {100 * std:.1f}"
+
+
+def _pm() -> str:
+    return encodable("±", "+/-")
+
+
+def _range(numbers: Iterable[int]) -> str:
+    low, *_, high = sorted([*numbers] * 2)
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def _joined(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
