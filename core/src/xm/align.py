@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -42,7 +42,7 @@ class AlignmentMaker:
     Args:
         manager: for the aligners.
         encoders: of every modality.
-        dataset: for its pairs.
+        dataset: for its pairs; without val and test.
         store: for features.
         aligner: its name, or None: the first that applies, by priority.
     """
@@ -130,15 +130,29 @@ class AlignmentMaker:
         return [(one, other) for one in present for other in present if one != other]
 
 
+def without_held_out(splits: Sequence[Dataset]) -> Dataset:
+    """A dataset, split several times over, without the samples that are val or test in any of the splits."""
+    drawn = zip(*(dataset.samples for dataset in splits), strict=True)
+    kept = tuple(same[0] for same in drawn if all(sample.split not in ("val", "test") for sample in same))
+    return replace(splits[0], samples=kept)
+
+
 def pairs_of(dataset: Dataset, one: str, other: str) -> list[tuple[Sample, Sample]]:
-    """Samples of two modalities that belong together, outside val and test, in the dataset's order."""
+    """Samples of two modalities that belong together, in the dataset's order."""
     sides: dict[str, dict[str, list[Sample]]] = {one: {}, other: {}}
     for sample in dataset.samples:
-        if sample.pair is not None and sample.modality in sides and sample.split not in ("val", "test"):
+        if sample.pair is not None and sample.modality in sides:
             sides[sample.modality].setdefault(sample.pair, []).append(sample)
     return [
         (left, right) for pair, lefts in sides[one].items() for left in lefts for right in sides[other].get(pair, [])
     ]
+
+
+def labelled_in_pairs(dataset: Dataset, modality: str) -> list[Sample]:
+    """Labelled samples of a modality that belong together with samples of another."""
+    others = sorted({s.modality for s in dataset.samples if s.modality != modality})
+    found = [sample for other in others for sample, _ in pairs_of(dataset, modality, other)]
+    return list({id(s): s for s in found if s.label is not None}.values())
 
 
 def restore_map(aligner: str, tensors: Mapping[str, Tensor], encoder: Encoder, manager: PluginManager) -> nn.Module:

@@ -1,12 +1,18 @@
-"""Devices and precision."""
+"""Devices, precision and threads."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TypeVar
 
 import torch
 
 from xm.errors import UsageError, unknown
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """What a forward pass may compute in; None is the tensors' own type."""
@@ -39,3 +45,28 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
         raise unknown("precision", precision, PRECISIONS)
     dtype = PRECISIONS[precision]
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """`n` threads for PyTorch's operations, and as many as before afterwards.
+
+    On small tensors one is best: handing them out costs more than it gives, much more on a busy machine.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def spread(function: Callable[[A], B], items: Iterable[A]) -> list[B]:
+    """`function` of every item, in order; each of PyTorch's threads works on items of its own.
+
+    Threads that share one operation wait for each other, which on a busy machine takes longer than a single one.
+    The first error is raised.
+    """
+    workers = torch.get_num_threads()
+    with threads(1), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(function, items))

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
-from xm.align import Alignment, AlignmentMaker, pairs_of
+from xm.align import Alignment, AlignmentMaker, labelled_in_pairs, without_held_out
 from xm.config import validated
 from xm.data.open import open_dataset
 from xm.data.task import Draws, Task
@@ -16,7 +16,7 @@ from xm.data.types import Dataset, Sample
 from xm.device import pick_device
 from xm.encoder import Encoder
 from xm.encoders import EncoderChoice
-from xm.errors import UsageError
+from xm.errors import DataError, UsageError
 from xm.events import Event, Listener, silent
 from xm.files import cache_dir
 from xm.metrics import measure
@@ -70,7 +70,6 @@ class Experiment:
         self.dataset = self._open()
         self.store = FeatureStore(self.cache / "features", strict=settings.on_error == "fail", listener=self._tell)
         self.encoders = EncoderChoice(plugins, self.dataset, self.device, settings.encoders)
-        self.align = AlignmentMaker(plugins, self.encoders, self.dataset, self.store, settings.aligner)
         self.alignments: dict[str, Alignment] = {}
         self.towers = Towers()
         self.pool = Pool(self.store, self.towers, self.device)
@@ -110,6 +109,15 @@ class Experiment:
             val_shots=self.settings.val_shots if shots else 0,
             names=self.named,
         )
+
+    @cached_property
+    def pairable(self) -> Dataset:
+        """What alignments may learn from: the dataset without what is val or test for any of the seeds."""
+        return without_held_out([self.draws(seed).dataset for seed in self.settings.seeds])
+
+    @cached_property
+    def align(self) -> AlignmentMaker:
+        return AlignmentMaker(self.plugins, self.encoders, self.pairable, self.store, self.settings.aligner)
 
     @cached_property
     def named(self) -> frozenset[str]:
@@ -189,9 +197,7 @@ class Experiment:
         """Do it all and write the run folder."""
         for note in self.draws(self.settings.seeds[0]).dataset.notes:
             self._note(note)
-        for name in self.strategies:
-            self.strategy(name)  # settings are checked before anything is computed
-        _ = self.objective, self.predictor
+        self._check()
         cells = list(self._cells())
         if not cells:
             raise UsageError(f"strategy {self.settings.strategy!r} needs an auxiliary modality; name one with --aux")
@@ -208,6 +214,14 @@ class Experiment:
             report = Report(tuple(results), references, tuple(self.notes), "", versions(self.plugins))
             return writer.finish(report, self)
 
+    def _check(self) -> None:
+        """Look every name and setting up, so that a wrong one is told before anything is computed."""
+        for name in self.strategies:
+            self.strategy(name)
+        for modality in (self.settings.modality, *self.settings.aux):
+            _ = self.encoders[modality]
+        _ = self.objective, self.predictor, self.align
+
     def _cells(self) -> Iterator[tuple[str, tuple[str, ...], int, int]]:
         """Strategy, auxiliary modalities, shots and seed of every model."""
         aux = self.settings.aux
@@ -223,6 +237,9 @@ class Experiment:
     def _context(self, task: Task, aux: Sequence[str]) -> Context:
         target = self.settings.modality
         streams = {m: self.pool.stream(m, task.samples["train"][m]) for m in (target, *aux)}
+        for modality, stream in streams.items():
+            if stream is None and task.samples["train"][modality]:
+                raise DataError(f"no {modality} item of train can be read (shots {task.shots}, seed {task.seed})")
         return Context(
             classes=task.classes,
             target=target,
@@ -266,18 +283,14 @@ class Experiment:
     def _test(self, model: Any, task: Task) -> tuple[float, int]:
         stream = self.pool.stream(task.target, task.samples["test"][task.target])
         if stream is None or stream.y is None:
-            raise UsageError(f"no {task.target} item of test can be read")
+            raise DataError(f"no {task.target} item of test can be read")
         predicted = self.predictor.predict(model, stream).argmax(dim=1)
         return measure(self.settings.metric, stream.y, predicted), len(stream)
 
     def _pool_samples(self) -> list[Sample]:
         """Labelled target samples of the pairs that an alignment learned from."""
-        if not any(alignment.pairs for alignment in self.alignments.values()):
-            return []
-        target = self.settings.modality
-        others = sorted({s.modality for s in self.dataset.samples if s.modality != target})
-        found = [left for other in others for left, _ in pairs_of(self.dataset, target, other)]
-        return list({id(s): s for s in found if s.label is not None}.values())
+        used = any(alignment.pairs for alignment in self.alignments.values())
+        return labelled_in_pairs(self.pairable, self.settings.modality) if used else []
 
     def _references(self, tasks: Mapping[tuple[int, int], Task]) -> Iterator[Reference]:
         """What the labels hidden in the pairs would have given: pairs of one class are labels in disguise."""

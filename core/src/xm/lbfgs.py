@@ -7,11 +7,17 @@ passes what stochastic steps approach in thousands.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from functools import cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+
+from xm.device import threads
 
 SMALL = 2**22
 """Multiplications in one pass below which one thread is used."""
@@ -41,30 +47,7 @@ def regularisation_path(
         start: (classes, dim), of the first; `centre` if None.
         max_iter: L-BFGS iterations per penalty.
     """
-    with _threads(len(x) * x.shape[1] * len(centre)):
-        yield from _path(x, y, weights, centre, penalties, start, max_iter)
-
-
-@contextmanager
-def _threads(work: int) -> Iterator[None]:
-    """One thread for small problems: handing them out costs more than it gives, much more on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if work < SMALL else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _path(
-    x: Tensor,
-    y: Tensor,
-    weights: Tensor,
-    centre: Tensor,
-    penalties: Sequence[float],
-    start: Tensor | None,
-    max_iter: int,
-) -> Iterator[Tensor]:
+    few = len(x) * x.shape[1] * len(centre) < SMALL
     offset = x @ centre.T
     basis: Tensor | None = None
     if len(x) < x.shape[1]:
@@ -75,12 +58,13 @@ def _path(
         delta += start - centre if basis is None else (start - centre) @ basis.T
     one_hot = torch.zeros_like(offset).scatter_(1, y[:, None], 1.0)
     for penalty in penalties:
-        _minimise(delta, x, y, one_hot, weights, offset, penalty, max_iter)
+        with threads(1 if few else torch.get_num_threads()):
+            delta = _minimise(delta, x, y, one_hot, weights, offset, penalty, max_iter)
         yield centre + (delta if basis is None else delta @ basis)
 
 
 def _minimise(
-    delta: Tensor,
+    start: Tensor,
     x: Tensor,
     y: Tensor,
     one_hot: Tensor,
@@ -88,17 +72,29 @@ def _minimise(
     offset: Tensor,
     penalty: float,
     max_iter: int,
-) -> None:
-    """Minimise over `delta`, in place, from where it is. The gradient is written out: autograd takes twice as long."""
-    optimiser = torch.optim.LBFGS(
-        [delta], max_iter=max_iter, history_size=10, line_search_fn="strong_wolfe", tolerance_grad=1e-6
-    )
+) -> Tensor:
+    """The minimiser, by SciPy's L-BFGS-B; loss and gradient are computed by torch, where x is."""
 
-    def closure() -> Tensor:
+    def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        delta = torch.from_numpy(flat).to(x).view_as(start)
         logits = torch.addmm(offset, x, delta.T)
-        loss = cross_entropy(logits, y, reduction="none") @ weights
+        loss = cross_entropy(logits, y, reduction="none") @ weights + 0.5 * penalty * delta.square().sum()
         residual = (logits.softmax(dim=1) - one_hot) * weights[:, None]
-        delta.grad = torch.addmm(delta, residual.T, x, beta=penalty)
-        return loss + 0.5 * penalty * delta.square().sum()
+        gradient = torch.addmm(delta, residual.T, x, beta=penalty)
+        return loss.item(), gradient.double().flatten().cpu().numpy()
 
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    with _blas().limit(limits=1, user_api="blas"):
+        found = minimize(
+            objective,
+            start.double().flatten().cpu().numpy(),
+            method="L-BFGS-B",
+            jac=True,
+            options={"maxiter": max_iter, "maxcor": 10, "gtol": 1e-6, "ftol": 1e-9},
+        )
+    return torch.from_numpy(found.x).to(start).view_as(start)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """SciPy's vector operations are so small that sharing them out costs up to 100 times what it gives."""
+    return ThreadpoolController()

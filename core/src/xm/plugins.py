@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 import pluggy
 
 from xm import builtin
-from xm.errors import PluginError, UsageError, unknown
+from xm.errors import PluginError, UsageError, described, unknown
 from xm.hookspecs import Hooks
 from xm.specs import (
     AlignerSpec,
@@ -101,10 +101,12 @@ class PluginManager:
         version = str(entry.dist.version) if entry.dist else ""
         distribution = str(entry.dist.name) if entry.dist else ""
         try:
-            self._pluggy.register(entry.load(), entry.name)
+            self._add(entry.load(), entry.name)
             error = None
-        except Exception as caught:  # a plugin may raise anything; the others go on
-            error = f"{type(caught).__name__}: {caught}"
+        except PluginError as caught:
+            error = str(caught)
+        except (Exception, SystemExit) as caught:  # a plugin may raise anything; the others go on
+            error = described(caught)
         self._found[entry.name] = Plugin(entry.name, version, distribution, error)
 
     def register(self, plugin: object, name: str | None = None) -> None:
@@ -115,11 +117,26 @@ class PluginManager:
         """
         name = str(name or getattr(plugin, "__name__", type(plugin).__name__))
         try:
-            self._pluggy.register(plugin, name)
-        except (ValueError, pluggy.PluginValidationError) as error:
+            self._add(plugin, name)
+        except PluginError as error:
             raise PluginError(f"plugin {name!r}: {error}") from error
         self._found[name] = Plugin(name)
         self._registries.clear()
+
+    def _add(self, plugin: object, name: str) -> None:
+        """Register with pluggy: with all hooks, or not at all."""
+        try:
+            self._pluggy.register(plugin, name)
+        except ValueError as error:
+            raise PluginError(f"is registered already ({described(error)})") from error
+        except pluggy.PluginValidationError as error:
+            self._pluggy.unregister(name=name)
+            said = str(error).partition("definition: ")[2] or str(error)
+            raise PluginError(" ".join(said.replace("Argument(s)", "; argument(s)").split())) from error
+        unspecified = [c.name for c in self._pluggy.get_hookcallers(plugin) or () if not c.has_spec()]
+        if unspecified:
+            self._pluggy.unregister(name=name)
+            raise PluginError(str(unknown("hook", unspecified[0], _KINDS)))
 
     def unregister(self, name: str) -> None:
         """Take a plugin out again."""
@@ -165,7 +182,7 @@ class PluginManager:
                 answers: Sequence[Sequence[Any]] = self._pluggy.subset_hook_caller(hook, remove_plugins=others)()
                 specs = [spec for answer in answers for spec in answer]
             except Exception as caught:  # see _load_entry
-                self._fail(name, f"hook {hook}: {type(caught).__name__}: {caught}")
+                self._fail(name, f"hook {hook}: {described(caught)}")
                 continue
             for spec in specs:
                 if not isinstance(spec, spec_type):
@@ -249,7 +266,7 @@ def _import_file(path: Path) -> ModuleType:
     except Exception as error:
         del sys.modules[path.stem]
         where = inspect.trace()[-1]
-        raise PluginError(f"plugin file {path}, line {where.lineno}: {type(error).__name__}: {error}") from error
+        raise PluginError(f"plugin file {path}, line {where.lineno}: {described(error)}") from error
     return module
 
 

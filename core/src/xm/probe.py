@@ -16,6 +16,7 @@ from xm.errors import UsageError
 from xm.lbfgs import regularisation_path
 from xm.loop import Plan
 from xm.model import EMBEDDING, LinearClassifier, class_means
+from xm.objectives import cross_entropy
 from xm.strategy import Context, Strategy
 from xm.stream import Stream
 
@@ -88,12 +89,12 @@ class LinearProbe(Strategy):
         yield from solver(model, context)
 
     def _lbfgs(self, model: LinearClassifier, context: Context) -> Iterator[nn.Module]:
+        if context.objective is not cross_entropy:
+            raise UsageError("solver=lbfgs minimises cross-entropy; for another objective: --set solver=adamw")
         shares = context.shares(self.config.share)
         x = torch.cat([stream.x[EMBEDDING] for stream in context.train.values()])
         y = torch.cat([_labels(stream) for stream in context.train.values()])
-        weights = torch.cat(
-            [torch.full((len(stream),), shares[name] / len(stream)) for name, stream in context.train.items()]
-        ).to(x)
+        weights = torch.cat([shares[name] * _parts(stream) for name, stream in context.train.items()]).to(x)
         start = model.weight.detach() * model.scale
         centre = start if self.config.pull == "init" else torch.zeros_like(start)
         penalties = self.config.penalties if context.val is not None else (self.config.default_penalty,)
@@ -141,3 +142,9 @@ def _labels(stream: Stream) -> Tensor:
     if stream.y is None:
         raise ValueError(f"the {stream.modality} stream has no labels")
     return stream.y
+
+
+def _parts(stream: Stream) -> Tensor:
+    """Each sample's part of its stream's weight: (n,), summing to 1."""
+    weight = torch.ones(len(stream)) if stream.weight is None else stream.weight
+    return weight / weight.sum()

@@ -8,6 +8,7 @@ the home space; ``shots-1/seed-1/image+text/model.safetensors`` are the models, 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,7 +27,7 @@ from xm.data.types import Sample
 from xm.device import pick_device
 from xm.encoder import Encoder
 from xm.encoders import make_encoder
-from xm.errors import DataError, RunError, unknown
+from xm.errors import DataError, RunError, described, unknown
 from xm.files import cache_dir, read_tensors
 from xm.metrics import measure
 from xm.model import Tower, Towers
@@ -37,6 +38,7 @@ from xm.settings import TrainSettings, split_as
 from xm.store import FeatureStore
 from xm.stream import Stream
 
+log = logging.getLogger("xm.run")
 
 FORMAT = 1
 """Of ``xm.json``; a run of another format is refused."""
@@ -91,6 +93,9 @@ class Run:
             raise RunError(
                 f"{path}: format {found!r}, but this xm reads {FORMAT}; train again, or install the xm that wrote it"
             )
+        missing = [key for key in ("classes", "dataset", "results", "settings", "ways") if not self.index.get(key)]
+        if missing:
+            raise RunError(f"{path}: damaged (without {', '.join(missing)})")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -119,7 +124,7 @@ class Run:
         """
         if pick is None:
             chosen = [r for r in self.results if r.strategy == self.index["settings"]["strategy"]]
-            return min(chosen, key=lambda r: (-r.shots, -len(r.aux)))
+            return min(chosen or self.results, key=lambda r: (-r.shots, -len(r.aux)))
         wanted = pick.strip("/")
         fitting = [r for r in self.results if f"/{r.model}/".find(f"/{wanted}/") >= 0]
         if not fitting:
@@ -152,11 +157,20 @@ class Run:
             way = self.index["ways"][modality]
             path = self.folder / "maps" / f"{modality}.safetensors"
             tensors = read_tensors(path) if way["aligner"] else {}
-            towers[modality] = Tower(restore_map(way["aligner"], tensors, encoder, self.plugins))
+            try:
+                towers[modality] = Tower(restore_map(way["aligner"], tensors, encoder, self.plugins))
+            except (KeyError, ValueError, RuntimeError) as error:
+                raise RunError(f"{path}: does not hold a map of {way['aligner']!r} ({described(error)})") from error
         settings = self.index["settings"]
         given = settings["set"] if result.strategy == settings["strategy"] else None
         strategy = self.plugins.strategies.find(result.strategy).load()(given)
-        restored: nn.Module = strategy.restore(towers, read_tensors(self.folder / result.model / MODEL))
+        path = self.folder / result.model / MODEL
+        try:
+            restored: nn.Module = strategy.restore(towers, read_tensors(path))
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"{path}: does not hold a model of strategy {result.strategy!r} ({described(error)})"
+            ) from error
         return restored.to(self.device).eval()
 
     def predict(
@@ -221,6 +235,8 @@ class Run:
         features = FeatureStore(None).features(encoder, [sample.item for sample in samples])
         if not len(features.kept):
             raise DataError(f"no {self.target} item of {data or self.index['dataset']} can be read")
+        for error in features.failed.values():
+            log.warning("left out: %s", error)
         labels = torch.tensor([samples[i].label or 0 for i in features.kept.tolist()])
         stream = Stream(self.target, features.x).to(self.device)
         probabilities = self.predictor.predict(self.model(result, {self.target: encoder}), stream)

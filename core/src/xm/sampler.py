@@ -28,7 +28,8 @@ def shares_of(streams: Mapping[str, Stream], target: str, auxiliary: float = 0.5
 def batch_counts(shares: Mapping[str, float], batch_size: int) -> dict[str, int]:
     """How many samples each stream gives to a batch; they sum to `batch_size`.
 
-    Fractions go down, except that every stream gives one at least; the first stream has what remains.
+    Fractions go down, except that every stream gives one at least, for which the largest makes room; the first stream
+    has what remains.
 
     Raises:
         UsageError: if the batch is smaller than the number of streams.
@@ -37,6 +38,8 @@ def batch_counts(shares: Mapping[str, float], batch_size: int) -> dict[str, int]
         raise UsageError(f"batch_size={batch_size} is too small for {len(shares)} streams")
     first, *others = shares
     counts = {name: max(1, int(batch_size * shares[name])) for name in others}
+    while sum(counts.values()) >= batch_size:
+        counts[max(counts, key=counts.__getitem__)] -= 1
     return {first: batch_size - sum(counts.values()), **counts}
 
 

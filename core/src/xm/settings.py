@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from xm.config import Config
 from xm.data.splits import DEFAULT_FRACTIONS, group_by, split_dataset
 from xm.data.types import Dataset
+from xm.errors import unknown
+from xm.metrics import METRICS
 
 
 class TrainSettings(Config):
@@ -39,25 +42,41 @@ class TrainSettings(Config):
     metric: str = Field("accuracy", description="accuracy, balanced-accuracy or macro-f1")
     trackers: tuple[str, ...] = Field(("jsonl",), description="listeners to the run's events")
     device: str = Field("auto", description="auto, cpu, cuda, mps")
-    precision: str = Field("float32", description="of forward passes in training")
-    on_error: str = Field("skip", pattern="^(skip|fail)$", description="what an unreadable item does")
+    precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="of forward passes in training")
+    on_error: Literal["skip", "fail"] = Field("skip", description="what an unreadable item does")
     out: Path | None = Field(None, description="the run's folder; none: a new one below runs/")
     cache: Path | None = Field(None, description="the cache's folder; none: XM_CACHE or the platform's")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        wrong = [*self._twice(), *self._templates()]
         if self.modality in self.aux:
-            raise ValueError(f"{self.modality} is the target; take it out of aux")
-        if len({*self.aux}) < len(self.aux):
-            raise ValueError("aux names a modality twice")
+            wrong.append(f"{self.modality} is the target; take it out of aux")
         if min(self.shots) < 0:
-            raise ValueError("shots can't be negative")
+            wrong.append("shots can't be negative")
         if not all(math.isfinite(part) for part in self.split):
-            raise ValueError("split needs three numbers")
-        bad = [template for template in self.templates if "{}" not in template]
-        if bad:
-            raise ValueError(f"template {bad[0]!r} has no {{}} for the class name")
+            wrong.append("split needs three numbers")
+        if self.metric not in METRICS:
+            wrong.append(str(unknown("metric", self.metric, METRICS)))
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return self
+
+    def _twice(self) -> Iterator[str]:
+        for name in ("aux", "shots", "seeds", "trackers"):
+            values = getattr(self, name)
+            repeated = [value for value in dict.fromkeys(values) if values.count(value) > 1]
+            if repeated:
+                yield f"{name} names {repeated[0]} twice"
+
+    def _templates(self) -> Iterator[str]:
+        for template in self.templates:
+            try:
+                fits = template.format("\0").count("\0") == 1
+            except (IndexError, KeyError, ValueError):
+                fits = False
+            if not fits:
+                yield f"template {template!r} needs one {{}}, for the class name, and no other braces"
 
 
 def split_as(dataset: Dataset, settings: TrainSettings, seed: int) -> Dataset:

@@ -10,7 +10,7 @@ import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from xm.errors import PluginError
+from xm.errors import PluginError, described
 
 
 def load_target(target: str) -> Any:
@@ -23,12 +23,16 @@ def load_target(target: str) -> Any:
     if not module or not attribute:
         raise PluginError(f"target {target!r} is not of the form 'package.module:Attribute'")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        missing = f"; try: pip install {error.name.split('.')[0]}" if error.name else ""
-        raise PluginError(f"target {target!r} does not import: {error}{missing}") from error
+        found = importlib.import_module(module)
+    except Exception as error:  # a plugin's module may raise anything
+        package = (getattr(error, "name", None) or "").partition(".")[0]
+        foreign = isinstance(error, ModuleNotFoundError) and package != module.partition(".")[0]
+        hint = f"; try: pip install {package}" if foreign else ""
+        raise PluginError(f"target {target!r} does not import: {described(error)}{hint}") from error
+    try:
+        return getattr(found, attribute)
     except AttributeError as error:
-        raise PluginError(f"target {target!r} does not exist: {error}") from error
+        raise PluginError(f"target {target!r} does not exist: {described(error)}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,8 @@ class EncoderSpec(Spec):
             reason: str | None = load_target(self.available)()
         except PluginError as error:
             return str(error)
+        except Exception as error:  # a plugin's function may raise anything
+            return f"{self.available} fails: {described(error)}"
         return reason
 
 

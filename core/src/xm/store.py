@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-from xm.data.content import content_key
+from xm.data.content import content_key, item_name
 from xm.encoder import Encoder, Inputs, Trunk
 from xm.errors import ItemError, RunError
 from xm.events import Event, Listener, silent
@@ -61,7 +62,7 @@ class FeatureStore:
         self.strict = strict
         self.listener = listener
         self._rows: dict[tuple[str, int], dict[bytes, Inputs]] = {}
-        self._refused: dict[bytes, ItemError] = {}
+        self._refused: dict[tuple[str, int], dict[bytes, str]] = {}
 
     def features(self, encoder: Encoder, items: Sequence[Any], *, depth: int = 0) -> Features:
         """Trunk outputs of `encoder` at `depth` for `items`; only what is new is computed.
@@ -85,7 +86,7 @@ class FeatureStore:
         self._encode(encoder, depth, {k: items[i] for k, i in missing.items()}, rows, place)
         for i, key in enumerate(keys):
             if key is not None and key not in rows:
-                failed[i] = self._refused[key]
+                failed[i] = ItemError(item_name(items[i]), self._refused[place][key])
         kept = [i for i in range(len(items)) if i not in failed]
         found = [rows[key] for i in kept if (key := keys[i]) is not None]
         x = {name: torch.stack([row[name] for row in found]) for name in found[0]} if found else {}
@@ -103,6 +104,8 @@ class FeatureStore:
             try:
                 tensors = read_tensors(path)
                 keys = tensors.pop(KEY)
+                if not tensors or {len(value) for value in tensors.values()} != {len(keys)}:
+                    raise RunError(f"{path}: rows are missing")
             except (RunError, KeyError) as error:
                 self._warn(f"cache file {path} is damaged and will be made again ({type(error).__name__})")
                 path.unlink(missing_ok=True)
@@ -120,7 +123,8 @@ class FeatureStore:
         place: tuple[str, int],
     ) -> None:
         """Compute what is missing, a shard at a time."""
-        missing = {k: item for k, item in missing.items() if k not in self._refused}
+        refused = self._refused.setdefault(place, {})
+        missing = {k: item for k, item in missing.items() if k not in refused}
         if not missing:
             return
         trunk, _ = encoder.split(depth)
@@ -131,7 +135,7 @@ class FeatureStore:
             try:
                 for i in range(start, min(start + SHARD, len(keys)), encoder.batch_size):
                     part = keys[i : min(i + encoder.batch_size, start + SHARD)]
-                    fresh |= self._batch(trunk, part, [missing[k] for k in part])
+                    self._batch(trunk, {k: missing[k] for k in part}, fresh, refused)
                     done += len(part)
                     data = {"done": done, "total": len(keys), "modality": encoder.modality}
                     self.listener(Event("embed", data))
@@ -140,18 +144,21 @@ class FeatureStore:
                     rows |= fresh
                     self._write(self._folder(place), fresh)
 
-    def _batch(self, trunk: Trunk, keys: list[bytes], items: list[Any]) -> dict[bytes, Inputs]:
-        """One batch; if an item can't be read, its fellows are encoded one by one."""
+    def _batch(
+        self, trunk: Trunk, items: dict[bytes, Any], fresh: dict[bytes, Inputs], refused: dict[bytes, str]
+    ) -> None:
+        """Add one batch's rows to `fresh`; if an item can't be read, its fellows are encoded one by one."""
         try:
             with torch.inference_mode():
-                x = trunk(items)
+                x = trunk(list(items.values()))
         except ItemError as error:
-            if len(items) == 1:
-                self._refused[keys[0]] = self._refuse(error)
-                return {}
-            parts = [self._batch(trunk, [k], [item]) for k, item in zip(keys, items, strict=True)]
-            return {k: row for part in parts for k, row in part.items()}
-        return {k: {name: v[i].cpu().clone() for name, v in x.items()} for i, k in enumerate(keys)}
+            for key, item in items.items():
+                if len(items) > 1:
+                    self._batch(trunk, {key: item}, fresh, refused)
+                else:
+                    refused[key] = self._refuse(error).reason
+        else:
+            fresh |= {k: {name: v[i].cpu().clone() for name, v in x.items()} for i, k in enumerate(items)}
 
     def _refuse(self, error: ItemError) -> ItemError:
         if self.strict:
@@ -165,7 +172,10 @@ class FeatureStore:
         names = next(iter(fresh.values()))
         tensors = {name: torch.stack([row[name] for row in fresh.values()]) for name in names}
         keys = torch.stack([torch.frombuffer(bytearray(k), dtype=torch.uint8) for k in fresh])
-        write_tensors(folder / f"{uuid.uuid4().hex}.safetensors", {**tensors, KEY: keys})
+        try:
+            write_tensors(folder / f"{uuid.uuid4().hex}.safetensors", {**tensors, KEY: keys})
+        except (OSError, SafetensorError) as error:
+            self._warn(f"cache folder {folder} can't be written, so what was computed is lost at the end ({error})")
 
     def _warn(self, message: str) -> None:
         log.debug(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -38,13 +38,26 @@ class RunWriter(AbstractContextManager["RunWriter"]):
             raise UsageError(f"--out {self.folder}: exists and is not an empty folder; choose another")
         found = [plugins.trackers.find(name) for name in settings.trackers]
         self.partial = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
+        made = [spec.load() for spec in found]
+        self._had_parent = self.partial.parent.exists()
         self.partial.mkdir(parents=True)
-        self.trackers: list[Listener] = [spec.load()(self.partial) for spec in found]
+        try:
+            self.trackers: list[Listener] = [tracker(self.partial) for tracker in made]
+        except BaseException:
+            self._remove()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
+        """Take away what is unfinished, and the folder around it if it was made for it and holds nothing else."""
         shutil.rmtree(self.partial, ignore_errors=True)
+        if not self._had_parent:
+            with suppress(OSError):
+                self.partial.parent.rmdir()
 
     def place(self, strategy: str, aux: Sequence[str], task: Task) -> str:
         """The folder of a model in the run."""
@@ -57,7 +70,6 @@ class RunWriter(AbstractContextManager["RunWriter"]):
 
     def finish(self, report: Report, experiment: Experiment) -> Report:
         """Write maps and index, and give the folder its name."""
-        report = replace(report, run=str(self.folder))
         ways = {}
         for modality, alignment in experiment.alignments.items():
             encoder = experiment.encoders[modality]
@@ -78,12 +90,20 @@ class RunWriter(AbstractContextManager["RunWriter"]):
             "settings": self.settings.model_dump(mode="json"),
             "ways": ways,
             "tasks": experiment.digests,
-            **report.to_json(),
         }
-        write_json(self.partial / INDEX, index)
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self.partial.replace(self.folder)
-        return report
+        while True:
+            report = replace(report, run=str(self.folder))
+            write_json(self.partial / INDEX, {**index, **report.to_json()})
+            try:
+                self.partial.replace(self.folder)
+            except OSError as error:  # another process took the name meanwhile
+                if self.settings.out or not self.folder.exists():
+                    raise UsageError(
+                        f"run folder {self.folder}: can't be written: {error.strerror or error}"
+                    ) from error
+                self.folder = _free_name(self.settings)
+            else:
+                return report
 
 
 def _free_name(settings: TrainSettings) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +11,7 @@ import torch
 from xm.encoder import Encoder
 from xm.errors import XMError
 from xm.specs import EncoderSpec
-
-HEAVY = ("torch", "numpy", "pydantic", "transformers", "open_clip", "onnxruntime")
+from xm.testing import _checks as checks
 
 
 class EncoderConformance:
@@ -51,14 +48,7 @@ class EncoderConformance:
         return made
 
     def test_registered_lazily(self, spec: EncoderSpec) -> None:
-        """The plugin manager knows the encoder, and knowing it imports nothing heavy."""
-        code = (
-            "import sys; from xm.plugins import manager; manager().encoders.find(sys.argv[1]); "
-            f"print([m for m in {HEAVY!r} if m in sys.modules])"
-        )
-        done = subprocess.run([sys.executable, "-c", code, spec.name], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip() == "[]", f"registering imports {done.stdout.strip()}"
+        checks.registers_lazily("encoders", spec.name)
 
     def test_says_what_it_is(self, spec: EncoderSpec, encoder: Encoder) -> None:
         assert isinstance(encoder, Encoder)
@@ -113,16 +103,10 @@ class EncoderConformance:
     def test_bad_item(self, encoder: Encoder, bad_item: Any) -> None:
         with pytest.raises(XMError) as caught:
             encoder.encode([bad_item])
-        assert "\n" not in str(caught.value)
-        assert str(bad_item) in str(caught.value), "the error does not name the item"
+        assert str(bad_item) in checks.one_line(caught.value), "the error does not name the item"
 
     def test_works_offline(self, encoder: Encoder, items: Sequence[Any], monkeypatch: Any) -> None:
-        import socket
-
-        def refuse(*_: object, **__: object) -> None:
-            raise AssertionError("the encoder opened a network connection")
-
-        monkeypatch.setattr(socket.socket, "connect", refuse)
+        checks.refuse_connections(monkeypatch)
         encoder.encode(items)
 
     def test_beats_chance(self, encoder: Encoder, labelled: tuple[Sequence[Any], Sequence[int]]) -> None:

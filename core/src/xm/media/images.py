@@ -1,0 +1,62 @@
+"""Images from files, Pillow images and arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from xm.data.content import item_name
+from xm.errors import ItemError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+"""Of the files that Pillow reads and users have."""
+
+_LAZY = Lock()
+"""Held while a Pillow image is decoded: the same one may be in a batch twice, in two threads."""
+
+
+def read_image(item: Any, *, upright: bool = True) -> Image.Image:
+    """One image, decoded, in the mode it has; safe to call from several threads.
+
+    Args:
+        item: a path, a Pillow image, or a uint8 array (h, w), (h, w, 3) or (h, w, 4).
+        upright: turn it as its EXIF orientation says.
+
+    Raises:
+        ItemError: if it is none of these, or can't be read.
+    """
+    if isinstance(item, np.ndarray):
+        return _from_array(item)
+    if not isinstance(item, str | Path | Image.Image):
+        raise ItemError(item_name(item), "is no image; give a path, a Pillow image or a uint8 array")
+    name = item if isinstance(item, str) else item_name(item)
+    try:
+        if isinstance(item, Image.Image):
+            with _LAZY:
+                item.load()
+            return _turned(item, upright)
+        with Image.open(item) as image:
+            image.load()
+            return _turned(image, upright)
+    except (FileNotFoundError, IsADirectoryError):
+        raise ItemError(name, "no such file") from None
+    except UnidentifiedImageError as error:
+        raise ItemError(name, "is not an image that Pillow reads") from error
+    except Exception as error:  # decoders raise many kinds on damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ItemError(name, f"is damaged ({reason})") from error
+
+
+def _turned(image: Image.Image, upright: bool) -> Image.Image:
+    return ImageOps.exif_transpose(image) if upright else image
+
+
+def _from_array(array: np.ndarray[Any, Any]) -> Image.Image:
+    channels = array.shape[2] if array.ndim == 3 else 3
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels not in (3, 4) or not array.size:
+        raise ItemError(item_name(array), "expected uint8 of shape (h, w), (h, w, 3) or (h, w, 4)")
+    return Image.fromarray(array)

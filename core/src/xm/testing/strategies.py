@@ -1,0 +1,159 @@
+"""Conformance of strategies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from xm.model import own_tensors
+from xm.specs import StrategySpec
+from xm.strategy import Context, Strategy, adapt
+from xm.stream import Stream
+from xm.testing import _checks as checks
+from xm.testing import _synthetic as synthetic
+
+AUX = ((), synthetic.AUXILIARY[:1], synthetic.AUXILIARY)
+"""Uni-modal, with names, and with names and another modality."""
+
+
+class StrategyConformance:
+    """Subclass, and give a fixture ``spec``; in ``settings`` what makes the strategy quick.
+
+    The task is synthetic: five classes in 16 dimensions, a target modality and two auxiliary ones, of which one is
+    the class names.
+    """
+
+    settings: ClassVar[Mapping[str, Any]] = {}
+
+    @pytest.fixture
+    def spec(self) -> StrategySpec:
+        raise NotImplementedError("give a fixture `spec` that returns the StrategySpec")
+
+    def make(self, spec: StrategySpec) -> Strategy:
+        """A new strategy with the suite's settings."""
+        made: Strategy = spec.load()(self.settings)
+        return made
+
+    def context(self, spec: StrategySpec, aux: tuple[str, ...] = AUX[1], **more: Any) -> Context:
+        """A new context, with samples of the target if the strategy needs them. No modality at all: skipped."""
+        if not spec.needs_target and not aux:
+            pytest.skip("a strategy without samples of the target needs an auxiliary modality")
+        return synthetic.context(aux, target=spec.needs_target, **more)
+
+    def adapted(self, spec: StrategySpec, context: Context) -> nn.Module:
+        return adapt(self.make(spec), context)
+
+    def test_registered_lazily(self, spec: StrategySpec) -> None:
+        checks.registers_lazily("strategies", spec.name)
+
+    def test_settings(self, spec: StrategySpec) -> None:
+        assert isinstance(self.make(spec), Strategy)
+        checks.explains_settings(spec.load())
+
+    @pytest.mark.parametrize("aux", AUX, ids=len)
+    @pytest.mark.parametrize("val", (True, False), ids=("val", "no val"))
+    @pytest.mark.parametrize("shots", (1, 4))
+    def test_beats_chance(self, spec: StrategySpec, aux: tuple[str, ...], val: bool, shots: int) -> None:
+        """Finite logits, and at least half right of five classes."""
+        if not val and self.make(spec).needs_val:
+            pytest.skip(f"{spec.name} needs val")
+        model = self.adapted(spec, self.context(spec, aux, val=val, shots=shots))
+        held_out = synthetic.held_out()
+        logits = _logits(model, held_out)
+        assert logits.shape == (len(held_out), len(synthetic.CLASSES))
+        assert bool(logits.isfinite().all()), "logits are not finite"
+        accuracy = float(torch.eq(logits.argmax(dim=1), _labels(held_out)).float().mean())
+        assert accuracy >= 0.5, (
+            f"accuracy {accuracy:.2f} on held-out samples, at {1 / len(synthetic.CLASSES)} by chance"
+        )
+
+    def test_reads_every_modality(self, spec: StrategySpec) -> None:
+        """Trunk outputs of any modality go in, embeddings too, and both give the same."""
+        model = self.adapted(spec, self.context(spec, AUX[2]))
+        for modality in (synthetic.TARGET, *synthetic.AUXILIARY):
+            raw = synthetic.trunk_outputs(modality, 3, draw=5)
+            torch.testing.assert_close(
+                _logits(model, raw), _logits(model, synthetic.towers().embed(raw)), atol=1e-4, rtol=1e-4
+            )
+
+    def test_items_are_judged_alone(self, spec: StrategySpec) -> None:
+        model, held_out = self.adapted(spec, self.context(spec)), synthetic.held_out()
+        assert not model.training, "the model is not in evaluation mode"
+        rows = torch.arange(0, len(held_out), 20)
+        single = torch.cat([_logits(model, held_out[row[None]]) for row in rows])
+        torch.testing.assert_close(single, _logits(model, held_out)[rows], atol=1e-4, rtol=1e-4)
+
+    def test_deterministic_by_seed(self, spec: StrategySpec) -> None:
+        """The context's seed decides all; the process's random state does not matter."""
+        found = []
+        for state in (1, 2):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(state)
+                found.append(own_tensors(self.adapted(spec, self.context(spec, AUX[2]))))
+        assert checks.equal_tensors(*found), "the same seed gave two models"
+
+    def test_leaves_its_input_alone(self, spec: StrategySpec) -> None:
+        """Streams, towers and class names are after fitting as they were before."""
+        context, untouched = (self.context(spec, AUX[2]) for _ in range(2))
+        self.adapted(spec, context)
+        assert context.train.keys() == untouched.train.keys()
+        for name in context.train:
+            assert _same(context.train[name], untouched.train[name]), f"samples of {name} in train were changed"
+        assert _same(context.val, untouched.val), "val was changed"
+        assert _same(context.texts, untouched.texts), "the class names were changed"
+        towers = dict(context.towers.state_dict()), dict(untouched.towers.state_dict())
+        assert checks.equal_tensors(*towers), "the context's towers were changed"
+
+    def test_leaves_the_process_alone(self, spec: StrategySpec) -> None:
+        strategy, context = self.make(spec), self.context(spec)
+        with checks.leaves_the_process_alone():
+            adapt(strategy, context)
+
+    def test_works_offline(self, spec: StrategySpec, monkeypatch: Any) -> None:
+        checks.refuse_connections(monkeypatch)
+        self.adapted(spec, self.context(spec))
+
+    @pytest.mark.parametrize("aux", AUX, ids=len)
+    def test_restore(self, spec: StrategySpec, aux: tuple[str, ...], tmp_path: Path) -> None:
+        """The model's own tensors, through a file, and new towers give the same logits."""
+        model, held_out = self.adapted(spec, self.context(spec, aux)), synthetic.held_out()
+        tensors = checks.through_file(own_tensors(model), tmp_path)
+        restored = self.make(spec).restore(synthetic.towers(), tensors).eval()
+        torch.testing.assert_close(_logits(restored, held_out), _logits(model, held_out), atol=1e-6, rtol=1e-6)
+
+    @pytest.mark.parametrize("aux", AUX, ids=len)
+    def test_record(self, spec: StrategySpec, aux: tuple[str, ...]) -> None:
+        """What a run keeps beside the tensors is plain: the initialisation's name, and JSON values."""
+        strategy, context = self.make(spec), self.context(spec, aux)
+        adapt(strategy, context)
+        name = strategy.init_name(context)
+        assert isinstance(name, str) and name
+        assert json.loads(json.dumps(context.record, allow_nan=False)) == context.record, "not plain JSON values"
+
+
+def _logits(model: nn.Module, stream: Stream) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = model(stream)
+    return logits
+
+
+def _labels(stream: Stream) -> Tensor:
+    assert stream.y is not None
+    return stream.y
+
+
+def _same(one: Stream | None, other: Stream | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return checks.equal_tensors(_tensors(one), _tensors(other))
+
+
+def _tensors(stream: Stream) -> dict[str, Tensor]:
+    optional = {"y": stream.y, "weight": stream.weight}
+    return {**stream.x, **{f"its {name}": value for name, value in optional.items() if value is not None}}
