@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from xm.errors import PluginError, unknown
@@ -46,6 +46,21 @@ OWN: Mapping[str, Mapping[str, Entry]] = {
 """The program's own commands, by group and name; the group "" is the program itself."""
 
 GROUPS = {"data": "Look at datasets.", "plugins": "Look at plugins."}
+
+
+def _quick(params: list[Any]) -> list[Any]:
+    """Parameters with False for flags that are not given: Typer coerces a None, and imports pydantic for it."""
+    for param in params:
+        if getattr(param, "is_bool_flag", False) and not param.secondary_opts and param.default is None:
+            param.default = False
+    return params
+
+
+class Command(TyperCommand):
+    """A command that takes flags without importing pydantic."""
+
+    def get_params(self, ctx: Any) -> Any:
+        return _quick(super().get_params(ctx))
 
 
 class Commands(TyperGroup):
@@ -86,6 +101,9 @@ class Commands(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl([(name, summaries[name]) for name in self.list_commands(ctx)])
 
+    def get_params(self, ctx: Any) -> Any:
+        return _quick(super().get_params(ctx))
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, args or ["--help"])
 
@@ -103,18 +121,18 @@ def build(name: str, entry: Entry) -> Any:
         PluginError: if its target does not load, or is no function that Typer can read.
     """
     target: typer.Typer | Callable[..., Any] = load_target(entry.target)
+    wrong = f"command {name!r} ({entry.target}): not a function with Typer annotations"
+    if not callable(target):
+        raise PluginError(wrong)
     try:
-        app = target if isinstance(target, typer.Typer) else _app(target, entry.summary)
-        command = get_command(app)
+        command = get_command(target if isinstance(target, typer.Typer) else _app(target, entry.summary))
     except (RuntimeError, TypeError, AssertionError) as error:
-        raise PluginError(
-            f"command {name!r} ({entry.target}): not a function with Typer annotations: {error}"
-        ) from error
+        raise PluginError(f"{wrong}: {error}") from error
     command.name = name
     return command
 
 
 def _app(target: Callable[..., Any], summary: str) -> typer.Typer:
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(help=inspect.getdoc(target) or summary)(target)
+    app.command(cls=Command, help=inspect.getdoc(target) or summary)(target)
     return app

@@ -40,7 +40,7 @@ def evaluate(
         from xm.events import Event
         from xm.report import Report, versions
 
-        opened = xm.load(run, device=device)
+        opened = xm.load(run, device=device, listener=teller)
         picks = [result.model for result in opened.results] if all_ else [pick]
         results = []
         for wanted in picks:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperOption
 
 from xm.errors import XMError
 from xm.plugins import manager
@@ -32,8 +33,24 @@ class State:
     debug: bool = False
 
 
+class PluginFiles(TyperOption):
+    """The option ``--plugin``: loads files as it is read, without Typer's coercion, which imports pydantic."""
+
+    def process_value(self, ctx: Any, value: Any) -> Any:
+        if not ctx.resilient_parsing:
+            for file in value or ():
+                manager().load_file(file)
+        return value
+
+
 class Program(Commands):
     """The group at the top. Every error that leaves a command ends here."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for option in self.params:
+            if option.name == "plugin":
+                option.__class__ = PluginFiles
 
     def main(
         self,
@@ -94,13 +111,6 @@ def _usage(error: typer.TyperException) -> str:
 app = typer.Typer(cls=Program, name="xm", rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-def _load_plugins(context: typer.Context, files: list[Path] | None) -> list[Path] | None:
-    if not context.resilient_parsing:
-        for file in files or ():
-            manager().load_file(file)
-    return files
-
-
 def _set_debug(context: typer.Context, wanted: bool) -> None:
     context.obj.debug = wanted  # before anything else is parsed
 
@@ -114,10 +124,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback(epilog=EXIT_CODES)
 def options(
     plugin: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE", help="Load a single-file plugin; repeatable.", callback=_load_plugins, is_eager=True
-        ),
+        list[Path] | None, typer.Option(metavar="FILE", help="Load a single-file plugin; repeatable.", is_eager=True)
     ] = None,
     debug: Annotated[
         bool,

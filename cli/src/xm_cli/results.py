@@ -15,6 +15,7 @@ Row: TypeAlias = tuple[str, tuple[str, ...]]
 """A strategy and its auxiliary modalities."""
 
 NOTHING = "-"
+VERDICTS = ("helps", "no clear difference", "hurts", "one seed, so no verdict")
 
 
 def print_report(report: Report, strategy: str) -> None:
@@ -75,10 +76,10 @@ def differences(summary: Sequence[Summary], strategy: str) -> list[str]:
         others = [s for (aux, k), s in own.items() if aux and k == shots]
         if alone is None or not others:
             continue
-        said: dict[str, list[str]] = {}
+        said: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
         for s in others:
             said.setdefault(_verdict(s, alone), []).append(f"{' + '.join(s.aux)} ({100 * (s.mean - alone.mean):+.1f})")
-        told = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in said.items())
+        told = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in said.items() if names)
         lines.append(f"  {count(shots, 'shot')}: {told}")
     if lines:
         lines.insert(0, f"Against {own[(), min(k for _, k in own)].target} alone, in points:")
@@ -87,11 +88,11 @@ def differences(summary: Sequence[Summary], strategy: str) -> list[str]:
 
 def _verdict(s: Summary, alone: Summary) -> str:
     if alone.seeds < 2:
-        return "one seed, so no verdict"
+        return VERDICTS[3]
     difference = s.mean - alone.mean
     if abs(difference) <= max(s.std, alone.std) / math.sqrt(alone.seeds):
-        return "no clear difference"
-    return "helps" if difference > 0 else "hurts"
+        return VERDICTS[1]
+    return VERDICTS[0] if difference > 0 else VERDICTS[2]
 
 
 def _free_baseline(summary: Sequence[Summary], strategy: str) -> str | None:
@@ -108,7 +109,7 @@ def _shot_columns(report: Report) -> int:
 
 def _references(report: Report) -> list[str]:
     return [
-        f"For comparison, {r.text} ({count(r.labels, 'label')}): {_figure(r.mean, r.std, 2 if r.std else 1)}"
+        f"For comparison, {r.text} ({count(r.labels, 'label')}): {_figure(r.mean, r.std, r.seeds)}"
         for r in report.references
     ]
 

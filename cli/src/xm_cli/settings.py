@@ -16,6 +16,9 @@ from xm.settings import TrainSettings
 
 PREFIX = "XM_"
 
+NO_VARIABLE = {"data"}
+"""Fields that the environment does not set: ``XM_DATA`` is where tests and benchmarks look for real data."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -79,7 +82,7 @@ def _flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
 
 
 def _environment(environment: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
-    for name in TrainSettings.model_fields:
+    for name in TrainSettings.model_fields.keys() - NO_VARIABLE:
         variable = PREFIX + name.upper()
         if environment.get(variable):
             yield name, _parsed(name, environment[variable], variable), variable

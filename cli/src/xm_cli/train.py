@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from xm.errors import UsageError
+from xm_cli.commands import Command
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, warn_of_plugins
 
 _ENCODER = re.compile(r"--(?P<modality>[^=]+)-encoder(?:=(?P<reference>.*))?", re.DOTALL)
 
 
-class Train(TyperCommand):
+class Train(Command):
     """Reads ``--<modality>-encoder REF``, for any modality, as ``--encoder <modality>=REF``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

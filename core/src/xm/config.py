@@ -44,8 +44,12 @@ def validated(config_type: type[C], given: Mapping[str, Any], what: str) -> C:
 
 def _explain(error: ValidationError, config: type[Config]) -> str:
     found = []
+    places = [item["loc"] for item in error.errors()]
     for item in error.errors():
-        name = ".".join(str(part) for part in item["loc"])
+        where = item["loc"]
+        if any(other != where and other[: len(where)] == where for other in places):
+            continue  # the consequence of a more precise one
+        name = ".".join(str(part) for part in where)
         if item["type"] == "extra_forbidden":
             near = difflib.get_close_matches(name, config.model_fields, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(config.model_fields))}"

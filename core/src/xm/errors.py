@@ -50,8 +50,8 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     """An error for a name that is not registered, with the nearest valid one."""
     names = sorted(valid)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return UsageError(f"unknown {kind} {name!r}: {hint}(known: {', '.join(names) or 'none'})")
+    hint = f": did you mean {near[0]!r}?" if near else ""
+    return UsageError(f"unknown {kind} {name!r}{hint} (known: {', '.join(names) or 'none'})")
 
 
 def described(error: BaseException) -> str:

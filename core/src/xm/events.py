@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+log = logging.getLogger("xm")
 
 
 @dataclass(frozen=True)
@@ -12,7 +15,7 @@ class Event:
     """Something that happened.
 
     Attributes:
-        kind: "embed" (done, total, modality), "step" (step, steps, loss), "eval" (step, score), "cell" (one
+        kind: "embed" (done, total, modality), "step" (step, steps), "eval" (step, score), "cell" (one
             fitted and tested model: the result's fields), "warning" (message) or "note" (message).
         data: plain values.
     """
@@ -26,3 +29,9 @@ Listener: TypeAlias = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """A listener that does nothing."""
+
+
+def logged(event: Event) -> None:
+    """A listener that logs warnings, so that whoever listens to nothing still hears of what was left out."""
+    if event.kind == "warning":
+        log.warning("%s", event.data["message"])

@@ -16,10 +16,10 @@ from xm.data.types import Dataset, Sample
 from xm.device import pick_device
 from xm.encoder import Encoder
 from xm.encoders import EncoderChoice
-from xm.errors import DataError, UsageError
-from xm.events import Event, Listener, silent
+from xm.errors import DataError, UsageError, unknown
+from xm.events import Event, Listener, logged
 from xm.files import cache_dir
-from xm.metrics import measure
+from xm.metrics import find_metric, measure
 from xm.model import Tower, Towers
 from xm.objectives import Objective
 from xm.plugins import PluginManager, manager
@@ -35,13 +35,13 @@ from xm.writer import RunWriter
 
 
 def train(
-    modality: str, *, listener: Listener = silent, plugins: PluginManager | None = None, **settings: Any
+    modality: str, *, listener: Listener = logged, plugins: PluginManager | None = None, **settings: Any
 ) -> Report:
     """Adapt a classifier for `modality` with few samples of it and of others, and test it.
 
     Args:
         modality: the target.
-        listener: hears progress, warnings and results.
+        listener: hears progress, warnings and results; by default warnings are logged.
         plugins: the plugin manager; the process's own if None.
         **settings: the fields of `xm.settings.TrainSettings`; each is also a flag of ``xm train``.
 
@@ -58,13 +58,14 @@ def train(
 class Experiment:
     """One call of `train`, step by step: data, encoders, towers, tasks, embeddings, cells."""
 
-    def __init__(self, settings: TrainSettings, plugins: PluginManager, listener: Listener = silent) -> None:
+    def __init__(self, settings: TrainSettings, plugins: PluginManager, listener: Listener = logged) -> None:
         self.settings = settings
         self.plugins = plugins
         self.listener = listener
         self.notes: list[str] = []
         self.trackers: Sequence[Listener] = ()
         self.digests: dict[str, str] = {}
+        self._check_names()
         self.device = pick_device(settings.device)
         self.cache = settings.cache or cache_dir()
         self.dataset = self._open()
@@ -74,6 +75,21 @@ class Experiment:
         self.towers = Towers()
         self.pool = Pool(self.store, self.towers, self.device)
         self._draws: dict[int, Draws] = {}
+
+    def _check_names(self) -> None:
+        """Everything that can be wrong before data are looked at."""
+        for name in self.strategies:
+            self.strategy(name)
+        for name in self.settings.trackers:
+            self.plugins.trackers.find(name)
+        if self.settings.aligner:
+            self.plugins.aligners.find(self.settings.aligner)
+        find_metric(self.settings.metric)
+        modalities = {spec.modality for spec in self.plugins.encoders.values()}
+        for modality in (self.settings.modality, *self.settings.aux):
+            if modality not in modalities:
+                raise unknown("modality", modality, modalities)
+        _ = self.predictor
 
     def _tell(self, event: Event) -> None:
         self.listener(event)
@@ -179,7 +195,7 @@ class Experiment:
         if chosen is None:
             return None
         modality = chosen.encoder.modality
-        towers = Towers({modality: Tower(self.align(chosen.encoder, self._home).map)})
+        towers = Towers({modality: Tower(self.align(chosen.encoder, self._home).map.to(self.device))})
         pool = Pool(self.store, towers, self.device)
         samples = [
             Sample(template.format(name), modality, label)
@@ -197,7 +213,8 @@ class Experiment:
         """Do it all and write the run folder."""
         for note in self.draws(self.settings.seeds[0]).dataset.notes:
             self._note(note)
-        self._check()
+        for modality in (self.settings.modality, *self.settings.aux):
+            _ = self.encoders[modality]  # a wrong reference is told before anything is computed
         cells = list(self._cells())
         if not cells:
             raise UsageError(f"strategy {self.settings.strategy!r} needs an auxiliary modality; name one with --aux")
@@ -213,14 +230,6 @@ class Experiment:
             references = tuple(self._references(tasks))
             report = Report(tuple(results), references, tuple(self.notes), "", versions(self.plugins))
             return writer.finish(report, self)
-
-    def _check(self) -> None:
-        """Look every name and setting up, so that a wrong one is told before anything is computed."""
-        for name in self.strategies:
-            self.strategy(name)
-        for modality in (self.settings.modality, *self.settings.aux):
-            _ = self.encoders[modality]
-        _ = self.objective, self.predictor, self.align
 
     def _cells(self) -> Iterator[tuple[str, tuple[str, ...], int, int]]:
         """Strategy, auxiliary modalities, shots and seed of every model."""
@@ -306,7 +315,7 @@ class Experiment:
             value, _ = self._test(adapt(self.strategy(self.settings.strategy), context), task)
             results.append(value)
         text = f"{self.settings.strategy} on the {self.settings.modality} side of the pairs, with its labels"
-        yield Reference("pair-labels", text, len(stream), *mean_std(results))
+        yield Reference("pair-labels", text, len(stream), *mean_std(results), len(results))
 
 
 def _size(stream: Stream | None) -> int:

@@ -116,7 +116,7 @@ def fit(
     optimiser = torch.optim.AdamW(parameters, lr=plan.lr, weight_decay=plan.weight_decay)
     generator = torch.Generator().manual_seed(plan.seed)
     source = batches(streams, batch_counts(plan.shares, plan.batch_size), generator)
-    best: list[Tensor] = []
+    best: dict[str, Tensor] = {}
     for step in range(plan.steps):
         batch = {name: stream.to(device) for name, stream in next(source).items()}
         for group in optimiser.param_groups:
@@ -139,15 +139,19 @@ def fit(
         on_event(Event("eval", {"step": step, "score": value}))
         if not best or value > result.best_score:
             result.best_step, result.best_score = step, value
-            best = [p.detach().clone() for p in parameters]
+            best = {name: value.detach().clone() for name, value in changing(model).items()}
         elif plan.patience is not None and _stale(result, plan) >= plan.patience:
             break
     if best:
-        with torch.no_grad():
-            for parameter, value_then in zip(parameters, best, strict=True):
-                parameter.copy_(value_then)
+        model.load_state_dict(best, strict=False)
     model.eval()
     return result
+
+
+def changing(model: nn.Module) -> dict[str, Tensor]:
+    """The part of a model's state that training changes: parameters with a gradient, and buffers."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    return {name: value for name, value in model.state_dict().items() if name not in frozen}
 
 
 def _stale(result: FitResult, plan: Plan) -> int:

@@ -37,12 +37,17 @@ METRICS: dict[str, Callable[[Any, Any], float]] = {
 """Each takes labels and predictions, (n,) each, and averages over the classes that occur among the labels."""
 
 
-def measure(metric: str, labels: Tensor, predicted: Tensor) -> float:
-    """The value of a metric, in 0..1.
+def find_metric(name: str) -> Callable[[Any, Any], float]:
+    """The metric of that name.
 
     Raises:
         UsageError: for an unknown metric.
     """
-    if metric not in METRICS:
-        raise unknown("metric", metric, METRICS)
-    return METRICS[metric](labels.tolist(), predicted.tolist())
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS)
+    return METRICS[name]
+
+
+def measure(metric: str, labels: Tensor, predicted: Tensor) -> float:
+    """The value of a metric, in 0..1."""
+    return find_metric(metric)(labels.tolist(), predicted.tolist())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -76,9 +74,8 @@ def class_means(stream: Stream, classes: int) -> Tensor:
 
 def own_tensors(model: nn.Module) -> dict[str, Tensor]:
     """What a run must keep of a model: its state but for frozen towers, which the run holds once for all models."""
-    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
-    buffers = {name for name, _ in model.named_buffers()}
-    skip: Mapping[str, bool] = {
-        name: name.startswith("towers.") and (name in frozen or name in buffers) for name in model.state_dict()
-    }
-    return {name: value for name, value in model.state_dict().items() if not skip[name]}
+    towers = getattr(model, "towers", None)
+    named = towers.items() if isinstance(towers, Towers) else ()
+    frozen = [name for name, tower in named if not any(p.requires_grad for p in tower.parameters())]
+    skip = tuple(f"towers.{name}." for name in frozen)
+    return {name: value for name, value in model.state_dict().items() if not name.startswith(skip)}

@@ -12,7 +12,7 @@ import inspect
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -49,12 +49,14 @@ class Plugin:
         version: of its distribution, "" if it has none.
         distribution: the installed distribution, "" if it has none.
         error: None, or why it could not be used.
+        file: of a single-file plugin, else "".
     """
 
     name: str
     version: str = ""
     distribution: str = ""
     error: str | None = None
+    file: str = ""
 
 
 class Registry(dict[str, S], Generic[S]):
@@ -128,7 +130,7 @@ class PluginManager:
         try:
             self._pluggy.register(plugin, name)
         except ValueError as error:
-            raise PluginError(f"is registered already ({described(error)})") from error
+            raise PluginError("is registered already") from error
         except pluggy.PluginValidationError as error:
             self._pluggy.unregister(name=name)
             said = str(error).partition("definition: ")[2] or str(error)
@@ -154,9 +156,11 @@ class PluginManager:
         path = Path(path)
         if not path.is_file():
             raise UsageError(f"--plugin {path}: no such file")
-        if importlib.util.find_spec(path.stem) is not None:
+        taken = importlib.util.find_spec(path.stem)
+        if taken is not None and (taken.origin is None or Path(taken.origin).resolve() != path.resolve()):
             raise UsageError(f"--plugin {path}: a module {path.stem!r} exists already; give the file another name")
         self.register(_import_file(path), path.stem)
+        self._found[path.stem] = Plugin(path.stem, file=str(path))
 
     def plugins(self) -> list[Plugin]:
         """All plugins that were found, broken ones included, by name. Asks every hook, so that errors show."""
@@ -195,8 +199,7 @@ class PluginManager:
                     yield name, spec
 
     def _fail(self, name: str, error: str) -> None:
-        plugin = self._found[name]
-        self._found[name] = Plugin(name, plugin.version, plugin.distribution, error)
+        self._found[name] = replace(self._found[name], error=error)
 
     @property
     def encoders(self) -> Registry[EncoderSpec]:
@@ -265,8 +268,9 @@ def _import_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[path.stem]
-        where = inspect.trace()[-1]
-        raise PluginError(f"plugin file {path}, line {where.lineno}: {described(error)}") from error
+        inside = [frame.lineno for frame in inspect.trace() if frame.filename == module.__file__]
+        line = inside[-1] if inside else getattr(error, "lineno", None)
+        raise PluginError(f"plugin file {path}, line {line}: {described(error)}") from error
     return module
 
 

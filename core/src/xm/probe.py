@@ -146,5 +146,5 @@ def _labels(stream: Stream) -> Tensor:
 
 def _parts(stream: Stream) -> Tensor:
     """Each sample's part of its stream's weight: (n,), summing to 1."""
-    weight = torch.ones(len(stream)) if stream.weight is None else stream.weight
+    weight = stream.x[EMBEDDING].new_ones(len(stream)) if stream.weight is None else stream.weight
     return weight / weight.sum()

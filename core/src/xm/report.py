@@ -93,6 +93,7 @@ class Reference:
         labels: how many labels it used.
         mean: over seeds.
         std: over seeds.
+        seeds: how many.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Reference:
     labels: int
     mean: float
     std: float
+    seeds: int
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ the home space; ``shots-1/seed-1/image+text/model.safetensors`` are the models, 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,6 +27,7 @@ from xm.device import pick_device
 from xm.encoder import Encoder
 from xm.encoders import make_encoder
 from xm.errors import DataError, RunError, described, unknown
+from xm.events import Listener, logged
 from xm.files import cache_dir, read_tensors
 from xm.metrics import measure
 from xm.model import Tower, Towers
@@ -37,8 +37,6 @@ from xm.report import Result
 from xm.settings import TrainSettings, split_as
 from xm.store import FeatureStore
 from xm.stream import Stream
-
-log = logging.getLogger("xm.run")
 
 FORMAT = 1
 """Of ``xm.json``; a run of another format is refused."""
@@ -64,22 +62,45 @@ class Prediction:
     error: str | None = None
 
 
-def load(run: str | Path, *, plugins: PluginManager | None = None, device: str = "auto") -> Run:
+def load(
+    run: str | Path,
+    *,
+    plugins: PluginManager | None = None,
+    device: str = "auto",
+    cache: Path | None = None,
+    listener: Listener = logged,
+) -> Run:
     """Open a run folder that `train` wrote.
+
+    Args:
+        run: the folder.
+        plugins: the plugin manager; the process's own if None.
+        device: where to compute.
+        cache: for `Run.evaluate`; None: XM_CACHE or the platform's.
+        listener: hears progress and warnings of `Run.evaluate`; by default warnings are logged.
 
     Raises:
         RunError: if it is none, is damaged, or was written by another format of xm.
     """
-    return Run(Path(run), plugins or manager(), device)
+    return Run(Path(run), plugins or manager(), device, cache, listener)
 
 
 class Run:
     """A run, read lazily: its results, its models, and prediction with them."""
 
-    def __init__(self, folder: Path, plugins: PluginManager, device: str = "auto") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        plugins: PluginManager,
+        device: str = "auto",
+        cache: Path | None = None,
+        listener: Listener = logged,
+    ) -> None:
         self.folder = folder
         self.plugins = plugins
         self.device = pick_device(device)
+        self.cache = cache or cache_dir()
+        self.store = FeatureStore(self.cache / "features", listener=listener)
         path = folder / INDEX
         try:
             self.index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -214,9 +235,7 @@ class Run:
                 probabilities = dict(zip(self.classes, next(values), strict=True))
                 yield Prediction(item, max(probabilities, key=probabilities.__getitem__), probabilities)
 
-    def evaluate(
-        self, data: str | None = None, *, pick: str | None = None, metric: str | None = None, cache: Path | None = None
-    ) -> Result:
+    def evaluate(self, data: str | None = None, *, pick: str | None = None, metric: str | None = None) -> Result:
         """Score a model again: on its own test split, or on other data.
 
         Args:
@@ -224,19 +243,16 @@ class Run:
                 or all of it where it has no splits. None: the data of training, split as they were.
             pick: which model, see `pick`.
             metric: its name; None: the run's.
-            cache: for datasets that are made or unpacked; None: XM_CACHE or the platform's.
 
         Raises:
             DataError: if the data hold a class that training never saw.
         """
         result = self.pick(pick)
-        samples = list(self._test_samples(data, result.seed, cache or cache_dir()))
+        samples = list(self._test_samples(data, result.seed))
         encoder = self.encoder(self.target)
-        features = FeatureStore(None).features(encoder, [sample.item for sample in samples])
+        features = self.store.features(encoder, [sample.item for sample in samples])
         if not len(features.kept):
             raise DataError(f"no {self.target} item of {data or self.index['dataset']} can be read")
-        for error in features.failed.values():
-            log.warning("left out: %s", error)
         labels = torch.tensor([samples[i].label or 0 for i in features.kept.tolist()])
         stream = Stream(self.target, features.x).to(self.device)
         probabilities = self.predictor.predict(self.model(result, {self.target: encoder}), stream)
@@ -244,10 +260,10 @@ class Run:
         value = measure(name, labels, probabilities.argmax(dim=1).cpu())
         return replace(result, metric=name, value=value, n=len(labels), split="test" if data is None else data)
 
-    def _test_samples(self, data: str | None, seed: int, cache: Path) -> Iterator[Sample]:
+    def _test_samples(self, data: str | None, seed: int) -> Iterator[Sample]:
         """What `evaluate` scores, labelled by the run's classes."""
         settings = self.index["settings"]
-        dataset = open_dataset(data or settings["data"], self.plugins, cache)
+        dataset = open_dataset(data or settings["data"], self.plugins, self.cache)
         if data is None:
             dataset = split_as(dataset, validated(TrainSettings, settings, INDEX), seed)
         scored = {"test"} if any(s.split == "test" for s in dataset.samples) else {s.split for s in dataset.samples}

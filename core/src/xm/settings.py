@@ -80,7 +80,7 @@ class TrainSettings(Config):
 
 
 def split_as(dataset: Dataset, settings: TrainSettings, seed: int) -> Dataset:
-    """The dataset with groups and splits as the settings want them for a seed."""
+    """The dataset with groups and splits as the settings want them for a seed. Seeds count from 1, splits from 0."""
     if settings.group_by:
         dataset = group_by(dataset, settings.group_by)
-    return split_dataset(dataset, fractions=settings.split, seed=seed if settings.resplit else 0)
+    return split_dataset(dataset, fractions=settings.split, seed=seed - 1 if settings.resplit else 0)

@@ -61,6 +61,11 @@ class Context:
         return self.read_names()
 
     @property
+    def device(self) -> torch.device:
+        """Where the streams are; models are brought there."""
+        return next(iter(next(iter(self.train.values())).x.values())).device
+
+    @property
     def generator(self) -> torch.Generator:
         """A generator seeded for this fit, new at each call."""
         return torch.Generator().manual_seed(self.seed)
@@ -159,7 +164,7 @@ def adapt(strategy: Strategy, context: Context) -> nn.Module:
     strategy.objective = context.objective
     best: nn.Module | None = None
     score = (-1.0, 0.0)
-    for candidate in strategy.solve(strategy.build(context), context):
+    for candidate in strategy.solve(strategy.build(context).to(context.device), context):
         if context.val is None:
             best = candidate
             break

@@ -62,7 +62,7 @@ def test_a_file_is_what_it_says_and_the_past_does_not_matter(tmp_path: Path) -> 
 def test_bad_texts(tmp_path: Path) -> None:
     latin = tmp_path / "latin.txt"
     latin.write_bytes("né".encode("latin-1"))
-    for item, reason in ((latin, "not a UTF-8 text"), ("", "nothing to say"), (3, "expected a text")):
+    for item, reason in ((latin, "not UTF-8"), ("", "holds no text"), ("...", "nothing to say"), (3, "is not a text")):
         with pytest.raises(ItemError, match=reason) as caught:
             Spoken().encode([item])
         assert "\n" not in str(caught.value)

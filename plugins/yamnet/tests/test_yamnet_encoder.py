@@ -10,12 +10,12 @@ import torch
 
 from xm.encoder import Encoder
 from xm.errors import ItemError, PluginError, UsageError
+from xm.media.sounds import read_sound
 from xm.specs import EncoderSpec
 from xm.testing import EncoderConformance
 from xm_yamnet import encoders, weights
 from xm_yamnet.encoder import YamNet
-from xm_yamnet.logmel import OFFSET, mel_matrix, patches
-from xm_yamnet.sounds import waveform
+from xm_yamnet.logmel import OFFSET, RATE, mel_matrix, patches
 
 
 def tone(hertz: float, seconds: float = 2.0, rate: int = 16_000) -> np.ndarray:
@@ -172,12 +172,12 @@ def test_silent_patches_do_not_count(encoder: Encoder) -> None:
     [
         ((np.zeros(16_000, np.float32), 16_000), "is silent"),
         ((np.zeros(0, np.float32), 16_000), "is empty"),
-        ((np.zeros((2, 100), np.float32), 16_000), "float array"),
+        ((np.zeros((2, 100), np.float32), 16_000), "samples must be floats"),
         ((np.ones(100, np.int16), 16_000), "divide integers"),
         ((np.full(100, np.nan, np.float32), 16_000), "not finite"),
         ((noise(), 0), "above 0"),
         ((noise(), 44_101), "no short ratio"),
-        (7, "int item: not a sound"),
+        (7, "<7>: is no sound"),
         ("no/such.wav", "no/such.wav: no such file"),
     ],
 )
@@ -190,19 +190,19 @@ def test_refuses(encoder: Encoder, item: object, said: str) -> None:
 @pytest.mark.parametrize(
     ("name", "part", "said"),
     [
-        ("a.wav", 0.0, "not a sound"),
-        ("a.wav", 0.5, "cut short"),
-        ("a.aiff", 0.5, "cut short"),
-        ("a.flac", 0.5, "not a sound"),
-        ("a.mp3", 0.5, "cut short"),
-        ("a.opus", 0.1, "not a sound"),
+        ("a.wav", 0.0, "is empty"),
+        ("a.wav", 0.5, "is cut short"),
+        ("a.aiff", 0.5, "is cut short"),
+        ("a.flac", 0.5, "is not a sound"),
+        ("a.mp3", 0.5, "is cut short"),
+        ("a.opus", 0.1, "is not a sound"),
     ],
 )
 def test_refuses_cut_files(tmp_path: Path, name: str, part: float, said: str) -> None:
     path = Path(write(tmp_path / name, noise(2.0, 48_000), 48_000))
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
     with pytest.raises(ItemError, match=f"{path.name}: {said}"):
-        waveform(path)
+        read_sound(path, RATE)
 
 
 def test_refuses_silent_and_empty_files(encoder: Encoder, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def _find(source: str | Path | None, manager: PluginManager) -> tuple[DatasetSpe
         raise UsageError(f"--data {source}: that is a reader, not data; give it {kinds} instead")
     if isinstance(source, Path) or path.suffix or os.sep in source or "/" in source:
         raise missing(path, "file or folder")
-    raise unknown("dataset", source, by_name)
+    raise UsageError(f"{unknown('dataset', source, by_name)}, and there is no folder or file of that name")
 
 
 def _reader(path: Path, manager: PluginManager) -> DatasetSpec:

@@ -135,14 +135,15 @@ class DatasetConformance:
                 self.open(spec, str(path), tmp_path)
             assert str(path) in checks.one_line(caught.value), "the error does not name the path"
 
-    def test_writes_to_the_cache_alone(self, spec: DatasetSpec, source: str, tmp_path: Path, monkeypatch: Any) -> None:
+    def test_writes_to_the_cache_alone(
+        self, spec: DatasetSpec, source: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: Any
+    ) -> None:
         """Neither the source's folder nor the current one changes."""
         path = Path(source).absolute()
-        here = tmp_path / "here"
-        here.mkdir()
+        here = tmp_path_factory.mktemp("here")
         before = _listing(path.parent) if spec.opens else []
         monkeypatch.chdir(here)
-        self.open(spec, str(path) if spec.opens else source, tmp_path / "new-cache")
+        self.open(spec, str(path) if spec.opens else source, tmp_path_factory.mktemp("cache"))
         assert not list(here.iterdir()), "opening wrote to the current folder"
         assert not spec.opens or _listing(path.parent) == before, "opening wrote beside the data"
 

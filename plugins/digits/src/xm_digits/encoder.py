@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from xm.encoder import Encoder, Inputs, fingerprint_of
 from xm.errors import ItemError
+from xm.items import read_text
 from xm.plugins import manager
 from xm_digits import espeak
 from xm_digits.voices import VARIANTS, voice
@@ -45,7 +45,7 @@ class Spoken(Encoder):
         return {"features": torch.stack([self._features(item) for item in items]).to(self.device)}
 
     def _features(self, item: Any) -> Tensor:
-        text = _read(item)
+        text = read_text(item)
         if text not in self._known:
             sounds = espeak.speak([(text, name) for name in self._voices])
             try:
@@ -54,16 +54,3 @@ class Spoken(Encoder):
                 raise ItemError(item, "eSpeak NG finds nothing to say in it") from error
             self._known[text] = heard["features"].mean(dim=0)
         return self._known[text]
-
-
-def _read(item: Any) -> str:
-    if isinstance(item, str):
-        return item
-    if not isinstance(item, Path):
-        raise ItemError(type(item).__name__, "expected a text or the Path of a text file")
-    try:
-        return item.read_text(encoding="utf-8").strip()
-    except FileNotFoundError as error:
-        raise ItemError(item, "no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ItemError(item, f"is not a UTF-8 text ({error})") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from importlib.resources import files
 from typing import Any
@@ -11,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xm.device import spread
 from xm.encoder import Encoder, Inputs, Prototypes, fingerprint_of
 from xm.errors import UsageError
+from xm.media.images import SUFFIXES
 from xm_efficientnet import images, network, weights
 
 _FORWARD = 8
@@ -23,7 +24,7 @@ class EfficientNetLite0(Encoder):
     """Images to 1280-d features, pooled before the classifier of 1000 ImageNet classes."""
 
     modality = "image"
-    suffixes = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+    suffixes = SUFFIXES
     space = "efficientnet-lite0"
     dim = 1280
     batch_size = 64
@@ -42,17 +43,10 @@ class EfficientNetLite0(Encoder):
     def trunk(self, items: Sequence[Any]) -> Inputs:
         """``features`` (n, 1280), not normalised, and ``scores`` (n, 1000), softmax probabilities.
 
-        Each of PyTorch's threads decodes and computes images of its own. Threads that share one convolution wait
-        for each other, which on a busy machine takes longer than a single thread.
+        Each of PyTorch's threads decodes and computes images of its own.
         """
         self._network.to(self.device)
-        threads = torch.get_num_threads()
-        groups = [items[i : i + _FORWARD] for i in range(0, len(items), _FORWARD)]
-        try:
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                rows = list(pool.map(self._rows, groups))
-        finally:
-            torch.set_num_threads(threads)
+        rows = spread(self._rows, [items[i : i + _FORWARD] for i in range(0, len(items), _FORWARD)])
         empty = torch.zeros(0, self.dim), torch.zeros(0, self._network.classifier.out_features)
         features, scores = zip(empty, *rows, strict=True)
         return {"features": torch.cat(features), "scores": torch.cat(scores)}

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from xm.data.content import item_name
 from xm.errors import ItemError
+from xm.media.images import read_image
 
 SIZE = 224
 CROP = 224 / 256
@@ -26,47 +27,16 @@ def image_tensor(item: Any) -> Tensor:
     """One image as (3, 224, 224), float32.
 
     Args:
-        item: a path, a Pillow image, or a uint8 array (h, w) or (h, w, 3).
+        item: a path, a Pillow image, or a uint8 array (h, w), (h, w, 3) or (h, w, 4).
 
     Raises:
-        ItemError: if it is none of these or can't be read.
+        ItemError: if it is none of these, can't be read, or its pixels have no fixed range.
     """
-    if isinstance(item, np.ndarray):
-        return _prepare(_from_array(item))
-    if isinstance(item, Image.Image):
-        return _prepare(_to_rgb(item, item))
-    if isinstance(item, str | Path):
-        return _prepare(_from_file(item))
-    raise ItemError(f"{type(item).__name__} item", "not an image; give a path, a Pillow image or a uint8 array")
-
-
-def _from_file(path: str | Path) -> Image.Image:
-    if not Path(path).is_file():
-        raise ItemError(path, "no such file")
-    try:
-        with Image.open(path) as image:
-            return _to_rgb(image, path)
-    except ItemError:
-        raise
-    except Exception as error:  # decoders raise many kinds on damaged files
-        unknown = isinstance(error, UnidentifiedImageError)
-        reason = "not an image that Pillow reads" if unknown else f"damaged image ({error})"
-        raise ItemError(path, reason.replace("\n", " ")) from error
-
-
-def _from_array(array: np.ndarray[Any, Any]) -> Image.Image:
-    said = f"array {array.shape} {array.dtype}"
-    if array.dtype != np.uint8:
-        raise ItemError(said, "pixel values must be uint8, 0 to 255")
-    if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
-        raise ItemError(said, "an image has the shape (h, w) or (h, w, 3), and at least one pixel")
-    return Image.fromarray(array).convert("RGB")
-
-
-def _to_rgb(image: Image.Image, item: Any) -> Image.Image:
+    image = read_image(item)
     if image.mode.startswith(("I", "F")):
-        raise ItemError(item, f"pixels of mode {image.mode} have no fixed range; save it with 8 bits a channel")
-    return ImageOps.exif_transpose(image).convert("RGB")
+        name = item if isinstance(item, str) else item_name(item)
+        raise ItemError(name, f"pixels of mode {image.mode} have no fixed range; save it with 8 bits a channel")
+    return _prepare(image.convert("RGB"))
 
 
 def _prepare(image: Image.Image) -> Tensor:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -13,10 +12,12 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool1d, pad
 from torchaudio.transforms import MelSpectrogram  # type: ignore[import-untyped]
 
+from xm.device import threads
 from xm.encoder import Encoder, Inputs, fingerprint_of
 from xm.errors import ItemError, UsageError
-from xm_logmel.read import RATE, describe, waveform
+from xm.media.sounds import SILENCE, SUFFIXES, read_sound, sound_name
 
+RATE = 16_000
 WINDOW, HOP, FFT = 400, 160, 512  # samples: 25 ms, 10 ms
 LOWEST = 50.0  # Hz
 TRIM = 30.0
@@ -43,7 +44,7 @@ class LogMel(Encoder):
     """
 
     modality = "audio"
-    suffixes = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff")
+    suffixes = SUFFIXES
     batch_size = 256
 
     def __init__(self, argument: str = "") -> None:
@@ -74,18 +75,27 @@ class LogMel(Encoder):
 
     def trunk(self, items: Sequence[Any]) -> Inputs:
         """``features`` (n, bins * frames): dB around 0, bin by bin."""
-        with _one_thread():
+        with threads(1):  # a word is too little to share
             return {"features": torch.stack([self._features(item) for item in items]).to(self.device)}
 
     def _features(self, item: Any) -> Tensor:
-        power = _mel(self.bins)(trim(waveform(item)))
+        power = _mel(self.bins)(trim(_waveform(item)))
         decibels = 10 * torch.log10(power.clamp_min(1e-10))
         decibels = decibels.clamp_min(float(decibels.max()) - FLOOR)
         picture = adaptive_avg_pool1d(decibels[None], self.frames)[0]
         picture = picture - picture.mean()
         if float(picture.abs().max()) == 0:
-            raise ItemError(describe(item), "has no spectrum to tell it by")
+            raise ItemError(sound_name(item), "has no spectrum to tell it by")
         return picture.flatten()
+
+
+def _waveform(item: Any) -> Tensor:
+    """(samples,) without their constant offset; silence is refused."""
+    wave = read_sound(item, RATE)
+    wave = wave - wave.mean()
+    if float(wave.abs().max()) < SILENCE:
+        raise ItemError(sound_name(item), "is silent")
+    return wave
 
 
 def trim(wave: Tensor) -> Tensor:
@@ -94,17 +104,6 @@ def trim(wave: Tensor) -> Tensor:
     energy = wave.unfold(0, WINDOW, HOP).square().mean(dim=1)
     loud = torch.nonzero(energy >= energy.max() * 10 ** (-TRIM / 10)).flatten()
     return wave[int(loud[0]) * HOP : int(loud[-1]) * HOP + WINDOW]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """A word is too little to share: on a busy machine, threads that wait for each other take 20 times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @cache

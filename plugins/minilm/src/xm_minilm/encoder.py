@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
 from xm.encoder import Encoder, Inputs, fingerprint_of
-from xm.errors import ItemError, UsageError
+from xm.errors import UsageError
+from xm.items import read_text
 from xm_minilm import network, weights
 
 MAX_TOKENS = 256
@@ -47,35 +47,13 @@ class MiniLM(Encoder):
         return fingerprint_of("minilm", *files, f"first {MAX_TOKENS} tokens, mean over tokens")
 
     def trunk(self, items: Sequence[Any]) -> Inputs:
-        """``features`` (n, 384), not normalised. An item is a text, or the path of a .txt file."""
+        """``features`` (n, 384), not normalised. An item is a text, or the `Path` of a .txt file."""
         if not items:
             return {"features": torch.zeros(0, self.dim)}
-        coded = self._tokenizer.encode_batch([_text(item) for item in items])
+        coded = self._tokenizer.encode_batch([read_text(item) for item in items])
         ids = torch.tensor([code.ids for code in coded], device=self.device)
         mask = torch.tensor([code.attention_mask for code in coded], device=self.device)
         with torch.no_grad():
             tokens = self._network.to(self.device)(ids, mask)
         kept = mask.unsqueeze(-1)
         return {"features": ((tokens * kept).sum(dim=1) / kept.sum(dim=1)).cpu()}
-
-
-def _text(item: Any) -> str:
-    """The words of an item: a `Path` or a string that ends in .txt is a file, any other string is the text."""
-    if isinstance(item, str) and not item.lower().endswith(".txt"):
-        text = item
-    elif isinstance(item, str | Path):
-        text = _read(Path(item))
-    else:
-        raise ItemError(f"{type(item).__name__} item", "not a text; give a string or the path of a .txt file")
-    if not text.strip():
-        raise ItemError(item if str(item).strip() else repr(item), "holds no text")
-    return text
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ItemError(path, f"not UTF-8 at byte {error.start}; save it as UTF-8") from error
-    except OSError as error:
-        raise ItemError(path, f"can't be read: {(error.strerror or str(error)).lower()}") from error

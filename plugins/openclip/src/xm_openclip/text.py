@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from xm.errors import ItemError
+from xm.items import read_text
 from xm_openclip.encoder import Front, OpenClip
 from xm_openclip.model import tokenizer
 from xm_openclip.weights import sha256
@@ -29,7 +28,7 @@ _TOKENIZER_FILES = (
 
 
 class TextEncoder(OpenClip):
-    """Text towers of CLIP. Items: strings, and paths of .txt files; cut at the context length."""
+    """Text towers of CLIP. Items: strings, and `Path`s of .txt files; cut at the context length."""
 
     modality = "text"
     suffixes = (".txt",)
@@ -47,7 +46,7 @@ class TextEncoder(OpenClip):
 
     def _prepare(self, items: Sequence[Any]) -> Tensor:
         """Token ids (n, context length)."""
-        return tokenizer(self._reference)([_read(item) for item in items])
+        return tokenizer(self._reference)([read_text(item) for item in items])
 
     @staticmethod
     def _features(module: nn.Module, batch: Tensor) -> dict[str, Tensor]:
@@ -58,17 +57,3 @@ class TextEncoder(OpenClip):
         from xm_openclip.towers import split_text
 
         return split_text(module, depth)
-
-
-def _read(item: Any) -> str:
-    if isinstance(item, str) and not item.lower().endswith(".txt"):
-        return item
-    if not isinstance(item, str | os.PathLike):
-        raise ItemError(repr(item)[:80], f"a {type(item).__name__} is neither text nor the path of a .txt file")
-    path = Path(item)
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except FileNotFoundError as error:
-        raise ItemError(path, "no such file") from error
-    except (OSError, ValueError) as error:
-        raise ItemError(path, f"not readable as UTF-8 text: {error}") from error

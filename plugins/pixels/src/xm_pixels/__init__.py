@@ -14,7 +14,7 @@ def encoders() -> list[EncoderSpec]:
             target="xm_pixels.encoder:Pixels",
             summary="grey pixels of a small picture, 8x8 unless told",
             modality="image",
-            suffixes=(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
+            suffixes=(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"),
             argument="side length in pixels, 8 if left out",
         )
     ]

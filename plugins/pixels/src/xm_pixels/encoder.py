@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from xm.data.content import item_name
 from xm.encoder import Encoder, Inputs, fingerprint_of
 from xm.errors import ItemError, UsageError
+from xm.media.images import SUFFIXES, read_image
 
 MAX_SIDE = 512
 
@@ -33,7 +35,7 @@ class Pixels(Encoder):
     """
 
     modality = "image"
-    suffixes = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+    suffixes = SUFFIXES
     batch_size = 256
 
     def __init__(self, argument: str = "") -> None:
@@ -54,7 +56,7 @@ class Pixels(Encoder):
         return {"features": torch.stack([self._features(item) for item in items]).to(self.device)}
 
     def _features(self, item: Any) -> Tensor:
-        name = _name(item)
+        name = item if isinstance(item, str) else item_name(item)
         grey = _grey(item, name)
         if grey.ndim != 2 or 0 in grey.shape:
             raise ItemError(name, f"expected a grey picture (height, width), got shape {grey.shape}")
@@ -69,36 +71,14 @@ class Pixels(Encoder):
         return (picture / brightest).flatten().float()
 
 
-def _name(item: Any) -> str:
-    """The item in one line, for messages."""
-    if isinstance(item, str | Path):
-        return str(item)
-    if isinstance(item, Image.Image):
-        return f"{item.mode} image of {item.width}x{item.height}"
-    return f"array of shape {getattr(item, 'shape', '?')}"
-
-
 def _grey(item: Any, name: str) -> NDArray[np.float64]:
     """Grey values (height, width), in the item's own range."""
-    if isinstance(item, str | Path):
-        try:
-            with Image.open(item) as image:
-                return _grey_image(image)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            missing = isinstance(error, FileNotFoundError)
-            unknown = isinstance(error, UnidentifiedImageError)
-            reason = "no such file" if missing else "is not an image" if unknown else f"is damaged ({error})"
-            raise ItemError(name, reason) from error
-    if isinstance(item, Image.Image):
-        return _grey_image(item)
+    if isinstance(item, str | Path | Image.Image):
+        image = read_image(item)
+        if image.mode not in ("I", "I;16", "I;16B", "I;16L", "F"):  # those have one band, of more than 8 bits
+            image = image.convert("L")
+        return np.asarray(image, dtype=np.float64)
     try:
         return np.asarray(item, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ItemError(name, "expected a path, a PIL image or a 2-D array of numbers") from error
-
-
-def _grey_image(image: Image.Image) -> NDArray[np.float64]:
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode not in ("I", "I;16", "I;16B", "I;16L", "F"):  # those have one band, of more than 8 bits
-        upright = upright.convert("L")
-    return np.asarray(upright, dtype=np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import torch
 from pydantic import Field
@@ -14,14 +14,16 @@ from xm.model import LinearClassifier, class_means
 from xm.probe import LinearProbe, ProbeConfig
 from xm.strategy import Context
 
+Ratio: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+
 
 class WiseFTConfig(ProbeConfig):
     """A linear probe's settings, and the ratio."""
 
-    ratio: float | Literal["val"] = Field(
+    ratio: Ratio | Literal["val"] = Field(
         0.5, description="of the zero-shot weights, 0..1; published: 0.5; val: the best of `ratios` on val"
     )
-    ratios: tuple[float, ...] = Field(
+    ratios: tuple[Ratio, ...] = Field(
         tuple(i / 10 for i in range(11)), min_length=1, description="what ratio=val searches"
     )
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from xm.device import spread
 from xm.encoder import Encoder, Inputs, Prototypes, fingerprint_of
 from xm.errors import ItemError, UsageError
-from xm_yamnet import logmel, network, sounds, weights
+from xm.media.sounds import SUFFIXES, read_sound, sound_name
+from xm_yamnet import logmel, network, weights
 
 
 class YamNet(Encoder):
@@ -23,7 +24,7 @@ class YamNet(Encoder):
     """
 
     modality = "audio"
-    suffixes = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff")
+    suffixes = SUFFIXES
     space = "yamnet"
     dim = 1024
 
@@ -36,7 +37,7 @@ class YamNet(Encoder):
         return network.Network(weights.model_file())
 
     def fingerprint(self) -> str:
-        return fingerprint_of("yamnet", weights.model_file(), sounds.SETTINGS, logmel.SETTINGS)
+        return fingerprint_of("yamnet", weights.model_file(), logmel.SETTINGS)
 
     def trunk(self, items: Sequence[Any]) -> Inputs:
         """``features`` (n, 1024), not normalised, and ``scores`` (n, 521), sigmoids: means over patches.
@@ -44,12 +45,7 @@ class YamNet(Encoder):
         Each of PyTorch's threads works on sounds of its own.
         """
         classes = len(self._network.weight)  # the network loads here, not in several threads at once
-        threads = torch.get_num_threads()
-        try:
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                rows = list(pool.map(self._row, items))
-        finally:
-            torch.set_num_threads(threads)
+        rows = spread(self._row, items)
         features, scores = torch.zeros(0, self.dim), torch.zeros(0, classes)
         if rows:
             features, scores = (torch.stack(part) for part in zip(*rows, strict=True))
@@ -67,9 +63,9 @@ class YamNet(Encoder):
 
 
 def _patches(item: Any) -> Tensor:
-    samples = sounds.waveform(item)
+    samples = read_sound(item, logmel.RATE)
     patches = logmel.patches(samples)
     if len(patches) == 0:
-        said = item if not isinstance(item, tuple) else f"sound {item[0].shape} at {item[1]} Hz"
-        raise ItemError(said, f"is silent: its peak of {float(samples.abs().max()):.1g} is under -80 dB")
+        peak = float(samples.abs().max())
+        raise ItemError(sound_name(item), f"is silent: its peak of {peak:.1g} is under -80 dB")
     return patches

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xm_yamnet.sounds import RATE
+from xm.media.sounds import SILENCE
 
+RATE = 16_000
 WINDOW, HOP, FFT = 400, 160, 512
 """25 ms, 10 ms and the transform's length, in samples at 16 kHz."""
 BANDS, LOW, HIGH = 64, 125.0, 7500.0
@@ -21,13 +22,12 @@ OFFSET = 0.001
 """Added to the mel magnitudes before the logarithm."""
 FRAMES, PATCH_HOP = 96, 48
 """0.96 s and 0.48 s, in frames."""
-SILENCE = 1e-4
-"""Peak below which a patch is silent: -80 dB of full scale."""
 
 _FIRST = (FRAMES - 1) * HOP + WINDOW
 _STEP = PATCH_HOP * HOP
 
 SETTINGS = (
+    f"channel mean, torchaudio resample {RATE}, "
     f"hann {WINDOW}/{HOP}/{FFT}, magnitude, {BANDS} mel {LOW}-{HIGH}, log +{OFFSET}, "
     f"patches {FRAMES}/{PATCH_HOP}, zero-padded to whole patches, without those below {SILENCE}"
 )

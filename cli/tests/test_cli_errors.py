@@ -1,0 +1,106 @@
+"""Commands of plugins, and how errors end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xm_cli.main import EXIT_CODES, explain
+
+Xm = Callable[..., Any]
+Process = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_commands_of_plugins_are_listed_without_importing_them(xm: Xm) -> None:
+    done = xm("--help")
+    assert done.exit_code == 0
+    assert "toy-absent" in done.stdout
+    assert "Its module is missing." in done.stdout
+    assert "Takes the name" not in done.stdout  # xm's own train stays
+    assert " ".join(done.stdout.split()).endswith(EXIT_CODES)
+
+
+def test_commands_of_plugins_run(xm: Xm) -> None:
+    assert xm("toy-hello").stdout == "hello from the toy plugin\n"
+    assert xm("data", "toy-count").stdout == "hello from the toy plugin\n"
+    assert xm("toys", "toy-new").stdout == "hello from the toy plugin\n"
+    assert "Say hello." in xm("toy-hello", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "expected"),
+    [
+        (["trian"], 2, "error: unknown command 'trian': did you mean 'train'?"),
+        (["plugins", "lst"], 2, "error: unknown plugins command 'lst': did you mean 'list'?"),
+        (["--debg"], 2, "error: No such option: --debg; did you mean --debug? (see xm --help)"),
+        (["predict"], 2, "error: Missing argument 'RUN' (see xm predict --help)"),
+        (["toy-absent"], 4, "error: target 'no_such_module:command' does not import"),
+        (
+            ["toy-number"],
+            4,
+            "error: command 'toy-number' (toy_plugin:NO_COMMAND): not a function with Typer annotations",
+        ),
+        (["toy-fail"], 1, "internal error: ZeroDivisionError: a bug in two lines; run again with --debug"),
+        (["--plugin", "nope.py", "doctor"], 2, "error: --plugin nope.py: no such file"),
+    ],
+    ids=str,
+)
+def test_an_error_is_one_line(args: list[str], code: int, expected: str, xm: Xm) -> None:
+    done = xm(*args)
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert done.stderr.startswith(expected)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_debug_shows_the_traceback(xm: Xm) -> None:
+    done = xm("--debug", "toy-fail")
+    assert done.exit_code == 1
+    assert "Traceback" in done.stderr
+    assert "toy_plugin.py" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("internal error: ")
+
+
+def test_interruption_ends_with_130(process: Process) -> None:
+    done = process("toy-interrupt")
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_is_quiet(toy: list[str]) -> None:
+    command = [sys.executable, "-m", "xm_cli", *toy, "plugins", "list"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writer)
+    assert done.returncode == 141
+    assert done.stderr == ""
+
+
+def test_a_file_that_cannot_be_written_is_named() -> None:
+    error = PermissionError(13, "Permission denied", "/root/run")
+    assert explain(error) == (3, "error: /root/run: Permission denied")
+
+
+def test_version_and_module(process: Process) -> None:
+    done = process("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("xm ")
+
+
+def test_no_arguments_show_help(xm: Xm, toy: list[str]) -> None:
+    toy.clear()
+    done = xm()
+    assert done.exit_code == 0
+    assert done.stdout.startswith("Usage: xm ")
+
+
+def test_exit_codes_are_in_the_readme() -> None:
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+    for code in (0, 1, 2, 3, 4, 5, 130, 141):
+        assert f"\n| {code} | " in readme

@@ -1,0 +1,78 @@
+"""The table and the sentences, from made-up results."""
+
+from __future__ import annotations
+
+import pytest
+
+from xm.report import Reference, Report, Result
+from xm_cli.results import differences, print_report, table
+
+
+def result(strategy: str, aux: tuple[str, ...], shots: int, seed: int, value: float) -> Result:
+    labels = {"train": 2 * shots, "val": min(shots, 4)}
+    return Result("image", aux, strategy, "random", shots, seed, "test", "accuracy", value, 100, labels=labels)
+
+
+def report(*results: Result) -> Report:
+    return Report(results, (Reference("pairs", "a probe on the pairs", 40, 0.9, 0.01),), (), "runs/x", {})
+
+
+MADE = report(
+    *[result("ours", (), 1, seed, value) for seed, value in [(1, 0.50), (2, 0.54), (3, 0.52)]],
+    *[result("ours", (), 8, seed, 0.80) for seed in (1, 2, 3)],
+    *[result("ours", ("text",), 1, seed, value) for seed, value in [(1, 0.60), (2, 0.62), (3, 0.61)]],
+    *[result("ours", ("text",), 8, seed, 0.80) for seed in (1, 2, 3)],
+    *[result("ours", ("audio",), 1, seed, value) for seed, value in [(1, 0.40), (2, 0.41), (3, 0.42)]],
+    *[result("free", ("text",), 0, seed, 0.30) for seed in (1, 2, 3)],
+    *[result("other", (), 8, seed, 0.70) for seed in (1, 2, 3)],
+)
+
+
+def test_a_baseline_without_labels_stands_in_the_rows_of_the_chosen_strategy() -> None:
+    headers, rows = table(MADE, "ours")
+    assert headers == ["strategy", "learned from", "0 (free)", "1", "8"]
+    assert rows == [
+        ["ours", "image", "-", "52.0 ± 2.0", "80.0 ± 0.0"],
+        ["ours", "image + text", "30.0 ± 0.0", "61.0 ± 1.0", "80.0 ± 0.0"],
+        ["ours", "image + audio", "-", "41.0 ± 1.0", "-"],
+        ["other", "image", "-", "-", "70.0 ± 0.0"],
+        ["", "image labels, train + val", "0 + 0", "2 + 1", "16 + 4"],
+    ]
+
+
+def test_a_chosen_strategy_without_labels_has_its_own_rows() -> None:
+    headers, rows = table(report(result("free", ("text",), 0, 1, 0.3)), "free")
+    assert headers == ["learned from", "0"]
+    assert rows[0] == ["image + text", "30.0"]
+
+
+def test_sentences_say_where_auxiliaries_help_and_where_not() -> None:
+    assert differences(MADE.summary, "ours") == [
+        "Against image alone, in points:",
+        "  1 shot: helps: text (+9.0); hurts: audio (-11.0)",
+        "  8 shots: no clear difference: text (+0.0)",
+    ]
+
+
+def test_a_difference_within_the_spread_is_not_clear() -> None:
+    close = report(
+        *[result("ours", (), 1, seed, value) for seed, value in [(1, 0.50), (2, 0.60)]],
+        *[result("ours", ("text",), 1, seed, value) for seed, value in [(1, 0.53), (2, 0.63)]],
+    )
+    assert differences(close.summary, "ours")[1] == "  1 shot: no clear difference: text (+3.0)"
+
+
+def test_one_seed_gives_no_verdict() -> None:
+    single = report(result("ours", (), 1, 1, 0.5), result("ours", ("text",), 1, 1, 0.9))
+    assert differences(single.summary, "ours")[1] == "  1 shot: one seed, so no verdict: text (+40.0)"
+
+
+def test_nothing_is_said_without_an_auxiliary() -> None:
+    assert differences(report(result("ours", (), 1, 1, 0.5)).summary, "ours") == []
+
+
+def test_the_whole_has_references_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(MADE, "ours")
+    out = capsys.readouterr().out
+    assert "accuracy in % on 100 image items of test, mean ± standard deviation over seeds 1, 2, 3" in out
+    assert "For comparison, a probe on the pairs (40 labels): 90.0 ± 1.0\n" in out

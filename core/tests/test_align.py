@@ -1,0 +1,143 @@
+"""Ways into the home space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+from xm.align import AlignmentMaker, labelled_in_pairs, pairs_of, restore_map, without_held_out
+from xm.aligner import AlignContext, Aligner
+from xm.data.open import open_dataset
+from xm.data.types import Dataset, Sample
+from xm.encoder import Tail
+from xm.encoders import EncoderChoice
+from xm.errors import DataError, UsageError
+from xm.plugins import PluginManager
+from xm.specs import AlignerSpec
+from xm.store import FeatureStore
+
+
+@pytest.fixture
+def dataset(plugins: PluginManager, table: Path, tmp_path: Path) -> Dataset:
+    return open_dataset(table, plugins, tmp_path)
+
+
+def maker(plugins: PluginManager, dataset: Dataset, aligner: str | None = None) -> AlignmentMaker:
+    return AlignmentMaker(
+        plugins, EncoderChoice(plugins, dataset, torch.device("cpu")), dataset, FeatureStore(None), aligner
+    )
+
+
+class Noted(Aligner):
+    """Keeps the context it saw; maps by zeros."""
+
+    seen: ClassVar[list[AlignContext]] = []
+
+    def why_not(self, context: AlignContext) -> str | None:
+        self.seen.append(context)
+        return None
+
+    def fit(self, context: AlignContext) -> nn.Module:
+        return nn.Sequential(Tail(), nn.Linear(context.source.dim, context.target.dim))
+
+    def restore(self, tensors: Any) -> nn.Module:
+        raise NotImplementedError
+
+
+class Never(Noted):
+    def why_not(self, context: AlignContext) -> str | None:
+        return "it is Monday"
+
+
+def test_equal_spaces_need_no_map(plugins: PluginManager, dataset: Dataset) -> None:
+    make = maker(plugins, dataset)
+    found = make(make.encoders["text"].encoder, make.encoders["image"].encoder)
+    assert (found.aligner, found.pairs, found.tensors()) == ("", 0, {})
+    x = torch.randn(3, 8)
+    torch.testing.assert_close(found.map({"features": x}), nn.functional.normalize(x, dim=1))
+
+
+def test_a_map_is_learned_from_pairs_restored_and_made_once(plugins: PluginManager, dataset: Dataset, toy: Any) -> None:
+    make = maker(plugins, dataset)
+    source, target = make.encoders["audio"].encoder, make.encoders["image"].encoder
+    found = make(source, target)
+    assert (found.aligner, found.pairs) == ("ridge", 30)
+    assert not any(p.requires_grad for p in found.map.parameters())
+    assert make(source, target) is found
+    x = source.trunk(["cat", "cow", "dog", "hen", "owl"])
+    home = nn.functional.normalize(found.map(x), dim=1)
+    names = nn.functional.normalize(target.trunk(["cat", "cow", "dog", "hen", "owl"])["features"], dim=1)
+    assert (home @ names.T).argmax(1).tolist() == [0, 1, 2, 3, 4]
+    again = restore_map("ridge", found.tensors(), source, plugins)
+    torch.testing.assert_close(again(x), found.map(x))
+
+
+def test_what_an_aligner_is_given(
+    plugins: PluginManager, dataset: Dataset, toy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.Noted, toy.Never = Noted, Never
+    monkeypatch.setattr(Noted, "seen", [])
+    plugins.aligners["noted"] = AlignerSpec(name="noted", target="xm_toy:Noted", priority=98)
+    plugins.aligners["never"] = AlignerSpec(name="never", target="xm_toy:Never", priority=99)
+    make = maker(plugins, dataset)
+    found = make(make.encoders["audio"].encoder, make.encoders["image"].encoder)
+    assert (found.aligner, found.pairs) == ("noted", 0), "it says that it uses no pairs"
+    [context] = Noted.seen
+    assert context.namer is not None and context.namer.modality == "text"
+    assert context.pairs is not None
+    assert context.pairs.source["features"].shape == (30, 12)
+    assert context.pairs.target["features"].shape == (30, 8)
+    other = maker(plugins, dataset, "ridge")
+    assert other(other.encoders["audio"].encoder, other.encoders["image"].encoder).aligner == "ridge"
+
+
+def test_where_nothing_applies_every_reason_is_told(plugins: PluginManager, dataset: Dataset, toy: Any) -> None:
+    toy.Never = Never
+    plugins.aligners["never"] = AlignerSpec(name="never", target="xm_toy:Never", priority=99)
+    bare = Dataset(dataset.name, dataset.classes, tuple(s for s in dataset.samples if s.pair is None))
+    make = maker(plugins, bare)
+    with pytest.raises(UsageError) as caught:
+        make(make.encoders["audio"].encoder, make.encoders["image"].encoder)
+    said = str(caught.value)
+    assert "never: it is Monday; ridge: there are no pairs of audio and image items" in said
+    assert "audio (space toy-sound) and image (space toy)" in said and "\n" not in said
+    plugins.aligners.clear()
+    make = maker(plugins, bare)
+    with pytest.raises(UsageError, match="no aligner is installed"):
+        make(make.encoders["audio"].encoder, make.encoders["image"].encoder)
+    with pytest.raises(UsageError, match="unknown aligner 'croma'"):
+        maker(plugins, bare, "croma")
+
+
+def test_an_unreadable_half_of_a_pair_is_named(plugins: PluginManager, table: Path, tmp_path: Path) -> None:
+    spoilt = table.parent / "sounds" / "dog" / "pair2.snd"
+    spoilt.write_text("broken")
+    make = maker(plugins, open_dataset(table, plugins, tmp_path))
+    with pytest.raises(DataError, match=f"alignment needs every item: {spoilt}: is broken"):
+        make(make.encoders["audio"].encoder, make.encoders["image"].encoder)
+
+
+def sample(item: str, modality: str, split: str, pair: str | None, label: int | None = 0) -> Sample:
+    return Sample(item, modality, label, split, None, pair)
+
+
+def test_pairs() -> None:
+    a, b = sample("a", "image", "pool", "1"), sample("b", "audio", "pool", "1", None)
+    c, d = sample("c", "audio", "pool", "1"), sample("d", "image", "pool", "2", None)
+    e, f = sample("e", "audio", "pool", "2"), sample("f", "image", "pool", "lonely")
+    data = Dataset("d", ("x",), (a, b, c, d, e, f))
+    assert pairs_of(data, "image", "audio") == [(a, b), (a, c), (d, e)]
+    assert pairs_of(data, "audio", "image") == [(b, a), (c, a), (e, d)]
+    assert labelled_in_pairs(data, "image") == [a] and labelled_in_pairs(data, "audio") == [c, e]
+
+
+def test_what_is_held_out_in_any_split_is_left_out() -> None:
+    def split(*words: str) -> Dataset:
+        return Dataset("d", ("x",), tuple(sample(str(i), "image", word, "1") for i, word in enumerate(words)))
+
+    kept = without_held_out([split("train", "test", "pool", "val"), split("train", "train", "train", "train")])
+    assert [s.item for s in kept.samples] == ["0", "2"]

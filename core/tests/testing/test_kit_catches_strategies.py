@@ -1,0 +1,177 @@
+"""A broken strategy does not get through the kit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from xm import Context, Strategy, StrategySpec, Stream
+from xm.model import EMBEDDING, LinearClassifier, Towers, class_means
+from xm.testing import StrategyConformance
+
+
+class Sound(Strategy):
+    """Class means of the target; nothing is wrong with it."""
+
+    def build(self, context: Context) -> nn.Module:
+        weight = class_means(context.train[context.target], len(context.classes))
+        return LinearClassifier(context.towers, self.weight(weight, context), 10.0, trainable=False)
+
+    def weight(self, weight: Tensor, context: Context) -> Tensor:
+        return weight
+
+
+class Random(Sound):
+    """Draws from the process's random state."""
+
+    def weight(self, weight: Tensor, context: Context) -> Tensor:
+        return weight + 0.1 * torch.randn_like(weight)
+
+
+class Seeding(Sound):
+    """Sets the process's random state."""
+
+    def weight(self, weight: Tensor, context: Context) -> Tensor:
+        torch.manual_seed(context.seed)
+        return weight
+
+
+class Threads(Sound):
+    def weight(self, weight: Tensor, context: Context) -> Tensor:
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        return weight
+
+
+class Ignorant(Sound):
+    """Learns nothing."""
+
+    def weight(self, weight: Tensor, context: Context) -> Tensor:
+        return torch.zeros_like(weight)
+
+
+class Infinite(Sound):
+    def weight(self, weight: Tensor, context: Context) -> Tensor:
+        return weight / 0
+
+
+class InPlace(Sound):
+    """Centres the samples where they are."""
+
+    def weight(self, weight: Tensor, context: Context) -> Tensor:
+        x = context.train[context.target].x[EMBEDDING]
+        x -= x.mean(dim=0)
+        return weight
+
+
+class OnVal(Sound):
+    """Fits labels of val, which it makes up as it goes."""
+
+    def weight(self, weight: Tensor, context: Context) -> Tensor:
+        if context.val is not None and context.val.y is not None:
+            context.val.y.zero_()
+        return weight
+
+
+class Batchwise(nn.Module):
+    """Centres the items of a batch together."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, stream: Stream) -> Tensor:
+        logits: Tensor = self.inner(stream)
+        return logits - logits.mean(dim=0)
+
+
+class Transductive(Sound):
+    def finish(self, model: nn.Module, context: Context) -> nn.Module:
+        return Batchwise(model)
+
+    def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
+        own = {name.removeprefix("inner."): value for name, value in tensors.items()}
+        return Batchwise(super().restore(towers, own))
+
+
+class Forgetful(Sound):
+    """Restores other weights."""
+
+    def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
+        return LinearClassifier(towers, normalize(tensors["weight"].round(decimals=1), dim=1), tensors["scale"])
+
+
+class Training(Sound):
+    """Leaves the model in training mode."""
+
+    def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
+        class Stubborn(LinearClassifier):
+            def eval(self) -> Any:
+                return self.train()
+
+        yield Stubborn(context.towers, model.weight, model.scale)
+
+
+class Recording(Sound):
+    """Records a tensor."""
+
+    def finish(self, model: nn.Module, context: Context) -> nn.Module:
+        context.record["ratios"] = (0.1, 0.2)
+        return model
+
+
+SUITE = StrategyConformance()
+Check = Callable[[StrategySpec], None]
+
+
+def spec(strategy: type[Strategy]) -> StrategySpec:
+    return StrategySpec(name=strategy.__name__.lower(), target=f"{__name__}:{strategy.__name__}")
+
+
+def beats_chance(given: StrategySpec) -> None:
+    SUITE.test_beats_chance(given, ("named",), True, 4)
+
+
+CASES: list[tuple[type[Strategy], Check, str]] = [
+    (Random, SUITE.test_deterministic_by_seed, "two models"),
+    (Random, SUITE.test_leaves_the_process_alone, "torch's random state"),
+    (Seeding, SUITE.test_leaves_the_process_alone, "torch's random state"),
+    (Threads, SUITE.test_leaves_the_process_alone, "torch's threads"),
+    (Ignorant, beats_chance, "accuracy"),
+    (Infinite, beats_chance, "not finite"),
+    (InPlace, SUITE.test_leaves_its_input_alone, "samples of seen in train were changed"),
+    (OnVal, SUITE.test_leaves_its_input_alone, "val was changed"),
+    (Transductive, SUITE.test_items_are_judged_alone, "not close"),
+    (Training, SUITE.test_items_are_judged_alone, "evaluation mode"),
+    (Recording, lambda given: SUITE.test_record(given, ("named",)), "not plain JSON"),
+]
+
+
+@pytest.mark.parametrize(("strategy", "check", "said"), CASES, ids=lambda part: getattr(part, "__name__", None))
+def test_it_is_caught(strategy: type[Strategy], check: Check, said: str) -> None:
+    threads = torch.get_num_threads()
+    try:
+        with torch.random.fork_rng(devices=[]), pytest.raises(AssertionError, match=said):
+            check(spec(strategy))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_another_model_after_restoring_is_caught(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="not close"):
+        SUITE.test_restore(spec(Forgetful), ("named",), tmp_path)
+
+
+@pytest.mark.parametrize("check", [check for _, check, _ in CASES])
+def test_a_sound_one_is_not(check: Check) -> None:
+    check(spec(Sound))
+
+
+def test_a_strategy_that_is_not_registered_is_caught() -> None:
+    with pytest.raises(AssertionError, match="unknown strategy 'sound'"):
+        SUITE.test_registered_lazily(spec(Sound))

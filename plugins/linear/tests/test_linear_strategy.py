@@ -1,0 +1,120 @@
+"""The strategy `linear`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from xm import Context, StrategySpec, Stream, UsageError
+from xm.encoder import Tail
+from xm.model import EMBEDDING, LinearClassifier, Tower, Towers, class_means
+from xm.plugins import manager
+from xm.probe import LinearProbe
+from xm.strategy import adapt
+from xm.testing import StrategyConformance
+
+
+@pytest.fixture
+def spec() -> StrategySpec:
+    return manager().strategies.find("linear")
+
+
+class TestConformance(StrategyConformance):
+    @pytest.fixture
+    def spec(self, spec: StrategySpec) -> StrategySpec:
+        return spec
+
+
+class TestConformanceOfTheSweep(TestConformance):
+    settings: ClassVar[Mapping[str, Any]] = {
+        "solver": "adamw",
+        "steps": 80,
+        "lr": [1e-2],
+        "weight_decay": [0.01],
+        "eval_every": 20,
+    }
+
+
+def context(**more: Any) -> Context:
+    """Two classes in the plane: images of each near its axis, and a text on it."""
+    image = torch.nn.functional.normalize(torch.tensor([[3.0, 1.0], [2.0, 1.0], [1.0, 3.0], [1.0, 2.0]]), dim=1)
+    train = {
+        "image": Stream("image", {EMBEDDING: image}, torch.tensor([0, 0, 1, 1])),
+        "text": Stream("text", {EMBEDDING: torch.eye(2)}, torch.tensor([0, 1])),
+    }
+    given: dict[str, Any] = {"named": frozenset({"text"}), "train": train, "val": None}
+    given |= more
+    ways = Towers({"image": Tower(Tail()), "text": Tower(Tail())})
+    return Context(classes=("a", "b"), target="image", dim=2, towers=ways, **given)
+
+
+def test_it_starts_at_the_names_where_they_are_trained_on() -> None:
+    probe = LinearProbe()
+    assert probe.init_name(context()) == "text"
+    torch.testing.assert_close(probe.start(context()), torch.eye(2))
+    assert probe.init_name(context(named=frozenset())) == "random"
+
+
+@pytest.mark.parametrize("init", ("zero", "image", "random"))
+def test_the_start_can_be_chosen(init: str) -> None:
+    probe, here = LinearProbe({"init": init}), context()
+    start = probe.start(here)
+    if init == "image":
+        torch.testing.assert_close(start, class_means(here.train["image"], 2))
+    else:
+        assert bool((start == 0).all()) == (init == "zero")
+        assert start.abs().max() <= 2**-0.5
+
+
+def test_a_start_that_is_not_there_is_refused_in_a_line() -> None:
+    with pytest.raises(
+        UsageError, match=r"init='audio': no such samples here \(known: auto, image, random, text, zero"
+    ):
+        adapt(LinearProbe({"init": "audio"}), context())
+
+
+def test_the_convex_optimum_does_not_depend_on_the_start() -> None:
+    found = []
+    for init in ("zero", "random", "text"):
+        model = adapt(LinearProbe({"init": init, "max_iter": 500}), context())
+        assert isinstance(model, LinearClassifier)
+        found.append(model.weight)
+    torch.testing.assert_close(found[0], found[1], atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(found[0], found[2], atol=1e-4, rtol=1e-3)
+
+
+def test_a_strong_pull_to_the_names_keeps_them() -> None:
+    model = adapt(LinearProbe({"pull": "init", "default_penalty": 1e6}), context())
+    assert isinstance(model, LinearClassifier)
+    torch.testing.assert_close(model.weight, torch.eye(2), atol=1e-5, rtol=0)
+
+
+def test_the_share_decides_between_modalities() -> None:
+    """Names that are swapped win when they have most of the objective, and lose when they have little of it."""
+    here = context()
+    swapped = {**here.train, "text": Stream("text", {EMBEDDING: torch.eye(2)}, torch.tensor([1, 0]))}
+    for share, label in ((0.95, 1), (0.05, 0)):
+        model = adapt(LinearProbe({"share": share}), context(train=swapped))
+        assert int(model(here.train["text"]).argmax(dim=1)[0]) == label
+
+
+def test_a_sample_of_weight_2_counts_as_two() -> None:
+    here = context()
+    image = here.train["image"]
+    rows = torch.tensor([0, 0, 1, 2, 3])
+    weighted = Stream("image", image.x, image.y, torch.tensor([2.0, 1, 1, 1]))
+    models = [adapt(LinearProbe(), context(train={"image": stream})) for stream in (image[rows], weighted)]
+    torch.testing.assert_close(models[0].weight, models[1].weight, atol=1e-5, rtol=1e-4)
+
+
+def test_another_objective_needs_the_loop() -> None:
+    def flat(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        return logits.square().mean()
+
+    with pytest.raises(UsageError, match="solver=adamw"):
+        adapt(LinearProbe(), context(objective=flat))
+    model = adapt(LinearProbe({"solver": "adamw", "steps": 200, "lr": [0.1]}), context(objective=flat))
+    assert model.weight.abs().max() < 0.1
