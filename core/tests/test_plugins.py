@@ -190,7 +190,7 @@ def test_a_single_file_is_a_plugin(tmp_path: Path) -> None:
     spec = manager.encoders.find("mine")
     assert spec.load()("wet").argument == "wet"
     assert manager.encoders.plugin_of["mine"] == path.stem
-    with pytest.raises(PluginError, match="plugin 'smelling_dogs': is registered already$"):
+    with pytest.raises(PluginError, match=r"plugin 'smelling_dogs': is registered already$"):
         manager.load_file(path)
     other = PluginManager(installed=False)
     other.load_file(path)

@@ -99,6 +99,7 @@ def test_a_damaged_shard_is_named_and_made_again(
     assert torch.equal(again.x["features"], whole) and toy.ENCODED["image"] == 20
     [warning] = [event.data["message"] for event in heard if event.kind == "warning"]
     assert str(shard) in warning and "damaged and will be made again" in warning
+    assert not shard.exists() and len(shards(folder)) == 1
     toy.ENCODED.clear()
     FeatureStore(folder).features(encoder, files)
     assert not toy.ENCODED, "it was made again"

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from xm.device import threads
 
-SMALL = 2**22
+SMALL = 2**25
 """Multiplications in one pass below which one thread is used."""
 
 
@@ -47,7 +47,8 @@ def regularisation_path(
         start: (classes, dim), of the first; `centre` if None.
         max_iter: L-BFGS iterations per penalty.
     """
-    few = len(x) * x.shape[1] * len(centre) < SMALL
+    given = x.dtype
+    x, weights, centre = (value.to(_precise(x.device)) for value in (x, weights, centre))
     offset = x @ centre.T
     basis: Tensor | None = None
     if len(x) < x.shape[1]:
@@ -55,12 +56,14 @@ def regularisation_path(
         basis, x = q.T, r.T
     delta = torch.zeros(len(centre), x.shape[1], dtype=x.dtype, device=x.device)
     if start is not None:
-        delta += start - centre if basis is None else (start - centre) @ basis.T
+        away = start.to(centre) - centre
+        delta += away if basis is None else away @ basis.T
+    few = len(x) * x.shape[1] * len(centre) < SMALL
     one_hot = torch.zeros_like(offset).scatter_(1, y[:, None], 1.0)
     for penalty in penalties:
         with threads(1 if few else torch.get_num_threads()):
             delta = _minimise(delta, x, y, one_hot, weights, offset, penalty, max_iter)
-        yield centre + (delta if basis is None else delta @ basis)
+        yield (centre + (delta if basis is None else delta @ basis)).to(given)
 
 
 def _minimise(
@@ -89,9 +92,14 @@ def _minimise(
             start.double().flatten().cpu().numpy(),
             method="L-BFGS-B",
             jac=True,
-            options={"maxiter": max_iter, "maxcor": 10, "gtol": 1e-6, "ftol": 1e-9},
+            options={"maxiter": max_iter, "maxcor": 10, "gtol": 1e-7, "ftol": 1e-12},
         )
     return torch.from_numpy(found.x).to(start).view_as(start)
+
+
+def _precise(device: torch.device) -> torch.dtype:
+    """Double precision, so that rounding (and so the number of threads) does not show; Apple's MPS has single only."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 @cache

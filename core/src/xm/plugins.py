@@ -132,7 +132,8 @@ class PluginManager:
         except ValueError as error:
             raise PluginError("is registered already") from error
         except pluggy.PluginValidationError as error:
-            self._pluggy.unregister(name=name)
+            if self._pluggy.has_plugin(name):  # older versions of pluggy keep the hooks before the wrong one
+                self._pluggy.unregister(name=name)
             said = str(error).partition("definition: ")[2] or str(error)
             raise PluginError(" ".join(said.replace("Argument(s)", "; argument(s)").split())) from error
         unspecified = [c.name for c in self._pluggy.get_hookcallers(plugin) or () if not c.has_spec()]

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm.config import Config
+from xm.device import threads
 from xm.errors import UsageError
 from xm.lbfgs import regularisation_path
 from xm.loop import Plan
@@ -123,7 +124,8 @@ class LinearProbe(Strategy):
         ]
         for plan in plans:
             candidate = copy.deepcopy(model)
-            context.fit(candidate, self, plan)
+            with threads(1):  # a batch is too small to share out
+                context.fit(candidate, self, plan)
             yield candidate
 
     def _batch_sizes(self, context: Context) -> list[int]:
