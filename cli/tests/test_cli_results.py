@@ -14,7 +14,7 @@ def result(strategy: str, aux: tuple[str, ...], shots: int, seed: int, value: fl
 
 
 def report(*results: Result) -> Report:
-    return Report(results, (Reference("pairs", "a probe on the pairs", 40, 0.9, 0.01),), (), "runs/x", {})
+    return Report(results, (Reference("pairs", "a probe on the pairs", 40, 0.9, 0.01, 3),), (), "runs/x", {})
 
 
 MADE = report(

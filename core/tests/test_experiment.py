@@ -221,7 +221,7 @@ def test_train_without_a_readable_item_is_an_error(run: Run, images: Path) -> No
     for name in ("cat", "cow", "dog", "hen", "owl"):
         (train / name).mkdir(parents=True)
         (train / name / "a.toy").write_text("broken")
-    with pytest.raises(DataError, match="no image item of train can be read"):
+    with pytest.raises(DataError, match="no image item of class 'cat' in train can be read"):
         run(data=str(images.parent / "split"))
 
 

@@ -8,22 +8,20 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
-from xm.align import Alignment, AlignmentMaker, labelled_in_pairs, without_held_out
+from xm.align import AlignmentMaker, without_held_out
 from xm.config import validated
 from xm.data.open import open_dataset
 from xm.data.task import Draws, Task
-from xm.data.types import Dataset, Sample
+from xm.data.types import Dataset
 from xm.device import pick_device
-from xm.encoder import Encoder
 from xm.encoders import EncoderChoice
 from xm.errors import DataError, UsageError, unknown
 from xm.events import Event, Listener, logged
 from xm.files import cache_dir
+from xm.home import Home
 from xm.metrics import find_metric, measure
-from xm.model import Tower, Towers
 from xm.objectives import Objective
 from xm.plugins import PluginManager, manager
-from xm.pool import Pool
 from xm.predictor import Predictor
 from xm.report import Reference, Report, Result, mean_std, versions
 from xm.settings import TrainSettings, split_as
@@ -64,16 +62,11 @@ class Experiment:
         self.listener = listener
         self.notes: list[str] = []
         self.trackers: Sequence[Listener] = ()
-        self.digests: dict[str, str] = {}
         self._check_names()
         self.device = pick_device(settings.device)
         self.cache = settings.cache or cache_dir()
         self.dataset = self._open()
-        self.store = FeatureStore(self.cache / "features", strict=settings.on_error == "fail", listener=self._tell)
         self.encoders = EncoderChoice(plugins, self.dataset, self.device, settings.encoders)
-        self.alignments: dict[str, Alignment] = {}
-        self.towers = Towers()
-        self.pool = Pool(self.store, self.towers, self.device)
         self._draws: dict[int, Draws] = {}
 
     def _check_names(self) -> None:
@@ -127,13 +120,22 @@ class Experiment:
         )
 
     @cached_property
-    def pairable(self) -> Dataset:
-        """What alignments may learn from: the dataset without what is val or test for any of the seeds."""
-        return without_held_out([self.draws(seed).dataset for seed in self.settings.seeds])
-
-    @cached_property
-    def align(self) -> AlignmentMaker:
-        return AlignmentMaker(self.plugins, self.encoders, self.pairable, self.store, self.settings.aligner)
+    def home(self) -> Home:
+        """The target's space. Alignments learn from what is neither val nor test for any of the seeds."""
+        settings, strict = self.settings, self.settings.on_error == "fail"
+        pairable = without_held_out([self.draws(seed).dataset for seed in settings.seeds])
+        store = FeatureStore(self.cache / "features", strict=strict, listener=self._tell)
+        return Home(
+            target=settings.modality,
+            aux=settings.aux,
+            dataset=self.dataset,
+            pairable=pairable,
+            encoders=self.encoders,
+            align=AlignmentMaker(self.plugins, self.encoders, pairable, store, settings.aligner),
+            store=store,
+            device=self.device,
+            note=self._note,
+        )
 
     @cached_property
     def named(self) -> frozenset[str]:
@@ -163,73 +165,36 @@ class Experiment:
         found: Predictor = self.plugins.predictors.find(self.settings.predictor).load()()
         return found
 
-    def _prepare(self, tasks: Mapping[tuple[int, int], Task]) -> None:
-        """Encoders, ways home and embeddings of every sample of every task."""
-        for modality in (self.settings.modality, *self.settings.aux):
-            self._add_tower(modality)
-        by_modality: dict[str, list[Sample]] = {modality: [] for modality in self.towers}
-        for task in tasks.values():
-            for split in task.samples.values():
-                for modality, drawn in split.items():
-                    by_modality[modality] += drawn
-        by_modality[self.settings.modality] += self._pool_samples()
-        for modality, samples in by_modality.items():
-            self.pool.add(modality, self.encoders[modality].encoder, samples)
-        self._note(f"home space: {self._home.space} ({self._home.dim} dimensions)")
-
-    def _add_tower(self, modality: str) -> None:
-        chosen = self.encoders[modality]
-        alignment = self.align(chosen.encoder, self._home)
-        self.alignments[modality] = alignment
-        self.towers[modality] = Tower(alignment.map.to(self.device))
-        way = "is home" if modality == self.settings.modality else "shares the home space"
-        if alignment.aligner:
-            way = f"enters the home space by {alignment.aligner}"
-            way += f", from {alignment.pairs} pairs" if alignment.pairs else ", without pairs"
-        self._note(f"{modality}: encoder {chosen.reference} ({chosen.why}); it {way}")
-
-    @cached_property
-    def _texts(self) -> Stream | None:
-        """The class names through the templates, in the home space."""
-        chosen = self.encoders.namer(self.settings.aux)
-        if chosen is None:
-            return None
-        modality = chosen.encoder.modality
-        towers = Towers({modality: Tower(self.align(chosen.encoder, self._home).map.to(self.device))})
-        pool = Pool(self.store, towers, self.device)
-        samples = [
-            Sample(template.format(name), modality, label)
-            for label, name in enumerate(self.dataset.classes)
-            for template in self.dataset.templates
-        ]
-        pool.add(modality, chosen.encoder, samples)
-        return pool.stream(modality, samples)
-
-    @property
-    def _home(self) -> Encoder:
-        return self.encoders[self.settings.modality].encoder
-
     def run(self) -> Report:
         """Do it all and write the run folder."""
-        for note in self.draws(self.settings.seeds[0]).dataset.notes:
-            self._note(note)
         for modality in (self.settings.modality, *self.settings.aux):
             _ = self.encoders[modality]  # a wrong reference is told before anything is computed
         cells = list(self._cells())
         if not cells:
             raise UsageError(f"strategy {self.settings.strategy!r} needs an auxiliary modality; name one with --aux")
         tasks = {(shots, seed): self.task(shots, seed) for _, _, shots, seed in cells}
-        self.digests = {f"shots-{shots}/seed-{seed}": task.digest for (shots, seed), task in tasks.items()}
         with RunWriter(self.settings, self.plugins) as writer:
             self.trackers = writer.trackers
-            self._prepare(tasks)
+            for note in self.draws(self.settings.seeds[0]).dataset.notes:
+                self._note(note)
+            self.home.move_in(tasks.values())
             results = []
             for name, aux, shots, seed in cells:
                 results.append(self._cell(name, aux, tasks[shots, seed], writer))
                 self._tell(Event("cell", {"done": len(results), "total": len(cells), **asdict(results[-1])}))
             references = tuple(self._references(tasks))
             report = Report(tuple(results), references, tuple(self.notes), "", versions(self.plugins))
-            return writer.finish(report, self)
+            return writer.finish(report, self._index(tasks), self.home.maps())
+
+    def _index(self, tasks: Mapping[tuple[int, int], Task]) -> dict[str, Any]:
+        """What a run says of itself besides its results."""
+        return {
+            "dataset": self.dataset.name,
+            "classes": list(self.dataset.classes),
+            "settings": self.settings.model_dump(mode="json"),
+            "ways": self.home.ways(),
+            "tasks": {f"shots-{shots}/seed-{seed}": task.digest for (shots, seed), task in tasks.items()},
+        }
 
     def _cells(self) -> Iterator[tuple[str, tuple[str, ...], int, int]]:
         """Strategy, auxiliary modalities, shots and seed of every model."""
@@ -245,25 +210,34 @@ class Experiment:
 
     def _context(self, task: Task, aux: Sequence[str]) -> Context:
         target = self.settings.modality
-        streams = {m: self.pool.stream(m, task.samples["train"][m]) for m in (target, *aux)}
-        for modality, stream in streams.items():
-            if stream is None and task.samples["train"][modality]:
-                raise DataError(f"no {modality} item of train can be read (shots {task.shots}, seed {task.seed})")
+        streams = {m: self.home.pool.stream(m, task.samples["train"][m]) for m in (target, *aux)}
+        self._check_readable(task, streams)
         return Context(
             classes=task.classes,
             target=target,
-            dim=self._home.dim,
+            dim=self.home.encoder.dim,
             train={name: stream for name, stream in streams.items() if stream is not None},
-            val=self.pool.stream(target, task.samples["val"][target]),
+            val=self.home.pool.stream(target, task.samples["val"][target]),
             named=self.named & set(aux),
-            towers=self.towers,
-            read_names=lambda: self._texts,
+            towers=self.home.towers,
+            read_names=lambda: self.home.texts,
             seed=task.seed,
             objective=self.objective,
             predictor=self.predictor,
             precision=self.settings.precision,
             listener=self._tell,
         )
+
+    def _check_readable(self, task: Task, streams: Mapping[str, Stream | None]) -> None:
+        """Every class that had items of a modality in train still has one."""
+        for modality, stream in streams.items():
+            drawn = {sample.label for sample in task.samples["train"][modality]}
+            left = set() if stream is None or stream.y is None else set(stream.y.tolist())
+            for label in sorted(label for label in drawn - left if label is not None):
+                raise DataError(
+                    f"no {modality} item of class {task.classes[label]!r} in train can be read "
+                    f"(shots {task.shots}, seed {task.seed}); mend or replace the items named in the warnings"
+                )
 
     def _cell(self, name: str, aux: tuple[str, ...], task: Task, writer: RunWriter) -> Result:
         strategy, context = self.strategy(name), self._context(task, aux)
@@ -290,21 +264,15 @@ class Experiment:
         return result
 
     def _test(self, model: Any, task: Task) -> tuple[float, int]:
-        stream = self.pool.stream(task.target, task.samples["test"][task.target])
+        stream = self.home.pool.stream(task.target, task.samples["test"][task.target])
         if stream is None or stream.y is None:
             raise DataError(f"no {task.target} item of test can be read")
         predicted = self.predictor.predict(model, stream).argmax(dim=1)
         return measure(self.settings.metric, stream.y, predicted), len(stream)
 
-    def _pool_samples(self) -> list[Sample]:
-        """Labelled target samples of the pairs that an alignment learned from."""
-        used = any(alignment.pairs for alignment in self.alignments.values())
-        return labelled_in_pairs(self.pairable, self.settings.modality) if used else []
-
     def _references(self, tasks: Mapping[tuple[int, int], Task]) -> Iterator[Reference]:
         """What the labels hidden in the pairs would have given: pairs of one class are labels in disguise."""
-        samples = self._pool_samples()
-        stream = self.pool.stream(self.settings.modality, samples)
+        stream = self.home.pool.stream(self.settings.modality, self.home.paired)
         shots = max(shots for shots, _ in tasks)
         if stream is None or not shots:
             return

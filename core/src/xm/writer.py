@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from xm.data.task import Task
 from xm.errors import UsageError
@@ -23,9 +23,6 @@ from xm.plugins import PluginManager
 from xm.report import Report
 from xm.run import FORMAT, INDEX, MODEL
 from xm.settings import TrainSettings
-
-if TYPE_CHECKING:
-    from xm.experiment import Experiment
 
 
 class RunWriter(AbstractContextManager["RunWriter"]):
@@ -68,29 +65,12 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         """Write a model's own tensors."""
         write_tensors(self.partial / place / MODEL, own_tensors(model))
 
-    def finish(self, report: Report, experiment: Experiment) -> Report:
-        """Write maps and index, and give the folder its name."""
-        ways = {}
-        for modality, alignment in experiment.alignments.items():
-            encoder = experiment.encoders[modality]
-            if alignment.aligner:
-                write_tensors(self.partial / "maps" / f"{modality}.safetensors", alignment.tensors())
-            ways[modality] = {
-                "encoder": encoder.reference,
-                "fingerprint": encoder.encoder.fingerprint(),
-                "space": encoder.encoder.space,
-                "aligner": alignment.aligner,
-                "pairs": alignment.pairs,
-            }
-        index = {
-            "format": FORMAT,
-            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "dataset": experiment.dataset.name,
-            "classes": list(experiment.dataset.classes),
-            "settings": self.settings.model_dump(mode="json"),
-            "ways": ways,
-            "tasks": experiment.digests,
-        }
+    def finish(self, report: Report, index: Mapping[str, Any], maps: Mapping[str, Mapping[str, Tensor]]) -> Report:
+        """Write maps and index, and give the folder its name; the report says it."""
+        for modality, tensors in maps.items():
+            write_tensors(self.partial / "maps" / f"{modality}.safetensors", tensors)
+        created = datetime.now().astimezone().isoformat(timespec="seconds")
+        index = {"format": FORMAT, "created": created, **index}
         while True:
             report = replace(report, run=str(self.folder))
             write_json(self.partial / INDEX, {**index, **report.to_json()})

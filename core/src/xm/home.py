@@ -1,0 +1,124 @@
+"""The home space of an experiment: the target's own, and every modality's way into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xm.align import Alignment, AlignmentMaker, labelled_in_pairs
+from xm.data.task import Task
+from xm.data.types import Dataset, Sample
+from xm.encoder import Encoder
+from xm.encoders import EncoderChoice
+from xm.model import Tower, Towers
+from xm.pool import Pool
+from xm.store import FeatureStore
+from xm.stream import Stream
+
+
+@dataclass
+class Home:
+    """Towers into the target's space, and all samples embedded there.
+
+    Attributes:
+        target: the modality whose encoder's space is home.
+        aux: the auxiliary modalities.
+        dataset: for class names and templates.
+        pairable: what alignments may learn from.
+        encoders: of every modality.
+        align: makes the ways.
+        store: for trunk outputs.
+        device: where towers and streams are.
+        note: hears, in words, what is done.
+    """
+
+    target: str
+    aux: Sequence[str]
+    dataset: Dataset
+    pairable: Dataset
+    encoders: EncoderChoice
+    align: AlignmentMaker
+    store: FeatureStore
+    device: torch.device
+    note: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self.alignments: dict[str, Alignment] = {}
+        self.towers = Towers()
+        self.pool = Pool(self.store, self.towers, self.device)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The target's."""
+        return self.encoders[self.target].encoder
+
+    def move_in(self, tasks: Iterable[Task]) -> None:
+        """Make the towers and embed every sample of the tasks, and of the pairs an alignment learned from."""
+        for modality in (self.target, *self.aux):
+            self._add_tower(modality)
+        samples: dict[str, list[Sample]] = {modality: [] for modality in self.towers}
+        for task in tasks:
+            for split in task.samples.values():
+                for modality, drawn in split.items():
+                    samples[modality] += drawn
+        samples[self.target] += self.paired
+        for modality, found in samples.items():
+            self.pool.add(modality, self.encoders[modality].encoder, found)
+        self.note(f"home space: {self.encoder.space} ({self.encoder.dim} dimensions)")
+
+    def _add_tower(self, modality: str) -> None:
+        chosen = self.encoders[modality]
+        alignment = self.align(chosen.encoder, self.encoder)
+        self.alignments[modality] = alignment
+        self.towers[modality] = Tower(alignment.map.to(self.device))
+        way = "is home" if modality == self.target else "shares the home space"
+        if alignment.aligner:
+            way = f"enters the home space by {alignment.aligner}"
+            way += f", from {alignment.pairs} pairs" if alignment.pairs else ", without pairs"
+        self.note(f"{modality}: encoder {chosen.reference} ({chosen.why}); it {way}")
+
+    @property
+    def paired(self) -> list[Sample]:
+        """Labelled target samples of the pairs that an alignment learned from."""
+        used = any(alignment.pairs for alignment in self.alignments.values())
+        return labelled_in_pairs(self.pairable, self.target) if used else []
+
+    @cached_property
+    def texts(self) -> Stream | None:
+        """The class names through the templates; None if no encoder reads names."""
+        chosen = self.encoders.namer(tuple(self.aux))
+        if chosen is None:
+            return None
+        modality = chosen.encoder.modality
+        towers = Towers({modality: Tower(self.align(chosen.encoder, self.encoder).map.to(self.device))})
+        pool = Pool(self.store, towers, self.device)
+        samples = [
+            Sample(template.format(name), modality, label)
+            for label, name in enumerate(self.dataset.classes)
+            for template in self.dataset.templates
+        ]
+        pool.add(modality, chosen.encoder, samples)
+        return pool.stream(modality, samples)
+
+    def ways(self) -> dict[str, dict[str, Any]]:
+        """How each modality came home, in plain values, for the run's index."""
+        return {modality: self._way(modality, alignment) for modality, alignment in self.alignments.items()}
+
+    def _way(self, modality: str, alignment: Alignment) -> dict[str, Any]:
+        chosen = self.encoders[modality]
+        return {
+            "encoder": chosen.reference,
+            "fingerprint": chosen.encoder.fingerprint(),
+            "space": chosen.encoder.space,
+            "aligner": alignment.aligner,
+            "pairs": alignment.pairs,
+        }
+
+    def maps(self) -> dict[str, dict[str, Tensor]]:
+        """The tensors of each modality's map; none where the spaces are one."""
+        return {modality: alignment.tensors() for modality, alignment in self.alignments.items() if alignment.aligner}
