@@ -93,3 +93,12 @@ def test_one_that_does_not_import_is_named(plugins: PluginManager) -> None:
     plugins.encoders["gone"] = EncoderSpec(name="gone", target="no_such_module_of_mine:X", modality="image")
     with pytest.raises(PluginError, match="no_such_module_of_mine"):
         make_encoder("gone", plugins, CPU)
+
+
+def test_a_fellow_of_a_named_encoder_goes_before_the_default(plugins: PluginManager) -> None:
+    add(plugins, "better", modality="text", priority=99)
+    plugins.encoders.plugin_of["better"] = "elsewhere"
+    assert choice(plugins)["text"].reference == "better"
+    fellow = choice(plugins, {"image": "toy-image"})["text"]
+    assert (fellow.reference, fellow.why) == ("toy-text", "it shares the space of the image encoder")
+    assert choice(plugins, {"audio": "toy-sound"})["text"].reference == "better", "another space is no reason"

@@ -33,7 +33,8 @@ class Chosen:
 class EncoderChoice:
     """The encoders of one experiment, made on first use.
 
-    A modality's encoder is the one the user named, else the one the dataset asks for, else the available one with the
+    A modality's encoder is the one the user named, else the one the dataset asks for, else one that shares a named
+    encoder's plugin, argument and space (CLIP's text tower beside its image tower), else the available one with the
     highest priority.
     """
 
@@ -70,8 +71,31 @@ class EncoderChoice:
         if modality in self.dataset.encoders:
             reference = self.dataset.encoders[modality]
             return Chosen(reference, self._resolve(reference, modality), f"{self.dataset.name} asks for it")
+        for other, reference in self.named.items():
+            fellow = self._fellow(reference, other, modality)
+            if fellow is not None:
+                return fellow
         spec = self._default(modality)
         return Chosen(spec.name, self._resolve(spec.name, modality), "the best that can be used here")
+
+    def _fellow(self, reference: str, other: str, modality: str) -> Chosen | None:
+        """The encoder of `modality` that lives with the named one: same plugin, argument and space."""
+        specs, argument = self.manager.encoders, reference.partition(":")[2]
+        plugin = specs.plugin_of.get(reference.partition(":")[0])
+        for spec in specs.values():
+            if (
+                spec.modality == modality
+                and specs.plugin_of[spec.name] == plugin
+                and bool(argument) <= bool(spec.argument)
+            ):
+                found = Chosen(
+                    f"{spec.name}:{argument}" if argument else spec.name,
+                    spec.load()(argument).to(self.device),
+                    f"it shares the space of the {other} encoder",
+                )
+                if found.encoder.space == self[other].encoder.space:
+                    return found
+        return None
 
     def _resolve(self, reference: str, modality: str) -> Encoder:
         return make_encoder(reference, self.manager, self.device, modality)

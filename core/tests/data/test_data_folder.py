@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xm.data import Dataset, Draws, draw_task, group_by, split_dataset
+from xm.data import Dataset, Draws, group_by, split_dataset
 from xm.data.folder import open_folder
 from xm.errors import DataError
 
@@ -212,7 +212,7 @@ def test_esc_10_folds() -> None:
         folds = {word: {s.group for s in split.samples if s.split == word} for word in ("train", "test")}
         assert len(folds["train"]) == 1 and len(folds["test"]) == 4 and not folds["train"] & folds["test"]
         trained += map(str, folds["train"])
-        task = draw_task(split, target="audio", shots=4, seed=seed)
+        task = Draws(split).task(target="audio", shots=4, seed=seed)
         assert len(task.samples["train"]["audio"]) == len(task.samples["val"]["audio"]) == 40
         assert len(task.samples["test"]["audio"]) == 320
     assert sorted(trained) == ["1", "2", "3", "4", "5"]

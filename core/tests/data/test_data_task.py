@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xm.data import Dataset, Draws, Sample, Task, draw_task, split_dataset
+from xm.data import Dataset, Draws, Sample, Task, split_dataset
 from xm.errors import DataError, UsageError
 
 CLASSES = ("cat", "dog", "emu")
@@ -41,7 +41,7 @@ def count(task: Task) -> dict[str, dict[str, int]]:
 
 def test_what_is_drawn() -> None:
     data = dataset()
-    task = draw_task(data, target="image", aux=["audio", "text"], shots=2, seed=1, names={"text"})
+    task = Draws(data).task(target="image", aux=["audio", "text"], shots=2, seed=1, names={"text"})
     assert (task.dataset, task.classes, task.target) == ("d", CLASSES, "image")
     assert (task.shots, task.aux_shots, task.seed) == (2, 2, 1)
     assert count(task) == {
@@ -56,37 +56,37 @@ def test_what_is_drawn() -> None:
 
 def test_defaults_of_shots() -> None:
     data = dataset()
-    zero = draw_task(data, target="image", aux=["audio"], shots=0, seed=0)
+    zero = Draws(data).task(target="image", aux=["audio"], shots=0, seed=0)
     assert count(zero) == {"train": {"image": 0, "audio": 3}, "val": {"image": 3}, "test": {"image": 15}}
-    many = draw_task(data, target="image", aux=["audio"], shots=16, seed=0)
+    many = Draws(data).task(target="image", aux=["audio"], shots=16, seed=0)
     assert count(many)["val"]["image"] == 12 and many.aux_shots == 16
-    told = draw_task(data, target="image", aux=["audio"], shots=16, seed=0, aux_shots=1, val_shots=0)
+    told = Draws(data).task(target="image", aux=["audio"], shots=16, seed=0, aux_shots=1, val_shots=0)
     assert count(told) == {"train": {"image": 48, "audio": 3}, "val": {"image": 0}, "test": {"image": 15}}
 
 
 def test_seeds_and_modalities_differ() -> None:
     data = dataset()
-    draws = {draw_task(data, target="image", shots=4, seed=seed).samples["train"]["image"] for seed in range(6)}
+    draws = {Draws(data).task(target="image", shots=4, seed=seed).samples["train"]["image"] for seed in range(6)}
     assert len(draws) == 6
 
 
 def test_names_in_templates() -> None:
     data = replace(dataset(), templates=("a {}.", "the {}"))
-    task = draw_task(data, target="image", aux=["text"], shots=1, seed=0, names=["text"])
+    task = Draws(data).task(target="image", aux=["text"], shots=1, seed=0, names=["text"])
     assert [s.item for s in task.samples["train"]["text"]][:3] == ["a cat.", "the cat", "a dog."]
 
 
 def test_names_come_to_what_is_drawn() -> None:
     data = dataset()
     data = replace(data, samples=data.samples + tuple(items(3, "train", "text")))
-    task = draw_task(data, target="image", aux=["text"], shots=2, seed=0, names=["text"])
+    task = Draws(data).task(target="image", aux=["text"], shots=2, seed=0, names=["text"])
     assert [isinstance(s.item, str) for s in task.samples["train"]["text"]] == [False] * 6 + [True] * 3
 
 
 def test_auxiliary_replaces_draws_and_names() -> None:
     told = (Sample("zero", "text", 0), Sample("nil", "text", 0))
     data = replace(dataset(), auxiliary={"text": told, "audio": told[:1]})
-    task = draw_task(data, target="image", aux=["text", "audio"], shots=1, seed=0, names=["text"])
+    task = Draws(data).task(target="image", aux=["text", "audio"], shots=1, seed=0, names=["text"])
     assert task.samples["train"]["text"] == told and task.samples["train"]["audio"] == told[:1]
 
 
@@ -94,17 +94,17 @@ def test_val_from_the_rest_of_train() -> None:
     data = dataset(val=0)
     vals = []
     for shots in (4, 8, 16):
-        task = draw_task(data, target="image", shots=shots, seed=3)
+        task = Draws(data).task(target="image", shots=shots, seed=3)
         assert not set(task.samples["train"]["image"]) & set(task.samples["val"]["image"])
         vals.append(task.samples["val"]["image"])
     assert vals[0] == vals[1] == vals[2] and len(vals[0]) == 12
 
 
 def test_val_takes_what_train_leaves(caplog: pytest.LogCaptureFixture) -> None:
-    task = draw_task(dataset(train=5, val=0), target="image", shots=4, seed=0)
+    task = Draws(dataset(train=5, val=0)).task(target="image", shots=4, seed=0)
     assert count(task)["val"]["image"] == 3
     assert caplog.messages == ["d: fewer image items for val than 4: 'cat' has 1, 'dog' has 1, 'emu' has 1"]
-    assert count(draw_task(dataset(train=4, val=0), target="image", shots=4, seed=0))["val"]["image"] == 0
+    assert count(Draws(dataset(train=4, val=0)).task(target="image", shots=4, seed=0))["val"]["image"] == 0
 
 
 def test_copies_in_train_do_not_reach_val() -> None:
@@ -112,7 +112,7 @@ def test_copies_in_train_do_not_reach_val() -> None:
     others = [Sample(f"{c} {i}", "text", c, split) for c in (0, 1) for i, split in enumerate(["train", "test"])]
     data = Dataset("d", ("a", "b"), (*copies, *others))
     for seed in range(8):
-        task = draw_task(data, target="text", shots=1, seed=seed)
+        task = Draws(data).task(target="text", shots=1, seed=seed)
         train, val = ({s.item for s in task.samples[k]["text"]} for k in ("train", "val"))
         assert not train & val
 
@@ -134,12 +134,12 @@ def without(data: Dataset, split: str, label: int) -> Dataset:
 
 def test_a_label_that_train_never_saw() -> None:
     with pytest.raises(DataError) as caught:
-        draw_task(without(dataset(), "train", 1), target="image", shots=1, seed=0)
+        Draws(without(dataset(), "train", 1)).task(target="image", shots=1, seed=0)
     assert str(caught.value) == (
         "dataset 'd': class 'dog' has 5 image items in test (root/test/image/1/0) but none in train; "
         "add some to train or leave the class out"
     )
-    assert draw_task(without(dataset(), "train", 1), target="image", shots=0, seed=0).shots == 0
+    assert Draws(without(dataset(), "train", 1)).task(target="image", shots=0, seed=0).shots == 0
 
 
 def test_a_class_without_items() -> None:
@@ -147,28 +147,28 @@ def test_a_class_without_items() -> None:
     for split in ("train", "test"):
         data = without(data, split, 2)
     with pytest.raises(DataError, match="class 'emu' has no labelled image item; add some to train"):
-        draw_task(data, target="image", shots=1, seed=0)
+        Draws(data).task(target="image", shots=1, seed=0)
 
 
 def test_no_test_and_one_class() -> None:
     with pytest.raises(DataError, match=r"no labelled image items in test.*there are some in: train, val"):
-        draw_task(dataset(test=0), target="image", shots=1, seed=0)
+        Draws(dataset(test=0)).task(target="image", shots=1, seed=0)
     with pytest.raises(DataError, match="two classes or more are needed; it has only 'a'"):
-        draw_task(Dataset("d", ("a",), tuple(items(2, "train", classes=1))), target="image", shots=1, seed=0)
+        Draws(Dataset("d", ("a",), tuple(items(2, "train", classes=1)))).task(target="image", shots=1, seed=0)
 
 
 def test_wrong_modalities() -> None:
     data = dataset()
     with pytest.raises(UsageError, match="unknown modality 'imgae': did you mean 'image'"):
-        draw_task(data, target="imgae", shots=1, seed=0)
+        Draws(data).task(target="imgae", shots=1, seed=0)
     with pytest.raises(UsageError, match="no labelled text items in train; it has: audio, image"):
-        draw_task(data, target="image", aux=["text"], shots=1, seed=0)
+        Draws(data).task(target="image", aux=["text"], shots=1, seed=0)
     with pytest.raises(UsageError, match="image is the target"):
-        draw_task(data, target="image", aux=["image"], shots=1, seed=0)
+        Draws(data).task(target="image", aux=["image"], shots=1, seed=0)
     with pytest.raises(UsageError, match="negative"):
-        draw_task(data, target="image", shots=-1, seed=0)
+        Draws(data).task(target="image", shots=-1, seed=0)
     with pytest.raises(UsageError, match="no splits yet"):
-        draw_task(Dataset("d", CLASSES, (Sample("a", "text", 0),)), target="text", shots=1, seed=0)
+        Draws(Dataset("d", CLASSES, (Sample("a", "text", 0),))).task(target="text", shots=1, seed=0)
 
 
 @pytest.mark.parametrize("other", [Path("root/train/image/0/0"), Path("root/test/../train/image/0/0")])
@@ -176,19 +176,19 @@ def test_given_splits_that_overlap(other: Path) -> None:
     data = dataset()
     data = replace(data, samples=(*data.samples, Sample(other, "image", 0, "test")))
     with pytest.raises(DataError, match=f"{other}: is in train and in test"):
-        draw_task(data, target="image", shots=1, seed=0)
+        Draws(data).task(target="image", shots=1, seed=0)
 
 
 def test_unlabelled_and_other_splits_stay_out() -> None:
     data = dataset(val=0)
     more = (Sample(Path("u"), "image", None, "train"), Sample(Path("p"), "image", 0, "pool"))
-    task = draw_task(replace(data, samples=data.samples + more), target="image", shots=20, seed=0)
+    task = Draws(replace(data, samples=data.samples + more)).task(target="image", shots=20, seed=0)
     assert count(task) == {"train": {"image": 60}, "val": {"image": 0}, "test": {"image": 15}}
 
 
 def test_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def digest(data: Dataset, **more: int) -> str:
-        return draw_task(data, target="image", shots=more.get("shots", 2), seed=more.get("seed", 0)).digest
+        return Draws(data).task(target="image", shots=more.get("shots", 2), seed=more.get("seed", 0)).digest
 
     data = dataset()
     assert digest(data) == digest(dataset())
@@ -211,7 +211,7 @@ def test_digest_of_arrays_is_by_content() -> None:
             for c in range(3)
             for i, split in enumerate(["train", "test", "test"])
         ]
-        return draw_task(Dataset("d", CLASSES, tuple(samples)), target="image", shots=1, seed=0).digest
+        return Draws(Dataset("d", CLASSES, tuple(samples))).task(target="image", shots=1, seed=0).digest
 
     assert digest(1) == digest(1) != digest(2)
 
@@ -219,10 +219,10 @@ def test_digest_of_arrays_is_by_content() -> None:
 def test_same_draw_in_another_process() -> None:
     code = """
 from pathlib import Path
-from xm.data import Dataset, Sample, draw_task, split_dataset
+from xm.data import Dataset, Draws, Sample, split_dataset
 samples = tuple(Sample(Path(f"r/{c}/{i}"), "image", c) for c in range(4) for i in range(30))
 data = split_dataset(Dataset("d", ("a", "b", "ü", "d"), samples), seed=2)
-print(draw_task(data, target="image", aux=["text"], names={"text"}, shots=4, seed=5).digest)
+print(Draws(data).task(target="image", aux=["text"], names={"text"}, shots=4, seed=5).digest)
 """
     digests = set()
     for hash_seed in ("1", "2"):
@@ -261,8 +261,8 @@ def test_draws_are_nested_and_disjoint(
     samples = tuple(Sample(Path(f"r/{c}/{i}"), "image", c) for c, n in enumerate(sizes) for i in range(n))
     names = tuple(f"c{c}" for c in range(len(sizes)))
     data = split_dataset(Dataset("d", names, samples), fractions=fractions, seed=seed)
-    small = draw_task(data, target="image", shots=fewer, seed=seed)
-    large = draw_task(data, target="image", shots=fewer + more, seed=seed)
+    small = Draws(data).task(target="image", shots=fewer, seed=seed)
+    large = Draws(data).task(target="image", shots=fewer + more, seed=seed)
     assert set(small.samples["train"]["image"]) <= set(large.samples["train"]["image"])
     assert small.samples["test"] == large.samples["test"]
     for task in (small, large):

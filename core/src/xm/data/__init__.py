@@ -2,7 +2,7 @@
 
 from xm.data.content import content_key, item_name
 from xm.data.splits import DEFAULT_FRACTIONS, group_by, split_dataset
-from xm.data.task import Draws, Task, draw_task
+from xm.data.task import Draws, Task
 from xm.data.types import SPLITS, Dataset, Opener, Sample
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "Sample",
     "Task",
     "content_key",
-    "draw_task",
     "group_by",
     "item_name",
     "split_dataset",

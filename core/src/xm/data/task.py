@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from xm.data.content import content_key, identity, item_name
@@ -83,6 +84,9 @@ class Draws:
     ) -> Task:
         """Draw a task from a dataset with splits.
 
+        A draw of the target that the dataset has as published for these shots and this seed is used as it is; its
+        val only where `val_shots` is None. All else is drawn:
+
         Train has `shots` items a class, by a permutation that depends on seed, modality and class alone, so that
         few shots are among many. Val has `val_shots` a class from val; where the target has no val, from the far
         end of train's permutation, so that it stays the same as long as train leaves room. Test is all of test. A
@@ -100,14 +104,15 @@ class Draws:
         """
         aux = tuple(dict.fromkeys(aux))
         aux_shots = max(1, shots) if aux_shots is None else aux_shots
-        val_shots = max(1, min(shots, 4)) if val_shots is None else val_shots
-        if min(shots, aux_shots, val_shots) < 0:
-            raise UsageError(f"shots can't be negative (shots {shots}, aux {aux_shots}, val {val_shots})")
+        val_wanted = max(1, min(shots, 4)) if val_shots is None else val_shots
+        if min(shots, aux_shots, val_wanted) < 0:
+            raise UsageError(f"shots can't be negative (shots {shots}, aux {aux_shots}, val {val_wanted})")
         self.check(target, aux, names, learned=shots > 0)
-        train = {target: self.take(target, shots, seed)}
+        published = self.published(target, shots, seed)
+        train = {target: published.get("train") or self.take(target, shots, seed)}
         for modality in aux:
             train[modality] = self.auxiliary(modality, aux_shots, seed, modality in names)
-        val = self.val(target, shots, val_shots, seed)
+        val = (published.get("val") if val_shots is None else None) or self.val(target, train[target], val_wanted, seed)
         samples = {"train": train, "val": {target: val}, "test": {target: self.test(target)}}
         digest = hashlib.blake2b(digest_size=16)
         for text in (*self.dataset.classes, target):
@@ -144,11 +149,23 @@ class Draws:
             self._orders[key] = order
         return self._orders[key]
 
+    def published(self, target: str, shots: int, seed: int) -> dict[str, tuple[Sample, ...]]:
+        """Split to samples of a published draw; empty, with one warning a dataset, if there are only others."""
+        draws = self.dataset.draws
+        draw = draws.get((shots, seed), {})
+        found = {split: tuple(s for s in samples if s.modality == target) for split, samples in draw.items()}
+        if found.get("train"):
+            self._warn_few(f"fewer {target} items in the published draw than its {shots} shots", found["train"], shots)
+        elif draws and shots:
+            what = f"no draw of {target} for {shots} shots, seed {seed}, was published"
+            self._warn("published", f"{self.dataset.name}: {what}; it is drawn here, as is all that was not published")
+        return found
+
     def take(self, modality: str, shots: int, seed: int) -> tuple[Sample, ...]:
         """Up to `shots` items a class from train."""
-        drawn = [self.order(seed, "train", modality, label)[:shots] for label in self._labels()]
+        drawn = tuple(s for label in self._labels() for s in self.order(seed, "train", modality, label)[:shots])
         self._warn_few(f"fewer {modality} items in train than the {shots} shots asked for", drawn, shots)
-        return tuple(sample for one in drawn for sample in one)
+        return drawn
 
     def auxiliary(self, modality: str, shots: int, seed: int, named: bool) -> tuple[Sample, ...]:
         """The samples of an auxiliary modality."""
@@ -167,17 +184,17 @@ class Draws:
             )
         return self._named[modality]
 
-    def val(self, target: str, shots: int, val_shots: int, seed: int) -> tuple[Sample, ...]:
-        """Up to `val_shots` items a class from val, or from what train's draw leaves."""
+    def val(self, target: str, train: Sequence[Sample], shots: int, seed: int) -> tuple[Sample, ...]:
+        """Up to `shots` items a class from val; if there is none, from what `train` leaves of train."""
         if self.of("val", target):
-            drawn = [self.order(seed, "val", target, label)[:val_shots] for label in self._labels()]
+            orders = [self.order(seed, "val", target, label) for label in self._labels()]
         else:
-            orders = [self.order(seed, "train", target, label) for label in self._labels()]
-            taken = {identity(sample.item) for order in orders for sample in order[:shots]}
-            rests = [[s for s in order[shots:] if identity(s.item) not in taken] for order in orders]
-            drawn = [rest[::-1][:val_shots] for rest in rests]
-        self._warn_few(f"fewer {target} items for val than {val_shots}", drawn, val_shots)
-        return tuple(sample for one in drawn for sample in one)
+            taken = {identity(sample.item) for sample in train}
+            wholes = [self.order(seed, "train", target, label)[::-1] for label in self._labels()]
+            orders = [[s for s in whole if identity(s.item) not in taken] for whole in wholes]
+        drawn = tuple(sample for order in orders for sample in order[:shots])
+        self._warn_few(f"fewer {target} items for val than {shots}", drawn, shots)
+        return drawn
 
     def test(self, target: str) -> tuple[Sample, ...]:
         """All of test."""
@@ -188,16 +205,20 @@ class Draws:
     def _labels(self) -> range:
         return range(len(self.dataset.classes))
 
-    def _warn_few(self, what: str, drawn: Sequence[Sequence[Sample]], wanted: int) -> None:
-        """One warning for all classes that have less than was asked for; each is given once a dataset."""
-        few = [(label, len(one)) for label, one in enumerate(drawn) if len(one) < wanted]
-        if not few:
-            return
-        shown = ", ".join(f"{self.dataset.classes[label]!r} has {n}" for label, n in few[:_SHOWN])
-        more = f" and {len(few) - _SHOWN} more classes" if len(few) > _SHOWN else ""
-        message = f"{self.dataset.name}: {what}: {shown}{more}"
-        if message not in self._said:
-            self._said.add(message)
+    def _warn_few(self, what: str, drawn: Iterable[Sample], wanted: int) -> None:
+        """One warning for all classes that have less than was asked for."""
+        counts = Counter(sample.label for sample in drawn)
+        few = [label for label in self._labels() if counts[label] < wanted]
+        if few:
+            shown = ", ".join(f"{self.dataset.classes[label]!r} has {counts[label]}" for label in few[:_SHOWN])
+            more = f" and {len(few) - _SHOWN} more classes" if len(few) > _SHOWN else ""
+            message = f"{self.dataset.name}: {what}: {shown}{more}"
+            self._warn(message, message)
+
+    def _warn(self, key: str, message: str) -> None:
+        """Each key is warned of once a dataset."""
+        if key not in self._said:
+            self._said.add(key)
             log.warning("%s", message)
 
     def check(self, target: str, aux: Sequence[str], names: Collection[str], *, learned: bool) -> None:
@@ -248,9 +269,11 @@ class Draws:
         )
 
     def _check_overlap(self, target: str) -> None:
+        """No item is in two splits, in published draws neither."""
+        splits = [(split, self._index.get((split, target), ())) for split in SPLITS]
         seen: dict[Hashable, str] = {}
-        for split in SPLITS:
-            for sample in self._index.get((split, target), ()):
+        for split, samples in chain(splits, *(draw.items() for draw in self.dataset.draws.values())):
+            for sample in samples:
                 other = seen.setdefault(identity(sample.item), split)
                 if other != split:
                     raise DataError(
@@ -275,26 +298,3 @@ def _digest_name(sample: Sample) -> str:
     if isinstance(sample.item, Path):
         return "/".join(Path(os.path.abspath(sample.item)).parts[-3:])  # noqa: PTH100 - see identity
     return sample.item if isinstance(sample.item, str) else content_key(sample.item)
-
-
-def draw_task(
-    dataset: Dataset,
-    *,
-    target: str,
-    aux: Sequence[str] = (),
-    shots: int,
-    seed: int,
-    aux_shots: int | None = None,
-    val_shots: int | None = None,
-    names: Collection[str] = (),
-) -> Task:
-    """One task from a dataset with splits, see `Draws.task`; for many tasks keep the `Draws`."""
-    return Draws(dataset).task(
-        target=target,
-        aux=aux,
-        shots=shots,
-        seed=seed,
-        aux_shots=aux_shots,
-        val_shots=val_shots,
-        names=names,
-    )

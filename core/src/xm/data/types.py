@@ -44,6 +44,8 @@ class Dataset:
         templates: of sentences around a class name, ``"a photo of a {}."``; each gives one text sample a class.
         auxiliary: for a modality, the samples to use when it is auxiliary, in place of draws from train.
         encoders: for a modality, the reference of the encoder that suits the data ("pixels"); may be empty.
+        draws: published ones, by (shots, seed), then "train" and "val": used as they are for these shots and seed,
+            instead of drawn. Their items are in that split of the dataset too, or in none.
         notes: how data and pairs were made, in words, a sentence each; printed before results.
     """
 
@@ -53,6 +55,7 @@ class Dataset:
     templates: tuple[str, ...] = ("{}",)
     auxiliary: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
     encoders: Mapping[str, str] = field(default_factory=dict)
+    draws: Mapping[tuple[int, int], Mapping[str, tuple[Sample, ...]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

@@ -156,6 +156,9 @@ def _all_samples(dataset: Dataset) -> Iterator[Sample]:
     yield from dataset.samples
     for samples in dataset.auxiliary.values():
         yield from samples
+    for draw in dataset.draws.values():
+        for samples in draw.values():
+            yield from samples
 
 
 def _contents(dataset: Dataset) -> list[tuple[object, ...]]:
