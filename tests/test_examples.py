@@ -26,6 +26,7 @@ def percents(text: str, row: str) -> list[float]:
 
 
 @pytest.mark.slow
+@pytest.mark.whole
 def test_digits(tmp_path: Path) -> None:
     printed = run("digits.py", tmp_path, "--out", str(tmp_path / "run"))
     [alone] = percents(printed, r"image +linear")
@@ -35,6 +36,7 @@ def test_digits(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "xm.json").is_file()
 
 
+@pytest.mark.whole
 def test_own_folder(tmp_path: Path) -> None:
     printed = run("own_folder.py", tmp_path)
     [accuracy] = percents(printed, "4 shots: ")
@@ -43,6 +45,7 @@ def test_own_folder(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir()), "the example leaves files behind"
 
 
+@pytest.mark.whole
 def test_own_strategy(tmp_path: Path) -> None:
     printed = run("own_strategy.py", tmp_path)
     assert len(percents(printed, "linear ")) == 2

@@ -177,6 +177,7 @@ def test_file_names_of_tests_are_unique() -> None:
     assert len(names) == len(set(names)), sorted({name for name in names if names.count(name) > 1})
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_is_used_and_explained(hook: str) -> None:
     marked = [

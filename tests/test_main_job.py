@@ -31,6 +31,9 @@ def mean(report: dict[str, Any], aux: list[str], shots: int) -> float:
     return float(value)
 
 
+pytestmark = [pytest.mark.slow, pytest.mark.whole]
+
+
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("main-job")

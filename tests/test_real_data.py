@@ -13,6 +13,7 @@ from xm.report import Report
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.whole,
     pytest.mark.skipif("XM_DATA" not in os.environ, reason="XM_DATA is not set: the real data are not looked at"),
 ]
 
