@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xm.data import Dataset, Draws, Sample, Task, split_dataset
+from xm.data import Dataset, Draws, Sample, Task, group_by, split_dataset
 from xm.errors import DataError, UsageError
 
 CLASSES = ("cat", "dog", "emu")
@@ -125,6 +125,74 @@ def test_few_items_are_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
             task = draws.task(target="image", shots=18, seed=seed)
     assert len(task.samples["train"]["image"]) == 17 + 18 + 18
     assert caplog.messages == ["d: fewer image items in train than the 18 shots asked for: 'cat' has 17"]
+
+
+def published(data: Dataset, *at: int) -> dict[str, tuple[Sample, ...]]:
+    """A draw of train's and val's items of each class at these places."""
+    images = [s for s in data.samples if s.modality == "image"]
+    return {k: tuple(s for s in images if s.split == k and int(s.item.name) in at) for k in ("train", "val")}
+
+
+def test_a_published_draw_is_used_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    data = dataset()
+    draw = published(data, 3, 5)
+    draws = Draws(replace(data, draws={(2, 7): draw}))
+    task = draws.task(target="image", aux=["audio"], shots=2, seed=7)
+    assert task.samples["train"]["image"] == draw["train"] and task.samples["val"]["image"] == draw["val"]
+    assert (
+        task.samples["train"]["audio"]
+        == Draws(data).task(target="image", aux=["audio"], shots=2, seed=7).samples["train"]["audio"]
+    )
+    assert len(task.samples["test"]["image"]) == 15 and not caplog.messages
+    assert task.digest != Draws(data).task(target="image", aux=["audio"], shots=2, seed=7).digest
+    told = draws.task(target="image", shots=2, seed=7, val_shots=1)
+    assert told.samples["train"]["image"] == draw["train"] and len(told.samples["val"]["image"]) == 3
+
+
+def test_what_was_not_published_is_drawn_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    data = dataset()
+    draws = Draws(replace(data, draws={(2, 7): published(data, 3, 5)}))
+    for shots, seed in ((2, 8), (4, 7)):
+        usual = Draws(data).task(target="image", shots=shots, seed=seed)
+        assert draws.task(target="image", shots=shots, seed=seed) == usual
+    assert caplog.messages == [
+        "d: no draw of image was published for shots 2, seed 8; it is drawn here, as is all that was not published"
+    ]
+    assert draws.task(target="image", shots=0, seed=7).samples["train"]["image"] == ()
+
+
+def test_a_published_draw_without_val_leaves_its_items_out_of_val() -> None:
+    data = dataset(train=5, val=0)
+    for at in range(5):
+        draw = {"train": published(data, at)["train"]}
+        task = Draws(replace(data, draws={(1, 1): draw})).task(target="image", shots=1, seed=1, val_shots=4)
+        train, val = (task.samples[split]["image"] for split in ("train", "val"))
+        assert train == draw["train"] and len(val) == 12 and not set(train) & set(val)
+
+
+def test_a_published_draw_with_fewer_items_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    data = dataset()
+    draw = published(data, 3, 5)
+    few = {"train": draw["train"][1:], "val": draw["val"]}
+    Draws(replace(data, draws={(2, 7): few})).task(target="image", shots=2, seed=7)
+    assert caplog.messages == ["d: fewer image items in the published draw than its 2 shots: 'cat' has 1"]
+
+
+@pytest.mark.parametrize(("split", "other"), [("train", "test"), ("val", "test"), ("val", "train")])
+def test_a_published_draw_that_overlaps_another_split(split: str, other: str) -> None:
+    data = dataset()
+    wrong = {split: tuple(items(1, other))}
+    for shots, seed in ((1, 1), (4, 4)):
+        with pytest.raises(DataError, match=f"root/{other}/image/0/0: is in {other} and in {split}"):
+            Draws(replace(data, draws={(1, 1): wrong})).task(target="image", shots=shots, seed=seed)
+
+
+def test_published_draws_survive_groups_and_splits() -> None:
+    data = dataset()
+    data = replace(data, draws={(2, 7): published(data, 3, 5)})
+    again = split_dataset(group_by(data, r"[^/]+/[^/]+/\d+/\d+$"))
+    task = Draws(again).task(target="image", shots=2, seed=7)
+    assert all(a is b for a, b in zip(task.samples["train"]["image"], data.draws[2, 7]["train"], strict=True))
 
 
 def without(data: Dataset, split: str, label: int) -> Dataset:

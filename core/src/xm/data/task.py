@@ -120,16 +120,8 @@ class Draws:
         for split, by_modality in samples.items():
             for modality, drawn in by_modality.items():
                 digest.update(f"{split}/{modality} {len(drawn)}:".encode() + self.digest(drawn))
-        return Task(
-            self.dataset.name,
-            self.dataset.classes,
-            target,
-            shots,
-            aux_shots,
-            seed,
-            samples,
-            digest.hexdigest(),
-        )
+        name, classes = self.dataset.name, self.dataset.classes
+        return Task(name, classes, target, shots, aux_shots, seed, samples, digest.hexdigest())
 
     def of(self, split: str, modality: str) -> dict[int, dict[Hashable, Sample]]:
         """Label to different items, in order."""
@@ -157,7 +149,7 @@ class Draws:
         if found.get("train"):
             self._warn_few(f"fewer {target} items in the published draw than its {shots} shots", found["train"], shots)
         elif draws and shots:
-            what = f"no draw of {target} for {shots} shots, seed {seed}, was published"
+            what = f"no draw of {target} was published for shots {shots}, seed {seed}"
             self._warn("published", f"{self.dataset.name}: {what}; it is drawn here, as is all that was not published")
         return found
 
