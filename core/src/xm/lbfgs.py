@@ -6,8 +6,10 @@ passes what stochastic steps approach in thousands.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -15,12 +17,20 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from xm.device import threads
 
-SMALL = 2**25
-"""Multiplications in one pass below which one thread is used."""
+SMALL = 2**22
+"""Multiplications in one pass below which the samples are not shared out."""
+
+PARTS = 4
+"""Of the samples, summed each by itself: fixed, so that the number of threads does not show in the result."""
+
+BLOCK = 2**20
+"""Logits that a part holds at a time."""
+
+Block: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Some samples: x, y and weights."""
 
 
 def regularisation_path(
@@ -47,43 +57,56 @@ def regularisation_path(
         start: (classes, dim), of the first; `centre` if None.
         max_iter: L-BFGS iterations per penalty.
     """
-    given = x.dtype
-    x, weights, centre = (value.to(_precise(x.device)) for value in (x, weights, centre))
-    offset = x @ centre.T
+    given, precise = x.dtype, _precise(x.device)
+    weights, centre = weights.to(precise), centre.to(precise)
     basis: Tensor | None = None
+    pull = centre
     if len(x) < x.shape[1]:
-        q, r = torch.linalg.qr(x.T)
+        q, r = torch.linalg.qr(x.to(precise).T)
         basis, x = q.T, r.T
-    delta = torch.zeros(len(centre), x.shape[1], dtype=x.dtype, device=x.device)
+        pull = centre @ q
+    delta = torch.zeros_like(pull)
     if start is not None:
         away = start.to(centre) - centre
         delta += away if basis is None else away @ basis.T
-    few = len(x) * x.shape[1] * len(centre) < SMALL
-    one_hot = torch.zeros_like(offset).scatter_(1, y[:, None], 1.0)
+    if len(x) * len(centre) <= PARTS * BLOCK:
+        x = x.to(precise)
+    parts = _parts((x, y, weights), len(centre))
     for penalty in penalties:
-        with threads(1 if few else torch.get_num_threads()):
-            delta = _minimise(delta, x, y, one_hot, weights, offset, penalty, max_iter)
+        workers = torch.get_num_threads()
+        with threads(1), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            delta = _minimise(delta, parts, pull, penalty, max_iter, map if len(parts) == 1 else pool.map)
         yield (centre + (delta if basis is None else delta @ basis)).to(given)
+
+
+def _parts(samples: Block, classes: int) -> list[list[Block]]:
+    """The samples in parts, each of them in blocks."""
+    x = samples[0]
+    alone = x.device.type != "cpu" or x.numel() * classes < SMALL
+    return [_chunks(part, -(-len(part[0]) * classes // BLOCK)) for part in _chunks(samples, 1 if alone else PARTS)]
+
+
+def _chunks(samples: Block, count: int) -> list[Block]:
+    x, y, weights = (value.chunk(count) for value in samples)
+    return list(zip(x, y, weights, strict=True))
 
 
 def _minimise(
     start: Tensor,
-    x: Tensor,
-    y: Tensor,
-    one_hot: Tensor,
-    weights: Tensor,
-    offset: Tensor,
+    parts: list[list[Block]],
+    centre: Tensor,
     penalty: float,
     max_iter: int,
+    each: Callable[..., Iterator[tuple[Tensor, Tensor]]],
 ) -> Tensor:
-    """The minimiser, by SciPy's L-BFGS-B; loss and gradient are computed by torch, where x is."""
+    """The minimiser, by SciPy's L-BFGS-B; loss and gradient are computed by torch, `each` part by itself."""
 
     def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        delta = torch.from_numpy(flat).to(x).view_as(start)
-        logits = torch.addmm(offset, x, delta.T)
-        loss = cross_entropy(logits, y, reduction="none") @ weights + 0.5 * penalty * delta.square().sum()
-        residual = (logits.softmax(dim=1) - one_hot) * weights[:, None]
-        gradient = torch.addmm(delta, residual.T, x, beta=penalty)
+        delta = torch.from_numpy(flat).to(start).view_as(start)
+        loss, gradient = 0.5 * penalty * delta.square().sum(), penalty * delta
+        for part_loss, part_gradient in each(partial(_cross_entropy, centre + delta), parts):
+            loss += part_loss
+            gradient += part_gradient
         return loss.item(), gradient.double().flatten().cpu().numpy()
 
     with _blas().limit(limits=1, user_api="blas"):
@@ -95,6 +118,23 @@ def _minimise(
             options={"maxiter": max_iter, "maxcor": 10, "gtol": 1e-7, "ftol": 1e-12},
         )
     return torch.from_numpy(found.x).to(start).view_as(start)
+
+
+def _cross_entropy(v: Tensor, part: list[Block]) -> tuple[Tensor, Tensor]:
+    """The weighted cross-entropy of a part at v, and its gradient (classes, dim).
+
+    Logits are kept as (classes, n), for which both products are fastest.
+    """
+    loss, gradient = v.new_zeros(()), torch.zeros_like(v)
+    for x, y, weights in part:
+        x, own = x.to(v), y[None]
+        logits = v @ x.T
+        normaliser = logits.logsumexp(dim=0)
+        loss += (normaliser - logits.gather(0, own)[0]) @ weights
+        residual = logits.sub_(normaliser).exp_()
+        residual.scatter_add_(0, own, -torch.ones_like(residual[:1])).mul_(weights)
+        gradient.addmm_(residual, x)
+    return loss, gradient
 
 
 def _precise(device: torch.device) -> torch.dtype:
