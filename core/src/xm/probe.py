@@ -33,7 +33,9 @@ class ProbeConfig(Config):
     scale: float = Field(100.0, gt=0, description="of the logits; CLIP's")
     share: float = Field(0.5, gt=0, lt=1, description="of the auxiliary streams in a batch or the objective")
     penalties: tuple[float, ...] = Field(PENALTIES, min_length=1, description="lbfgs: strong to weak")
-    pull: Literal["zero", "init"] = Field("zero", description="lbfgs: what the penalty pulls to")
+    pull: Literal["val", "zero", "init"] = Field(
+        "val", description="lbfgs: what the penalty pulls to; val: init, if it is class means and clearly better on val"
+    )
     default_penalty: float = Field(1e-3, gt=0, description="lbfgs: where there is no val to pick on")
     max_iter: int = Field(100, gt=0, description="lbfgs: iterations per penalty")
     lr: tuple[float, ...] = Field((1e-3, 1e-4), min_length=1, description="adamw: learning rates")
@@ -49,7 +51,7 @@ class LinearProbe(Strategy):
     """Cross-entropy over the union of all modalities' samples (Lin et al., CVPR 2023, equations 3 and 4).
 
     A batch, or the full-batch objective, is half target and half auxiliary samples. With solver=lbfgs the optimum is
-    unique, so `init` is where the search starts; with pull=init it is also what the L2 penalty pulls to.
+    unique for each penalty and what it pulls to: zero, or the initialisation. `init` is where the search starts.
     """
 
     config_type: ClassVar[type[Config]] = ProbeConfig
@@ -97,11 +99,19 @@ class LinearProbe(Strategy):
         y = torch.cat([_labels(stream) for stream in context.train.values()])
         weights = torch.cat([shares[name] * _parts(stream) for name, stream in context.train.items()]).to(x)
         start = model.weight.detach() * model.scale
-        centre = start if self.config.pull == "init" else torch.zeros_like(start)
         penalties = self.config.penalties if context.val is not None else (self.config.default_penalty,)
-        path = regularisation_path(x, y, weights, centre, penalties, start=start, max_iter=self.config.max_iter)
-        for weight in path:
-            yield LinearClassifier(context.towers, weight / model.scale, model.scale)
+
+        def path(centre: Tensor) -> Iterator[nn.Module]:
+            for v in regularisation_path(x, y, weights, centre, penalties, start=start, max_iter=self.config.max_iter):
+                yield LinearClassifier(context.towers, v / model.scale, model.scale)
+
+        if self.config.pull == "init":
+            return path(start)
+        to_zero = path(torch.zeros_like(start))
+        informed = self.init_name(context) not in ("random", "zero")
+        if self.config.pull == "zero" or context.val is None or not informed:
+            return to_zero
+        return iter(_clearly_better(list(to_zero), list(path(start)), context))
 
     def _adamw(self, model: LinearClassifier, context: Context) -> Iterator[nn.Module]:
         """The published sweep. With no val, its first configuration."""
@@ -138,6 +148,20 @@ class LinearProbe(Strategy):
             if all(int(size * shares[name]) < len(stream) for name, stream in context.train.items())
         ]
         return fitting or [min(sizes)]
+
+
+def _clearly_better(first: list[nn.Module], second: list[nn.Module], context: Context) -> list[nn.Module]:
+    """The second only if its best accuracy on val is more than a standard error above the first's, for val is small.
+
+    This is the one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984, section 3.4.3).
+    """
+    if context.val is None:
+        return first
+    one, other = (max(context.accuracy(model) for model in models) for models in (first, second))
+    error = math.sqrt(one * (1 - one) / len(context.val))
+    chosen = other > one + error
+    context.record["pull"] = "init" if chosen else "zero"
+    return second if chosen else first
 
 
 def _labels(stream: Stream) -> Tensor:
