@@ -45,6 +45,7 @@ class LinearClassifier(nn.Module):
         towers: by modality.
         weight: (classes, dim).
         scale: of the logits, the inverse temperature; 100 is CLIP's.
+        chosen: the hyperparameters of this candidate, plain values, for the record if it is picked.
     """
 
     scale: Tensor
@@ -53,6 +54,7 @@ class LinearClassifier(nn.Module):
         self, towers: Towers, weight: Tensor, scale: float | Tensor = 100.0, *, trainable: bool = True
     ) -> None:
         super().__init__()
+        self.chosen: dict[str, object] = {}
         self.towers = towers
         self.weight = nn.Parameter(weight.detach().clone(), requires_grad=trainable)
         self.register_buffer("scale", torch.as_tensor(scale, dtype=weight.dtype, device=weight.device))

@@ -102,8 +102,11 @@ class LinearProbe(Strategy):
         penalties = self.config.penalties if context.val is not None else (self.config.default_penalty,)
 
         def path(centre: Tensor) -> Iterator[nn.Module]:
-            for v in regularisation_path(x, y, weights, centre, penalties, start=start, max_iter=self.config.max_iter):
-                yield LinearClassifier(context.towers, v / model.scale, model.scale)
+            found = regularisation_path(x, y, weights, centre, penalties, start=start, max_iter=self.config.max_iter)
+            for penalty, v in zip(penalties, found, strict=True):
+                candidate = LinearClassifier(context.towers, v / model.scale, model.scale)
+                candidate.chosen["penalty"] = penalty
+                yield candidate
 
         if self.config.pull == "init":
             return path(start)
@@ -135,7 +138,9 @@ class LinearProbe(Strategy):
         for plan in plans:
             candidate = copy.deepcopy(model)
             with threads(1):  # a batch is too small to share out
-                context.fit(candidate, self, plan)
+                result = context.fit(candidate, self, plan)
+            candidate.chosen |= {"lr": plan.lr, "weight_decay": plan.weight_decay, "batch_size": plan.batch_size}
+            candidate.chosen["step"] = result.best_step
             yield candidate
 
     def _batch_sizes(self, context: Context) -> list[int]:

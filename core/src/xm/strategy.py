@@ -160,7 +160,10 @@ class Strategy(Configurable):
 
 
 def adapt(strategy: Strategy, context: Context) -> nn.Module:
-    """Build, solve, pick on val and finish. Of equal candidates the first is kept; with no val, the first of all."""
+    """Build, solve, pick on val, record what was chosen, and finish.
+
+    Of equal candidates the first is kept; with no val, the first of all.
+    """
     strategy.objective = context.objective
     best: nn.Module | None = None
     score = (-1.0, 0.0)
@@ -173,6 +176,7 @@ def adapt(strategy: Strategy, context: Context) -> nn.Module:
             best, score = candidate, value
     if best is None:
         raise ValueError(f"{type(strategy).__name__}.solve yielded no candidate")
+    context.record |= getattr(best, "chosen", {})
     return strategy.finish(best, context).eval()
 
 

@@ -141,3 +141,13 @@ def test_a_pull_is_as_strong_as_its_penalty(pull: str) -> None:
     model = adapt(LinearProbe({"pull": pull, "penalties": [1e6]}), here)
     pulled = torch.eye(2) if pull == "init" else torch.zeros(2, 2)
     torch.testing.assert_close(model.state_dict()["weight"], pulled, atol=1e-4, rtol=0)
+
+
+def test_what_val_chose_is_recorded() -> None:
+    val = context().train["image"]
+    here = context(val=val)
+    adapt(LinearProbe(), here)
+    assert here.record["penalty"] in LinearProbe().config.penalties
+    here = context(val=val)
+    adapt(LinearProbe({"solver": "adamw", "steps": 5, "lr": [1e-2], "weight_decay": [0.01]}), here)
+    assert (here.record["lr"], here.record["weight_decay"], here.record["step"]) == (1e-2, 0.01, 0)

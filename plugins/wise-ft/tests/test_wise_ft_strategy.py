@@ -104,7 +104,7 @@ def test_without_val_the_published_ratio_is_taken() -> None:
     torch.testing.assert_close(
         weights(WiseFT({"ratio": "val"}), here), weights(WiseFT({"ratio": 0.5}), context(val=None))
     )
-    assert here.record == {"ratio": 0.5}
+    assert here.record == {"ratio": 0.5, "penalty": 1e-3}, "the published ratio, and the penalty for no val"
 
 
 def test_without_names_it_says_what_to_do() -> None:
