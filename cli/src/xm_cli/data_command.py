@@ -11,6 +11,7 @@ import typer
 
 from xm.errors import UsageError
 from xm.plugins import manager
+from xm_cli.options import Json
 from xm_cli.progress import Teller
 from xm_cli.tables import count, print_json, print_table, warn_of_plugins
 
@@ -21,7 +22,7 @@ SHOWN = 20
 """Class names in the text; JSON has all."""
 
 
-def list_(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+def list_(as_json: Json = False) -> None:
     """List datasets, which are opened by name, and readers, which open what --data points to."""
     warn_of_plugins()
     registry = manager().datasets
@@ -59,7 +60,7 @@ def show(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the draw of splits.")] = 0,
     cache: Annotated[Path | None, typer.Option(metavar="DIR", help="The cache's folder.", envvar="XM_CACHE")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Count what is in a dataset: items by split and modality, classes, groups and pairs.
 

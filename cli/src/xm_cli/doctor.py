@@ -5,12 +5,13 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from xm.plugins import manager
 from xm.specs import EncoderSpec
+from xm_cli.options import Json
 from xm_cli.progress import Teller
 from xm_cli.tables import count, print_json, print_table
 
@@ -18,7 +19,7 @@ FAILED = 4
 """The exit code if a modality has no encoder that can be used by default."""
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+def doctor(as_json: Json = False) -> None:
     """Show versions, devices, cache, plugins and encoders; for what is missing, the command that fixes it.
 
     Exit code 0 if every modality that some plugin encodes has an encoder that can be used by default, else 4.

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from xm.errors import UsageError
+from xm_cli.options import Device, Json, Pick, RunFolder
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, warn_of_plugins
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    run: RunFolder,
     data: Annotated[
         str | None,
         typer.Option(metavar="SOURCE", help="A dataset's name, a folder or a file; else the run's own data."),
     ] = None,
-    pick: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PART", help="Which model: part of its folder's name, such as shots-1/seed-2; else the most shots."
-        ),
-    ] = None,
+    pick: Pick = None,
     all_: Annotated[bool, typer.Option("--all", help="Every model of the run.")] = False,
     metric: Annotated[
         str | None, typer.Option(metavar="NAME", help="accuracy, balanced-accuracy or macro-f1; else the run's.")
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    device: Device = "auto",
+    as_json: Json = False,
 ) -> None:
     """Score one model of a run, or all, on the test items of its own or of other data."""
     if all_ and pick:

@@ -11,6 +11,7 @@ import typer
 from xm.errors import PluginError, XMError, unknown
 from xm.plugins import Registry, manager
 from xm.specs import CommandSpec, EncoderSpec, Spec
+from xm_cli.options import Json
 from xm_cli.tables import print_json, print_table
 
 FAILED = 4
@@ -33,7 +34,7 @@ def registries() -> dict[str, Registry[Any]]:
     return {registry.kind: registry for registry in found}
 
 
-def list_(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+def list_(as_json: Json = False) -> None:
     """List plugins, what each adds, and why one could not be used."""
     found = [
         {"name": p.name, "version": p.version, "distribution": p.distribution, "adds": adds(p.name), "error": p.error}
@@ -78,7 +79,7 @@ def find(name: str) -> list[tuple[str, Spec]]:
 
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What a plugin adds, or a plugin.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show an encoder, strategy, aligner, dataset … or all that a plugin adds, with settings and their defaults."""
     found = [described(kind, spec) for kind, spec in find(name)]

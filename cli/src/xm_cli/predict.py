@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xm.errors import DataError, UsageError
+from xm_cli.options import Device, Pick, RunFolder
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, print_table, warn, warn_of_plugins
 
@@ -31,7 +32,7 @@ class Format(StrEnum):
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)],
+    run: RunFolder,
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILES…", help="Files, or folders of them.", show_default=False)
     ] = None,
@@ -41,16 +42,11 @@ def predict(
     modality: Annotated[
         str | None, typer.Option("-m", "--modality", metavar="NAME", help="Of the files; else by their suffix.")
     ] = None,
-    pick: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PART", help="Which model: part of its folder's name, such as shots-1/seed-2; else the most shots."
-        ),
-    ] = None,
+    pick: Pick = None,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Classes shown per item.", show_default=True)] = 3,
     format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Classify files, folders of files, or texts with a model of a run.
 

@@ -12,6 +12,7 @@ import typer
 
 from xm.errors import UsageError
 from xm_cli.commands import Command
+from xm_cli.options import Json
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, warn_of_plugins
 
@@ -112,7 +113,7 @@ def train(
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Show each setting and where it came from, and exit.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Train a classifier of one modality with few samples of it and of others, and test it.
 

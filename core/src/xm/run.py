@@ -147,7 +147,7 @@ class Run:
             chosen = [r for r in self.results if r.strategy == self.index["settings"]["strategy"]]
             return min(chosen or self.results, key=lambda r: (-r.shots, -len(r.aux)))
         wanted = pick.strip("/")
-        fitting = [r for r in self.results if f"/{r.model}/".find(f"/{wanted}/") >= 0]
+        fitting = [r for r in self.results if f"/{wanted}/" in f"/{r.model}/"]
         if not fitting:
             raise unknown("model", wanted, (r.model for r in self.results))
         return fitting[0]

@@ -5,13 +5,17 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xm.data.content import identity, item_name
 from xm.data.types import SPLITS, Dataset, Sample
 from xm.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from scipy.cluster.hierarchy import DisjointSet
 
 DEFAULT_FRACTIONS = (0.5, 0.2, 0.3)
 """Train, val, test: CoOp's (Zhou et al. 2022) for datasets that come without splits, such as Caltech-101."""
@@ -123,28 +127,30 @@ def _note(shares: Sequence[float], *, whole: bool) -> str:
     return f"Splits were drawn by {'whole groups' if whole else 'class'}: {parts}."
 
 
-class _Union:
-    """Disjoint sets, joined two by two."""
+def _joined(links: Iterable[Iterable[Hashable]]) -> DisjointSet:
+    """Disjoint sets of nodes, in which the nodes of each link are together; ``sets[node]`` names a node's set."""
+    from scipy.cluster.hierarchy import DisjointSet
 
-    def __init__(self) -> None:
-        self._parent: dict[Hashable, Hashable] = {}
-
-    def find(self, node: Hashable) -> Hashable:
-        parent = self._parent.setdefault(node, node)
-        while parent != node:
-            self._parent[node] = self._parent[parent]
-            node, parent = parent, self._parent[parent]
-        return node
-
-    def join(self, nodes: Iterable[Hashable]) -> None:
-        first, *others = map(self.find, nodes)
+    sets = DisjointSet()
+    for first, *others in links:
+        sets.add(first)
         for other in others:
-            self._parent[self.find(other)] = first
+            sets.add(other)
+            sets.merge(first, other)
+    return sets
 
 
 def _units(samples: Sequence[Sample]) -> list[list[int]]:
     """Indices of what must stay together: a group, a pair, copies, and whatever these link. In order."""
-    union = _Union()
+    sets = _joined(_links(samples))
+    units: dict[Hashable, list[int]] = defaultdict(list)
+    for i in range(len(samples)):
+        units[sets[i]].append(i)
+    return list(units.values())
+
+
+def _links(samples: Sequence[Sample]) -> Iterator[list[Hashable]]:
+    """Each sample's index with what ties it to others."""
     for i, sample in enumerate(samples):
         nodes: list[Hashable] = [i]
         if sample.group is not None:
@@ -153,11 +159,7 @@ def _units(samples: Sequence[Sample]) -> list[list[int]]:
             nodes.append(("pair", sample.pair))
         if sample.split is None:
             nodes.append((sample.modality, identity(sample.item)))
-        union.join(nodes)
-    units: dict[Hashable, list[int]] = defaultdict(list)
-    for i in range(len(samples)):
-        units[union.find(i)].append(i)
-    return list(units.values())
+        yield nodes
 
 
 def _given(unit: Sequence[int], samples: Sequence[Sample]) -> str | None:
@@ -189,12 +191,10 @@ def _class_of(unit: Sequence[int], dataset: Dataset) -> str:
 
 def _families(units: Sequence[list[int]], samples: Sequence[Sample]) -> list[list[list[int]]]:
     """Units of groups by family: modalities that share a group are split together, others apart."""
-    union = _Union()
-    for unit in units:
-        union.join(samples[i].modality for i in unit)
+    sets = _joined([samples[i].modality for i in unit] for unit in units)
     families: dict[Hashable, list[list[int]]] = defaultdict(list)
     for unit in units:
-        families[union.find(samples[unit[0]].modality)].append(unit)
+        families[sets[samples[unit[0]].modality]].append(unit)
     return list(families.values())
 
 
