@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from xm.align import AlignmentMaker, labelled_in_pairs, pairs_of, restore_map, without_held_out
+from xm.align import AlignmentMaker, labelled_in_pairs, pairs_of, restored, without_held_out
 from xm.aligner import AlignContext, Aligner
 from xm.data.open import open_dataset
 from xm.data.types import Dataset, Sample
@@ -72,7 +72,7 @@ def test_a_map_is_learned_from_pairs_restored_and_made_once(plugins: PluginManag
     home = nn.functional.normalize(found.map(x), dim=1)
     names = nn.functional.normalize(target.trunk(["cat", "cow", "dog", "hen", "owl"])["features"], dim=1)
     assert (home @ names.T).argmax(1).tolist() == [0, 1, 2, 3, 4]
-    again = restore_map("ridge", found.tensors(), source, plugins)
+    again = restored("ridge", found.tensors(), source, plugins).map
     torch.testing.assert_close(again(x), found.map(x))
 
 

@@ -13,6 +13,7 @@ from xm.data.types import Dataset, Sample
 from xm.encoder import Encoder, Inputs
 from xm.encoders import EncoderChoice
 from xm.errors import DataError, UsageError
+from xm.model import Behind
 from xm.plugins import PluginManager
 from xm.store import FeatureStore
 
@@ -155,9 +156,28 @@ def labelled_in_pairs(dataset: Dataset, modality: str) -> list[Sample]:
     return list({id(s): s for s in found if s.label is not None}.values())
 
 
-def restore_map(aligner: str, tensors: Mapping[str, Tensor], encoder: Encoder, manager: PluginManager) -> nn.Module:
-    """The map of an `Alignment` again."""
+def opened(alignment: Alignment, encoder: Encoder, depth: int) -> nn.Module:
+    """The map with its encoder's last part in it, trainable: from trunk outputs at `depth`.
+
+    Raises:
+        UsageError: if the encoder can't be split there, or the alignment needs more than its features.
+    """
+    if depth == 0:
+        return alignment.map
+    tail = encoder.split(depth)[1]
+    if not alignment.aligner:
+        return tail
+    if encoder.prototypes() is not None:
+        raise UsageError(
+            f"the {encoder.modality} encoder can't be opened: aligner {alignment.aligner!r} reads its class scores; "
+            "use one that shares the home space"
+        )
+    return Behind(tail, alignment.map)
+
+
+def restored(aligner: str, tensors: Mapping[str, Tensor], encoder: Encoder, manager: PluginManager) -> Alignment:
+    """An alignment again, from its name and tensors."""
     if not aligner:
-        return encoder.split(0)[1]
+        return Alignment(encoder.split(0)[1])
     made: Aligner = manager.aligners.find(aligner).load()()
-    return made.restore(tensors).eval().requires_grad_(False)
+    return Alignment(made.restore(tensors).eval().requires_grad_(False), aligner)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,19 @@ class Tail(nn.Module):
 
     def forward(self, x: Inputs) -> Tensor:
         return normalize(x["features"], dim=-1)
+
+
+@runtime_checkable
+class Promptable(Protocol):
+    """A tail of a text encoder opened at depth -1, whose token embeddings can be replaced: prompts can be learned."""
+
+    def embed(self, x: Inputs) -> Tensor:
+        """The token embeddings (n, length, width) of the trunk's ``ids`` (n, length), without positions."""
+        ...
+
+    def __call__(self, x: Inputs) -> Tensor:
+        """Unit vectors (n, dim), from ``tokens`` (n, length, width) in place of `embed`'s where `x` holds them."""
+        ...
 
 
 class Encoder(ABC):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
+
+from torch import nn
 
 from xm.align import AlignmentMaker, without_held_out
 from xm.config import validated
@@ -22,7 +24,7 @@ from xm.home import Home
 from xm.metrics import find_metric, measure
 from xm.objectives import Objective
 from xm.plugins import PluginManager, manager
-from xm.predictor import Predictor
+from xm.predictor import Predictor, decide
 from xm.report import Reference, Report, Result, mean_std, versions
 from xm.settings import TrainSettings, split_as
 from xm.specs import StrategySpec
@@ -177,10 +179,10 @@ class Experiment:
             self.trackers = writer.trackers
             for note in self.draws(self.settings.seeds[0]).dataset.notes:
                 self._note(note)
-            self.home.move_in(tasks.values())
+            self.home.move_in(tasks.values(), {name: self.depths(name, aux) for name, aux, _, _ in cells}.values())
             results = []
             for name, aux, shots, seed in cells:
-                results.append(self._cell(name, aux, tasks[shots, seed], writer))
+                results.append(self._cell(name, tasks[shots, seed], aux, writer))
                 self._tell(Event("cell", {"done": len(results), "total": len(cells), **asdict(results[-1])}))
             references = tuple(self._references(tasks))
             report = Report(tuple(results), references, tuple(self.notes), "", versions(self.plugins))
@@ -193,6 +195,7 @@ class Experiment:
             "classes": list(self.dataset.classes),
             "settings": self.settings.model_dump(mode="json"),
             "ways": self.home.ways(),
+            "namer": self.namer,
             "tasks": {f"shots-{shots}/seed-{seed}": task.digest for (shots, seed), task in tasks.items()},
         }
 
@@ -208,19 +211,30 @@ class Experiment:
                 for count, seed in itertools.product(shots, self.settings.seeds):
                     yield name, subset, count, seed
 
-    def _context(self, task: Task, aux: Sequence[str]) -> Context:
-        target = self.settings.modality
-        streams = {m: self.home.pool.stream(m, task.samples["train"][m]) for m in (target, *aux)}
+    @property
+    def namer(self) -> str | None:
+        """The modality whose encoder reads class names."""
+        return None if self.home.namer is None else self.home.namer.encoder.modality
+
+    def depths(self, name: str, aux: Sequence[str]) -> Mapping[str, int]:
+        """How deep a strategy opens encoders."""
+        return self.strategy(name).depths(self.settings.modality, aux, self.namer)
+
+    def _context(self, name: str, task: Task, aux: Sequence[str]) -> Context:
+        target, depths, pool = self.settings.modality, self.depths(name, aux), self.home.pool
+        streams = {m: pool.stream(m, task.samples["train"][m], depths.get(m, 0)) for m in (target, *aux)}
         self._check_readable(task, streams)
         return Context(
             classes=task.classes,
             target=target,
             dim=self.home.encoder.dim,
             train={name: stream for name, stream in streams.items() if stream is not None},
-            val=self.home.pool.stream(target, task.samples["val"][target]),
+            val=pool.stream(target, task.samples["val"][target], depths.get(target, 0)),
             named=self.named & set(aux),
-            towers=self.home.towers,
+            towers=self.home.towers_at(depths),
+            device=self.device,
             read_names=lambda: self.home.texts,
+            read_texts=partial(self.home.read, depth=depths.get(self.namer, 0)) if self.namer else None,
             seed=task.seed,
             objective=self.objective,
             predictor=self.predictor,
@@ -239,10 +253,10 @@ class Experiment:
                     f"(shots {task.shots}, seed {task.seed}); mend or replace the items named in the warnings"
                 )
 
-    def _cell(self, name: str, aux: tuple[str, ...], task: Task, writer: RunWriter) -> Result:
-        strategy, context = self.strategy(name), self._context(task, aux)
+    def _cell(self, name: str, task: Task, aux: tuple[str, ...], writer: RunWriter) -> Result:
+        strategy, context = self.strategy(name), self._context(name, task, aux)
         model = adapt(strategy, context)
-        value, n = self._test(model, task)
+        value, n = self._test(model, task, self.depths(name, aux))
         result = Result(
             target=context.target,
             aux=aux,
@@ -263,26 +277,29 @@ class Experiment:
         writer.keep(result.model, model)
         return result
 
-    def _test(self, model: Any, task: Task) -> tuple[float, int]:
-        stream = self.home.pool.stream(task.target, task.samples["test"][task.target])
+    def _test(self, model: nn.Module, task: Task, depths: Mapping[str, int]) -> tuple[float, int]:
+        samples = task.samples["test"][task.target]
+        stream = self.home.pool.stream(task.target, samples, depths.get(task.target, 0))
         if stream is None or stream.y is None:
             raise DataError(f"no {task.target} item of test can be read")
-        predicted = self.predictor.predict(model, stream).argmax(dim=1)
-        return measure(self.settings.metric, stream.y, predicted), len(stream)
+        predicted = decide(self.predictor, model, stream, self.device).argmax(dim=1)
+        return measure(self.settings.metric, stream.y.to(self.device), predicted), len(stream)
 
     def _references(self, tasks: Mapping[tuple[int, int], Task]) -> Iterator[Reference]:
         """What the labels hidden in the pairs would have given: pairs of one class are labels in disguise."""
-        stream = self.home.pool.stream(self.settings.modality, self.home.paired)
+        name, target = self.settings.strategy, self.settings.modality
+        depths = self.depths(name, ())
+        stream = self.home.pool.stream(target, self.home.paired, depths.get(target, 0))
         shots = max(shots for shots, _ in tasks)
         if stream is None or not shots:
             return
         results = []
         for seed in self.settings.seeds:
             task = tasks[shots, seed]
-            context = replace(self._context(task, ()), train={self.settings.modality: stream})
-            value, _ = self._test(adapt(self.strategy(self.settings.strategy), context), task)
+            context = replace(self._context(name, task, ()), train={target: stream})
+            value, _ = self._test(adapt(self.strategy(name), context), task, depths)
             results.append(value)
-        text = f"{self.settings.strategy} on the {self.settings.modality} side of the pairs, with its labels"
+        text = f"{name} on the {target} side of the pairs, with its labels"
         yield Reference("pair-labels", text, len(stream), *mean_std(results), len(results))
 
 

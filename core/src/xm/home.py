@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from xm.align import Alignment, AlignmentMaker, labelled_in_pairs
+from xm.align import Alignment, AlignmentMaker, labelled_in_pairs, opened
 from xm.data.task import Task
 from xm.data.types import Dataset, Sample
 from xm.encoder import Encoder
-from xm.encoders import EncoderChoice
+from xm.encoders import Chosen, EncoderChoice
+from xm.errors import UsageError
 from xm.model import Tower, Towers
 from xm.pool import Pool
 from xm.store import FeatureStore
@@ -57,8 +58,18 @@ class Home:
         """The target's."""
         return self.encoders[self.target].encoder
 
-    def move_in(self, tasks: Iterable[Task]) -> None:
-        """Make the towers and embed every sample of the tasks, and of the pairs an alignment learned from."""
+    @cached_property
+    def namer(self) -> Chosen | None:
+        """The encoder that reads class names: an auxiliary modality's, else any; None if there is none."""
+        return self.encoders.namer(tuple(self.aux))
+
+    def move_in(self, tasks: Iterable[Task], opened: Iterable[Mapping[str, int]] = ()) -> None:
+        """Make the towers, and read every sample of the tasks and of the pairs an alignment learned from.
+
+        Args:
+            tasks: whose samples are needed.
+            opened: by modality, how deep strategies open its encoder; samples are read at each of these depths.
+        """
         for modality in (self.target, *self.aux):
             self._add_tower(modality)
         samples: dict[str, list[Sample]] = {modality: [] for modality in self.towers}
@@ -68,7 +79,8 @@ class Home:
                     samples[modality] += drawn
         samples[self.target] += self.paired
         for modality, found in samples.items():
-            self.pool.add(modality, self.encoders[modality].encoder, found)
+            for depth in sorted({0, *(depths.get(modality, 0) for depths in opened)}):
+                self.pool.add(modality, self.encoders[modality].encoder, found, depth)
         self.note(f"home space: {self.encoder.space} ({self.encoder.dim} dimensions)")
 
     def _add_tower(self, modality: str) -> None:
@@ -82,6 +94,17 @@ class Home:
             way += f", from {alignment.pairs} pairs" if alignment.pairs else ", without pairs"
         self.note(f"{modality}: encoder {chosen.reference} ({chosen.why}); it {way}")
 
+    def towers_at(self, depths: Mapping[str, int]) -> Towers:
+        """Towers of all modalities; of those that are opened, new ones, to be trained."""
+        towers = Towers(dict(self.towers.items()))
+        for modality, depth in depths.items():
+            if depth:
+                encoder = self.encoders[modality].encoder
+                if modality not in self.alignments:
+                    self.alignments[modality] = self.align(encoder, self.encoder)
+                towers[modality] = Tower(opened(self.alignments[modality], encoder, depth).to(self.device))
+        return towers
+
     @property
     def paired(self) -> list[Sample]:
         """Labelled target samples of the pairs that an alignment learned from."""
@@ -90,20 +113,29 @@ class Home:
 
     @cached_property
     def texts(self) -> Stream | None:
-        """The class names through the templates; None if no encoder reads names."""
-        chosen = self.encoders.namer(tuple(self.aux))
-        if chosen is None:
+        """The class names through the templates, embedded; None if no encoder reads names."""
+        if self.namer is None:
             return None
-        modality = chosen.encoder.modality
-        towers = Towers({modality: Tower(self.align(chosen.encoder, self.encoder).map.to(self.device))})
-        pool = Pool(self.store, towers, self.device)
-        samples = [
-            Sample(template.format(name), modality, label)
-            for label, name in enumerate(self.dataset.classes)
-            for template in self.dataset.templates
-        ]
-        pool.add(modality, chosen.encoder, samples)
-        return pool.stream(modality, samples)
+        pairs = [(t.format(name), y) for y, name in enumerate(self.dataset.classes) for t in self.dataset.templates]
+        stream = self.read([text for text, _ in pairs])
+        alignment = self.align(self.namer.encoder, self.encoder)
+        towers = Towers({stream.modality: Tower(alignment.map.to(self.device))})
+        y = torch.tensor([label for _, label in pairs], device=self.device)
+        return replace(towers.embed(stream.to(self.device)), y=y)
+
+    def read(self, texts: Sequence[str], depth: int = 0) -> Stream:
+        """Texts through the trunk of the encoder that reads names.
+
+        Raises:
+            UsageError: if there is none.
+            ItemError: for a text that it can't read.
+        """
+        if self.namer is None:
+            raise UsageError("no encoder here reads class names; choose one that does (--text-encoder NAME)")
+        features = self.store.features(self.namer.encoder, texts, depth=depth)
+        if features.failed:
+            raise next(iter(features.failed.values()))
+        return Stream(self.namer.encoder.modality, features.x)
 
     def ways(self) -> dict[str, dict[str, Any]]:
         """How each modality came home, in plain values, for the run's index."""

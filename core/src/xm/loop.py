@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,20 @@ class FitResult:
     best_score: float = math.nan
     history: list[tuple[int, float]] = field(default_factory=list)
 
+    def note(self, step: int, score: float) -> bool:
+        """Keep a score; whether it is a new best. Of equal ones the first is the best."""
+        better = not self.history or score > self.best_score
+        self.history.append((step, score))
+        if better:
+            self.best_step, self.best_score = step, score
+        return better
+
+    def stale(self, plan: Plan) -> bool:
+        """Whether the best score is as old as the plan's patience."""
+        if plan.patience is None or not self.history:
+            return False
+        return (self.history[-1][0] - self.best_step) // plan.eval_every >= plan.patience
+
 
 def learning_rate(plan: Plan, step: int) -> float:
     """The learning rate of a step, counted from 0.
@@ -77,6 +91,12 @@ def learning_rate(plan: Plan, step: int) -> float:
         return plan.warmup_lr if step == 0 else plan.lr * step / plan.warmup
     done = (step - plan.warmup) / max(1, plan.steps)
     return plan.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def adamw(groups: list[dict[str, Any]]) -> torch.optim.AdamW:
+    """AdamW on groups of parameters, in one operation a parameter where PyTorch has it."""
+    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for group in groups for p in group["params"])
+    return torch.optim.AdamW(groups, fused=fused)
 
 
 def add_up(model: nn.Module, losses: Mapping[str, Tensor]) -> None:
@@ -113,7 +133,7 @@ def fit(
     if not parameters or plan.steps == 0:
         return result
     device = parameters[0].device
-    optimiser = torch.optim.AdamW(parameters, lr=plan.lr, weight_decay=plan.weight_decay)
+    optimiser = adamw([{"params": parameters, "lr": plan.lr, "weight_decay": plan.weight_decay}])
     generator = torch.Generator().manual_seed(plan.seed)
     source = batches(streams, batch_counts(plan.shares, plan.batch_size), generator)
     best: dict[str, Tensor] = {}
@@ -135,12 +155,10 @@ def fit(
             continue
         model.eval()
         value = score()
-        result.history.append((step, value))
         on_event(Event("eval", {"step": step, "score": value}))
-        if not best or value > result.best_score:
-            result.best_step, result.best_score = step, value
+        if result.note(step, value):
             best = {name: value.detach().clone() for name, value in changing(model).items()}
-        elif plan.patience is not None and _stale(result, plan) >= plan.patience:
+        elif result.stale(plan):
             break
     if best:
         model.load_state_dict(best, strict=False)
@@ -152,8 +170,3 @@ def changing(model: nn.Module) -> dict[str, Tensor]:
     """The part of a model's state that training changes: parameters with a gradient, and buffers."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     return {name: value for name, value in model.state_dict().items() if name not in frozen}
-
-
-def _stale(result: FitResult, plan: Plan) -> int:
-    """Scores since the best one."""
-    return (result.history[-1][0] - result.best_step) // plan.eval_every

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -10,6 +12,19 @@ from xm.encoder import Inputs
 from xm.stream import Stream
 
 EMBEDDING = "embedding"
+
+
+class Behind(nn.Module):
+    """An alignment behind an encoder's tail, whose vectors do for features: alignments scale to unit length first."""
+
+    def __init__(self, tail: nn.Module, map: nn.Module) -> None:
+        super().__init__()
+        self.tail = tail
+        self.map = map
+
+    def forward(self, x: Inputs) -> Tensor:
+        mapped: Tensor = self.map({"features": self.tail(x)})
+        return mapped
 
 
 class Tower(nn.Module):
@@ -21,6 +36,11 @@ class Tower(nn.Module):
     def __init__(self, map: nn.Module) -> None:
         super().__init__()
         self.map = map
+
+    @property
+    def tail(self) -> nn.Module:
+        """The encoder's part of the map: all of it, unless an alignment follows."""
+        return self.map.tail if isinstance(self.map, Behind) else self.map
 
     def forward(self, x: Inputs) -> Tensor:
         if EMBEDDING in x:
@@ -75,9 +95,25 @@ def class_means(stream: Stream, classes: int) -> Tensor:
 
 
 def own_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """What a run must keep of a model: its state but for frozen towers, which the run holds once for all models."""
+    """What a run must keep of a model: its state but for what is frozen in towers, as encoders and maps hold that."""
     towers = getattr(model, "towers", None)
-    named = towers.items() if isinstance(towers, Towers) else ()
-    frozen = [name for name, tower in named if not any(p.requires_grad for p in tower.parameters())]
-    skip = tuple(f"towers.{name}." for name in frozen)
-    return {name: value for name, value in model.state_dict().items() if not name.startswith(skip)}
+    frozen: set[str] = set()
+    for modality, tower in towers.items() if isinstance(towers, Towers) else ():
+        trained = {name for name, parameter in tower.named_parameters() if parameter.requires_grad}
+        kept = trained | {name for name, _ in tower.named_buffers()} if trained else trained
+        frozen |= {f"towers.{modality}.{name}" for name in tower.state_dict() if name not in kept}
+    return {name: value for name, value in model.state_dict().items() if name not in frozen}
+
+
+def load_towers(towers: Towers, tensors: Mapping[str, Tensor]) -> None:
+    """Put what was trained of the towers into those at hand; the inverse of `own_tensors` for them.
+
+    Raises:
+        ValueError: if a tower has no place for a tensor.
+    """
+    for modality, tower in towers.items():
+        prefix = f"towers.{modality}."
+        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        unknown = tower.load_state_dict(own, strict=False).unexpected_keys
+        if unknown:
+            raise ValueError(f"the {modality} tower has no {unknown[0]}")

@@ -1,4 +1,4 @@
-"""All samples of an experiment, embedded once, in the home space."""
+"""All samples of an experiment, read once: embedded in the home space, or as deep as a strategy opens an encoder."""
 
 from __future__ import annotations
 
@@ -7,53 +7,59 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from xm.data.types import Sample
-from xm.encoder import Encoder
+from xm.encoder import Encoder, Inputs
 from xm.errors import DataError
-from xm.model import EMBEDDING, Towers
+from xm.model import Towers
 from xm.store import FeatureStore
 from xm.stream import Stream
 
 
 class Pool:
-    """Embeddings of samples by modality. A sample is known by its identity, so keep it while the pool is in use.
+    """Samples by modality and depth. A sample is known by its identity, so keep it while the pool is in use.
+
+    At depth 0 they are embeddings on the device, else the trunk's outputs, which are large, on the CPU.
 
     Args:
         store: for trunk outputs.
         towers: into the home space, by modality.
-        device: where streams are.
+        device: of embeddings.
     """
 
     def __init__(self, store: FeatureStore, towers: Towers, device: torch.device) -> None:
         self.store = store
         self.towers = towers
         self.device = device
-        self._embedded: dict[str, torch.Tensor] = {}
-        self._rows: dict[str, dict[int, int]] = {}
+        self._x: dict[tuple[str, int], Inputs] = {}
+        self._rows: dict[tuple[str, int], dict[int, int]] = {}
 
-    def add(self, modality: str, encoder: Encoder, samples: Iterable[Sample]) -> None:
-        """Embed all samples of a modality. To be called once a modality.
+    def add(self, modality: str, encoder: Encoder, samples: Iterable[Sample], depth: int = 0) -> None:
+        """Read all samples of a modality. To be called once a modality and depth.
 
         Raises:
             DataError: if none of them can be read.
         """
         unique = list({id(sample): sample for sample in samples}.values())
-        features = self.store.features(encoder, [sample.item for sample in unique])
+        features = self.store.features(encoder, [sample.item for sample in unique], depth=depth)
         if unique and not len(features.kept):
             raise DataError(
                 f"none of the {len(unique)} {modality} items can be read: {next(iter(features.failed.values()))}"
             )
-        if unique:
+        if unique and depth == 0:
             stream = Stream(modality, features.x).to(self.device)
-            self._embedded[modality] = self.towers.embed(stream).x[EMBEDDING]
-        self._rows[modality] = {id(unique[i]): row for row, i in enumerate(features.kept.tolist())}
+            self._x[modality, depth] = self.towers.embed(stream).x
+        elif unique:
+            self._x[modality, depth] = features.x
+        self._rows[modality, depth] = {id(unique[i]): row for row, i in enumerate(features.kept.tolist())}
 
-    def stream(self, modality: str, samples: Sequence[Sample]) -> Stream | None:
+    def stream(self, modality: str, samples: Sequence[Sample], depth: int = 0) -> Stream | None:
         """The samples as a stream, without those that could not be read; None if nothing is left."""
-        rows = self._rows[modality]
+        rows = self._rows[modality, depth]
         readable = [sample for sample in samples if id(sample) in rows]
         if not readable:
             return None
-        index = torch.tensor([rows[id(sample)] for sample in readable], device=self.device)
+        x = self._x[modality, depth]
+        device = next(iter(x.values())).device
+        index = torch.tensor([rows[id(sample)] for sample in readable], device=device)
         labels = [-1 if sample.label is None else sample.label for sample in readable]
-        y = torch.tensor(labels, device=self.device)
-        return Stream(modality, {EMBEDDING: self._embedded[modality][index]}, y)
+        y = torch.tensor(labels, device=device)
+        return Stream(modality, {name: value[index] for name, value in x.items()}, y)

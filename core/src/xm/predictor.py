@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from xm.config import Configurable
 from xm.stream import Stream
 
+PART = 2**24
+"""Numbers that `decide` hands a model at a time."""
+
 
 class Predictor(Configurable, ABC):
     """Turns a fitted model and inputs into class probabilities and so into decisions.
@@ -25,6 +28,18 @@ class Predictor(Configurable, ABC):
     @abstractmethod
     def predict(self, model: nn.Module, inputs: Stream) -> Tensor:
         """Probabilities (n, classes); the decision is the largest. May take gradients."""
+
+
+def decide(predictor: Predictor, model: nn.Module, inputs: Stream, device: torch.device) -> Tensor:
+    """The predictor's probabilities (n, classes), on `device`; item by item rules see a part of the inputs at a time.
+
+    So inputs that are large (trunk outputs, pixels) are on the device a part at a time, too.
+    """
+    n = len(inputs)
+    numbers = sum(value[:1].numel() for value in inputs.x.values())
+    rows = n if predictor.scope == "set" else max(1, PART // numbers)
+    parts = [inputs[torch.arange(i, min(i + rows, n))] for i in range(0, n, rows)] if rows < n else [inputs]
+    return torch.cat([predictor.predict(model, part.to(device)) for part in parts])
 
 
 class Argmax(Predictor):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -12,14 +13,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm.config import Config
-from xm.device import threads
+from xm.device import spread, threads
 from xm.errors import UsageError
 from xm.lbfgs import regularisation_path
 from xm.loop import Plan
 from xm.model import EMBEDDING, LinearClassifier, class_means
 from xm.objectives import cross_entropy
+from xm.predictor import Argmax
 from xm.strategy import Context, Strategy
 from xm.stream import Stream
+from xm.sweep import fit_heads, labels
 
 PENALTIES = tuple(10.0**-k for k in range(1, 7))
 """The regularisers of solver=lbfgs, strong to weak, on the weights times the logit scale."""
@@ -96,7 +99,7 @@ class LinearProbe(Strategy):
             raise UsageError("solver=lbfgs minimises cross-entropy; for another objective: --set solver=adamw")
         shares = context.shares(self.config.share)
         x = torch.cat([stream.x[EMBEDDING] for stream in context.train.values()])
-        y = torch.cat([_labels(stream) for stream in context.train.values()])
+        y = torch.cat([labels(stream) for stream in context.train.values()])
         weights = torch.cat([shares[name] * _parts(stream) for name, stream in context.train.items()]).to(x)
         start = model.weight.detach() * model.scale
         penalties = self.config.penalties if context.val is not None else (self.config.default_penalty,)
@@ -135,13 +138,35 @@ class LinearProbe(Strategy):
             for decay in self.config.weight_decay
             for batch_size in self._batch_sizes(context)
         ]
-        for plan in plans:
-            candidate = copy.deepcopy(model)
-            with threads(1):  # a batch is too small to share out
-                result = context.fit(candidate, self, plan)
+        for plan, candidate, step in self._fitted(model, context, plans if context.val is not None else plans[:1]):
             candidate.chosen |= {"lr": plan.lr, "weight_decay": plan.weight_decay, "batch_size": plan.batch_size}
-            candidate.chosen["step"] = result.best_step
+            candidate.chosen["step"] = step
             yield candidate
+
+    def _fitted(
+        self, model: LinearClassifier, context: Context, plans: list[Plan]
+    ) -> Iterator[tuple[Plan, LinearClassifier, int]]:
+        """Each plan with its model and the step that is of: all of one batch size at once where only heads differ."""
+        if not self._only_heads(context):
+            for plan in plans:
+                candidate = copy.deepcopy(model)
+                with threads(1):  # a batch is too small to share out
+                    yield plan, candidate, context.fit(candidate, self, plan).best_step
+            return
+        together = [[plan for plan in plans if plan.batch_size == size] for size in {p.batch_size: None for p in plans}]
+        sweep = partial(fit_heads, model.weight, model.scale, context.train, val=context.val, on_event=context.listener)
+        found = {plan: one for group, all in zip(together, spread(sweep, together), strict=True) for plan, one in zip(group, all, strict=True)}
+        for plan in plans:
+            weight, result = found[plan]
+            yield plan, LinearClassifier(context.towers, weight, model.scale), result.best_step
+
+    def _only_heads(self, context: Context) -> bool:
+        """Whether training is of linear heads on fixed embeddings, by cross-entropy and plain accuracy."""
+        own = type(self).loss is Strategy.loss and type(self).backward is Strategy.backward
+        streams = [*context.train.values(), *([] if context.val is None else [context.val])]
+        fixed = all(EMBEDDING in stream.x and stream.y is not None for stream in streams)
+        plain = context.objective is cross_entropy and type(context.predictor) is Argmax
+        return own and fixed and plain and context.precision == "float32"
 
     def _batch_sizes(self, context: Context) -> list[int]:
         """Published: those whose half is smaller than its pool. If none is, the smallest is kept."""
@@ -167,12 +192,6 @@ def _clearly_better(first: list[nn.Module], second: list[nn.Module], context: Co
     chosen = other > one + error
     context.record["pull"] = "init" if chosen else "zero"
     return second if chosen else first
-
-
-def _labels(stream: Stream) -> Tensor:
-    if stream.y is None:
-        raise ValueError(f"the {stream.modality} stream has no labels")
-    return stream.y
 
 
 def _parts(stream: Stream) -> Tensor:

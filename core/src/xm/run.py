@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from xm.align import restore_map
+from xm.align import opened, restored
 from xm.config import validated
 from xm.data.content import item_name
 from xm.data.open import open_dataset
@@ -32,10 +32,11 @@ from xm.files import cache_dir, read_tensors
 from xm.metrics import measure
 from xm.model import Tower, Towers
 from xm.plugins import PluginManager, manager
-from xm.predictor import Predictor
+from xm.predictor import Predictor, decide
 from xm.report import Result
 from xm.settings import TrainSettings, split_as
 from xm.store import FeatureStore
+from xm.strategy import Strategy
 from xm.stream import Stream
 
 FORMAT = 1
@@ -171,28 +172,41 @@ class Run:
             )
         return encoder
 
-    def model(self, result: Result, encoders: Mapping[str, Encoder]) -> nn.Module:
-        """A model again, with towers for the modalities of `encoders`."""
-        towers = Towers()
-        for modality, encoder in encoders.items():
-            way = self.index["ways"][modality]
-            path = self.folder / "maps" / f"{modality}.safetensors"
-            tensors = read_tensors(path) if way["aligner"] else {}
-            try:
-                towers[modality] = Tower(restore_map(way["aligner"], tensors, encoder, self.plugins))
-            except (KeyError, ValueError, RuntimeError) as error:
-                raise RunError(f"{path}: does not hold a map of {way['aligner']!r} ({described(error)})") from error
+    def strategy(self, result: Result) -> Strategy:
+        """The strategy of a model, with the settings it had."""
         settings = self.index["settings"]
         given = settings["set"] if result.strategy == settings["strategy"] else None
-        strategy = self.plugins.strategies.find(result.strategy).load()(given)
+        made: Strategy = self.plugins.strategies.find(result.strategy).load()(given)
+        return made
+
+    def depths(self, result: Result) -> Mapping[str, int]:
+        """How deep the encoders were opened for a model."""
+        return self.strategy(result).depths(self.target, result.aux, self.index.get("namer"))
+
+    def model(self, result: Result, encoders: Mapping[str, Encoder]) -> nn.Module:
+        """A model again, with towers for the modalities of `encoders`, and for those that its strategy opened."""
+        depths = self.depths(result)
+        towers = Towers()
+        for modality in dict.fromkeys((*encoders, *depths)):
+            encoder = encoders.get(modality) or self.encoder(modality)
+            towers[modality] = Tower(self._way_home(modality, encoder, depths.get(modality, 0)))
         path = self.folder / result.model / MODEL
         try:
-            restored: nn.Module = strategy.restore(towers, read_tensors(path))
+            restored = self.strategy(result).restore(towers, read_tensors(path))
         except (KeyError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"{path}: does not hold a model of strategy {result.strategy!r} ({described(error)})"
             ) from error
         return restored.to(self.device).eval()
+
+    def _way_home(self, modality: str, encoder: Encoder, depth: int) -> nn.Module:
+        way = self.index["ways"][modality]
+        path = self.folder / "maps" / f"{modality}.safetensors"
+        tensors = read_tensors(path) if way["aligner"] else {}
+        try:
+            return opened(restored(way["aligner"], tensors, encoder, self.plugins), encoder, depth)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise RunError(f"{path}: does not hold a map of {way['aligner']!r} ({described(error)})") from error
 
     def predict(
         self, items: Sequence[Any], *, modality: str | None = None, pick: str | None = None
@@ -211,9 +225,9 @@ class Run:
         predictions: list[Prediction | None] = [None] * len(items)
         for name, rows in by_modality.items():
             encoder = self.encoder(name)
-            model = self.model(result, {name: encoder})
+            model, depth = self.model(result, {name: encoder}), self.depths(result).get(name, 0)
             given = [items[i] if encoder.accepts_names else _as_path(items[i]) for i in rows]
-            for i, prediction in zip(rows, self._predict(model, encoder, given), strict=True):
+            for i, prediction in zip(rows, self._predict(model, encoder, given, depth), strict=True):
                 predictions[i] = replace(prediction, item=items[i])
         return [prediction for prediction in predictions if prediction is not None]
 
@@ -222,12 +236,11 @@ class Run:
         found = modality_of(Path(item).name, known) if isinstance(item, str | Path) else None
         return found or self.target
 
-    def _predict(self, model: nn.Module, encoder: Encoder, items: Sequence[Any]) -> Iterator[Prediction]:
-        features = FeatureStore(None).features(encoder, items)
+    def _predict(self, model: nn.Module, encoder: Encoder, items: Sequence[Any], depth: int) -> Iterator[Prediction]:
+        features = FeatureStore(None).features(encoder, items, depth=depth)
         values: Iterator[list[float]] = iter(())
         if len(features.kept):
-            stream = Stream(encoder.modality, features.x).to(self.device)
-            values = iter(self.predictor.predict(model, stream).tolist())
+            values = iter(self._decide(model, Stream(encoder.modality, features.x)).tolist())
         for i, item in enumerate(items):
             if i in features.failed:
                 yield Prediction(item, None, {}, features.failed[i].reason)
@@ -250,12 +263,12 @@ class Run:
         result = self.pick(pick)
         samples = list(self._test_samples(data, result.seed))
         encoder = self.encoder(self.target)
-        features = self.store.features(encoder, [sample.item for sample in samples])
+        depth = self.depths(result).get(self.target, 0)
+        features = self.store.features(encoder, [sample.item for sample in samples], depth=depth)
         if not len(features.kept):
             raise DataError(f"no {self.target} item of {data or self.index['dataset']} can be read")
         labels = torch.tensor([samples[i].label or 0 for i in features.kept.tolist()])
-        stream = Stream(self.target, features.x).to(self.device)
-        probabilities = self.predictor.predict(self.model(result, {self.target: encoder}), stream)
+        probabilities = self._decide(self.model(result, {self.target: encoder}), Stream(self.target, features.x))
         name = metric or self.index["settings"]["metric"]
         value = measure(name, labels, probabilities.argmax(dim=1).cpu())
         return replace(result, metric=name, value=value, n=len(labels), split="test" if data is None else data)
@@ -274,6 +287,9 @@ class Run:
                 if name not in known:
                     raise DataError(f"{item_name(sample.item)}: class {name!r} was not in training ({self.folder})")
                 yield replace(sample, label=known[name])
+
+    def _decide(self, model: nn.Module, inputs: Stream) -> Tensor:
+        return decide(self.predictor, model, inputs, self.device)
 
     @cached_property
     def predictor(self) -> Predictor:

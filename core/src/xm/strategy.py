@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,13 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from xm.config import Configurable
+from xm.errors import UsageError
 from xm.events import Listener, silent
 from xm.loop import FitResult, Plan, add_up, fit
-from xm.model import LinearClassifier, Towers
+from xm.model import LinearClassifier, Towers, load_towers
 from xm.objectives import Objective, cross_entropy
-from xm.predictor import Argmax, Predictor
+from xm.predictor import Argmax, Predictor, decide
 from xm.sampler import shares_of
 from xm.stream import Batch, Stream
+
+CPU = torch.device("cpu")
 
 
 @dataclass
@@ -27,11 +30,14 @@ class Context:
         classes: in words.
         target: the modality to be classified.
         dim: of the home space.
-        train: streams by modality, the target first; it is missing at 0 shots.
+        train: streams by modality, the target first; it is missing at 0 shots. A modality that the strategy opened
+            (`Strategy.depths`) has its trunk's outputs, the others have their ``embedding``.
         val: of the target modality; None if there are no labels to spare.
         named: the modalities among `train` whose samples include the class names.
-        towers: by modality, into the home space.
+        towers: by modality, into the home space; of an opened modality a copy of its own, to be trained.
+        device: where models compute.
         read_names: makes `texts`.
+        read_texts: makes what `read` returns.
         seed: of whatever the strategy draws.
         objective: the loss.
         predictor: the decision rule.
@@ -47,7 +53,9 @@ class Context:
     val: Stream | None
     named: frozenset[str]
     towers: Towers
+    device: torch.device = CPU
     read_names: Callable[[], Stream | None] = lambda: None
+    read_texts: Callable[[Sequence[str]], Stream] | None = None
     seed: int = 1
     objective: Objective = cross_entropy
     predictor: Predictor = field(default_factory=Argmax)
@@ -60,10 +68,17 @@ class Context:
         """The class names through the templates, in the home space; None if no encoder reads names."""
         return self.read_names()
 
-    @property
-    def device(self) -> torch.device:
-        """Where the streams are; models are brought there."""
-        return next(iter(next(iter(self.train.values())).x.values())).device
+    def read(self, texts: Sequence[str]) -> Stream:
+        """Any texts, read by the encoder that reads class names, at the depth at which the strategy opened it.
+
+        Its tower is ``towers[stream.modality]`` if it was opened, or is among `train`.
+
+        Raises:
+            UsageError: if no encoder reads names.
+        """
+        if self.read_texts is None:
+            raise UsageError("no encoder here reads class names; choose one that does (--text-encoder NAME)")
+        return self.read_texts(texts)
 
     @property
     def generator(self) -> torch.Generator:
@@ -99,8 +114,8 @@ class Context:
         if self.val is None or self.val.y is None:
             raise ValueError("there is no labelled val")
         model.eval()
-        probabilities = self.predictor.predict(model, self.val)
-        y = self.val.y
+        probabilities = decide(self.predictor, model, self.val, self.device)
+        y = self.val.y.to(self.device)
         hit = (probabilities.argmax(dim=1) == y).float().mean()
         likelihood = probabilities.gather(1, y[:, None]).clamp_min(1e-12).log().mean()
         return float(hit), float(likelihood)
@@ -119,6 +134,16 @@ class Strategy(Configurable):
         super().__init__(config)
         self.objective: Objective = cross_entropy
 
+    def depths(self, target: str, aux: Sequence[str], namer: str | None) -> Mapping[str, int]:
+        """Which encoders are opened, and how deep (`xm.Encoder.split`); the others are frozen, depth 0.
+
+        Args:
+            target: the modality to be classified.
+            aux: the auxiliary modalities.
+            namer: of the encoder that reads class names; None if there is none.
+        """
+        return {}
+
     def build(self, context: Context) -> nn.Module:
         """The model to be trained: called with a `Stream`, it returns logits (n, classes)."""
         raise NotImplementedError(f"{type(self).__name__} does not build a model")
@@ -126,8 +151,10 @@ class Strategy(Configurable):
     def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
         """The fitted model again, from `xm.model.own_tensors` and the towers, without data.
 
-        By default a `LinearClassifier`, which is what most strategies end with.
+        The towers are those of the modality to be predicted and of every opened one, as new. By default the model is
+        a `LinearClassifier`, which is what most strategies end with.
         """
+        load_towers(towers, tensors)
         return LinearClassifier(towers, tensors["weight"], tensors["scale"], trainable=False)
 
     def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:

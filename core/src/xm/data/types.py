@@ -42,6 +42,7 @@ class Dataset:
         classes: in words; a label is an index into it.
         samples: of every split and modality.
         templates: of sentences around a class name, ``"a photo of a {}."``; each gives one text sample a class.
+        template_sets: other templates, by a name that a user may give instead ("vanilla").
         auxiliary: for a modality, the samples to use when it is auxiliary, in place of draws from train.
         encoders: for a modality, the reference of the encoder that suits the data ("pixels"); may be empty.
         draws: published ones, by (shots, seed), then "train" and "val": used as they are for these shots and seed,
@@ -53,6 +54,7 @@ class Dataset:
     classes: tuple[str, ...]
     samples: tuple[Sample, ...]
     templates: tuple[str, ...] = ("{}",)
+    template_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     auxiliary: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
     encoders: Mapping[str, str] = field(default_factory=dict)
     draws: Mapping[tuple[int, int], Mapping[str, tuple[Sample, ...]]] = field(default_factory=dict)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn.functional import normalize
 from xm.aligner import AlignContext, Pairs
 from xm.encoder import Encoder, Inputs, Prototypes, Tail
 from xm.maps import Affine
-from xm.model import Tower, Towers
+from xm.model import Behind, Tower, Towers
 from xm.strategy import Context
 from xm.stream import Stream
 
@@ -25,47 +26,131 @@ AUXILIARY = (NAMES, "heard")
 _SALT = {TARGET: 1, NAMES: 2, "heard": 3}
 
 
-def towers() -> Towers:
-    """Trunk outputs of "seen" are home already; those of the others are turned, and their towers turn them back."""
-    maps: dict[str, nn.Module] = {TARGET: Tail()}
-    for name in AUXILIARY:
-        maps[name] = nn.Sequential(Tail(), Affine(_turn(name, DIM).T.contiguous(), torch.zeros(DIM)))
-    return Towers({name: Tower(map) for name, map in maps.items()})
+class OpenTail(nn.Module):
+    """A tail of one layer, which starts as what the frozen tail does. Reads ``features``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(DIM, DIM, bias=False)
+        nn.init.eye_(self.layer.weight)
+
+    def forward(self, x: Inputs) -> Tensor:
+        return normalize(self.layer(x["features"]), dim=-1)
 
 
-def trunk_outputs(modality: str, per_class: int, draw: int) -> Stream:
+class Words(OpenTail):
+    """A tail for prompts: the mean of a text's word vectors. A class's name lies where its samples are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(50)
+        table = 0.1 * torch.randn(VOCABULARY, DIM, generator=generator)
+        table[1 : 1 + len(CLASSES)] += _directions() @ _turn(NAMES, DIM)
+        self.words = nn.Embedding(VOCABULARY, DIM, _weight=table)
+
+    def embed(self, x: Inputs) -> Tensor:
+        embedded: Tensor = self.words(x["ids"])
+        return embedded
+
+    def forward(self, x: Inputs) -> Tensor:
+        tokens = x["tokens"] if "tokens" in x else self.embed(x)
+        mask = (x["ids"] > 0)[..., None]
+        return super().forward({"features": (tokens * mask).sum(dim=1) / mask.sum(dim=1)})
+
+
+VOCABULARY = 64
+LENGTH = 12
+"""Of a text, in words; 0 stands for none."""
+
+
+def word_ids(texts: Sequence[str]) -> Tensor:
+    """Texts (n) as numbers of words (n, LENGTH). The classes' names have 1 to 5, the letter x 6."""
+    known = {word: i for i, word in enumerate((*CLASSES, "x"), start=1)}
+    rows = []
+    for text in texts:
+        words = [word.strip(".,").lower() for word in text.split()][:LENGTH]
+        ids = [known.get(word, len(known) + 1 + sum(word.encode()) % (VOCABULARY - len(known) - 1)) for word in words]
+        rows.append(ids + [0] * (LENGTH - len(ids)))
+    return torch.tensor(rows)
+
+
+def read_texts(texts: Sequence[str], depth: int = 0) -> Stream:
+    """Trunk outputs of the names' encoder: ``ids`` where it is open as a whole, else ``features``."""
+    ids = word_ids(texts)
+    with torch.no_grad():
+        return Stream(NAMES, {"ids": ids} if depth == -1 else {"features": Words()({"ids": ids})})
+
+
+def towers(depths: Mapping[str, int] | None = None) -> Towers:
+    """Trunk outputs of "seen" are home already; those of the others are turned, and their towers turn them back.
+
+    Args:
+        depths: of the modalities that are opened; their tails can be trained.
+    """
+    depths = depths or {}
+    found = {}
+    for name in (TARGET, *AUXILIARY):
+        turn = [] if name == TARGET else [Affine(_turn(name, DIM).T.contiguous(), torch.zeros(DIM))]
+        depth = depths.get(name, 0)
+        if not depth:
+            found[name] = Tower(nn.Sequential(Tail(), *turn))
+            continue
+        tail = Words() if (name, depth) == (NAMES, -1) else OpenTail()
+        found[name] = Tower(Behind(tail, nn.Sequential(Tail(), *turn)) if turn else tail)
+    return Towers(found)
+
+
+def trunk_outputs(modality: str, per_class: int, draw: int, depth: int = 0) -> Stream:
     """`per_class` samples a class: an orthogonal direction a class, an offset a modality, and noise.
 
     Args:
         draw: another number gives other samples of the same classes.
+        depth: at which the encoder is opened.
     """
-    directions = _turn(TARGET, DIM)[: len(CLASSES)]
-    offset = 0.5 * _turn(TARGET, DIM)[len(CLASSES) + _SALT[modality]]
     y = torch.arange(len(CLASSES)).repeat_interleave(per_class)
+    if (modality, depth) == (NAMES, -1):
+        return replace(read_texts([f"{CLASSES[label]} w{draw}{i}" for i, label in enumerate(y)], depth), y=y)
+    offset = 0.5 * _turn(TARGET, DIM)[len(CLASSES) + _SALT[modality]]
     generator = torch.Generator().manual_seed(1000 * _SALT[modality] + draw)
     noise = torch.randn(len(y), DIM, generator=generator)
-    x = directions[y] + offset + 0.2 * noise
+    x = _directions()[y] + offset + 0.2 * noise
     return Stream(modality, {"features": 3 * x if modality == TARGET else 3 * x @ _turn(modality, DIM)}, y)
 
 
-def context(aux: Iterable[str], *, shots: int = 4, target: bool = True, val: bool = True, seed: int = 1) -> Context:
+def context(
+    aux: Iterable[str],
+    *,
+    shots: int = 4,
+    target: bool = True,
+    val: bool = True,
+    seed: int = 1,
+    depths: Mapping[str, int] | None = None,
+) -> Context:
     """A new context; nothing in it is shared with another one.
 
     Args:
         aux: of `AUXILIARY`.
         target: whether train has samples of the target.
+        depths: of the modalities that are opened.
     """
-    ways = towers()
+    ways, given = towers(depths), depths or {}
+
+    def samples(modality: str, per_class: int, draw: int) -> Stream:
+        depth = given.get(modality, 0)
+        found = trunk_outputs(modality, per_class, draw, depth)
+        return found if depth else ways.embed(found)
+
     modalities = ([TARGET] if target else []) + list(aux)
     return Context(
         classes=CLASSES,
         target=TARGET,
         dim=DIM,
-        train={name: ways.embed(trunk_outputs(name, shots, draw=1)) for name in modalities},
-        val=ways.embed(trunk_outputs(TARGET, min(shots, 4), draw=2)) if val else None,
+        train={name: samples(name, shots, draw=1) for name in modalities},
+        val=samples(TARGET, min(shots, 4), draw=2) if val else None,
         named=frozenset(modalities) & {NAMES},
         towers=ways,
-        read_names=lambda: ways.embed(trunk_outputs(NAMES, 2, draw=3)),
+        read_names=lambda: towers().embed(trunk_outputs(NAMES, 2, draw=3)),
+        read_texts=partial(read_texts, depth=given.get(NAMES, 0)),
         seed=seed,
     )
 
@@ -137,6 +222,11 @@ def align_context(source: str, *, complete: bool = True) -> AlignContext:
 def _hidden() -> Tensor:
     """A unit vector for each thing, (THINGS, 6)."""
     return normalize(torch.randn(THINGS, 6, generator=torch.Generator().manual_seed(0)), dim=1)
+
+
+def _directions() -> Tensor:
+    """A unit vector for each class, orthogonal to the others: (classes, DIM)."""
+    return _turn(TARGET, DIM)[: len(CLASSES)]
 
 
 def _turn(modality: str, dim: int) -> Tensor:

@@ -1,0 +1,98 @@
+"""Many linear heads at once, each with a learning rate and a weight decay of its own, on the same batches.
+
+The heads of a sweep differ in nothing else, so a step of them all is one product forwards and one back. Each becomes
+what `xm.fit` makes of it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+
+from xm.events import Event, Listener, silent
+from xm.loop import FitResult, Plan, adamw, learning_rate
+from xm.model import EMBEDDING
+from xm.sampler import batch_counts, batches
+from xm.stream import Stream
+
+
+def fit_heads(
+    start: Tensor,
+    scale: float,
+    streams: Mapping[str, Stream],
+    plans: Sequence[Plan],
+    val: Stream | None,
+    on_event: Listener = silent,
+) -> list[tuple[Tensor, FitResult]]:
+    """AdamW on the mean cross-entropy of each batch: each plan's best weights (classes, dim) on val, else its last.
+
+    Args:
+        start: (classes, dim), of every head.
+        scale: of the logits ``scale * x @ weight.T``.
+        streams: labelled embeddings (n, dim).
+        plans: equal but for `lr` and `weight_decay`.
+        val: what heads are scored on, by accuracy.
+        on_event: hears "step" events, and an "eval" for each head.
+    """
+    plan, count = plans[0], len(plans)
+    heads = start.detach().repeat(count, 1, 1)
+    gradients, best = torch.empty_like(heads), heads.clone()
+    flat, flat_gradients = heads.flatten(0, 1), gradients.flatten(0, 1)
+    optimiser = adamw([_group(*one) for one in zip(heads, gradients, plans, strict=True)])
+    results = [FitResult() for _ in plans]
+    for step, (x, y, weight) in enumerate(islice(_samples(streams, plan, start.device), plan.steps)):
+        residual = (flat @ x.T).mul_(scale).unflatten(0, (count, -1)).softmax(dim=1)
+        residual[:, y, torch.arange(len(y), device=y.device)] -= 1
+        torch.mm(residual.mul_(scale * weight).flatten(0, 1), x, out=flat_gradients)
+        for group, one in zip(optimiser.param_groups, plans, strict=True):
+            group["lr"] = learning_rate(one, step)
+        optimiser.step()
+        running = [result for result in results if not result.stale(plan)]
+        for result in running:
+            result.steps = step + 1
+        if step % plan.eval_every:
+            continue
+        on_event(Event("step", {"step": step, "steps": plan.steps}))
+        if val is None:
+            continue
+        for result, head, kept, score in zip(results, heads, best, _accuracies(heads, val), strict=True):
+            if result in running and result.note(step, score):
+                kept.copy_(head)
+            on_event(Event("eval", {"step": step, "score": score}))
+        if all(result.stale(plan) for result in results):
+            break
+    return list(zip(heads if val is None else best, results, strict=True))
+
+
+def _group(head: Tensor, gradient: Tensor, plan: Plan) -> dict[str, object]:
+    """A parameter group of AdamW, on the memory of `head` and of `gradient`."""
+    parameter = nn.Parameter(head)
+    parameter.grad = gradient
+    return {"params": [parameter], "lr": plan.lr, "weight_decay": plan.weight_decay}
+
+
+def _samples(streams: Mapping[str, Stream], plan: Plan, device: torch.device) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Endless batches as x (n, dim), y (n,) and weights (n,) that sum to 1."""
+    generator = torch.Generator().manual_seed(plan.seed)
+    for batch in batches(streams, batch_counts(plan.shares, plan.batch_size), generator):
+        parts = [stream.to(device) for stream in batch.values()]
+        x = torch.cat([part.x[EMBEDDING] for part in parts])
+        weight = torch.cat([x.new_ones(len(part)) if part.weight is None else part.weight for part in parts])
+        yield x, torch.cat([labels(part) for part in parts]), weight / weight.sum()
+
+
+def _accuracies(heads: Tensor, val: Stream) -> list[float]:
+    """Of each head on val, 0..1."""
+    logits = heads @ val.x[EMBEDDING].to(heads.device).T
+    hits: list[float] = (logits.argmax(dim=1) == labels(val).to(heads.device)).float().mean(dim=1).tolist()
+    return hits
+
+
+def labels(stream: Stream) -> Tensor:
+    """The labels of a stream that must have them."""
+    if stream.y is None:
+        raise ValueError(f"the {stream.modality} stream has no labels")
+    return stream.y
