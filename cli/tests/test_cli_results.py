@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 
 from xm.report import Reference, Report, Result
+from xm.significance import with_the_target_alone
 from xm_cli.results import differences, print_report, table
 
 
 def result(strategy: str, aux: tuple[str, ...], shots: int, seed: int, value: float) -> Result:
     labels = {"train": 2 * shots, "val": min(shots, 4)}
-    return Result("image", aux, strategy, "random", shots, seed, "test", "accuracy", value, 100, labels=labels)
+    return Result(
+        "image",
+        aux,
+        strategy,
+        "random",
+        shots,
+        seed,
+        "test",
+        "accuracy",
+        value,
+        100,
+        labels=labels,
+        model=f"{strategy} {aux} {shots} {seed}",
+    )
 
 
 def report(*results: Result) -> Report:
-    return Report(results, (Reference("pairs", "a probe on the pairs", 40, 0.9, 0.01, 3),), (), "runs/x", {})
+    """Each of 100 test items is right or wrong as `value` says, the first ones right."""
+    hits = {r.model: np.arange(100) < round(100 * r.value) for r in results}
+    compared = tuple(with_the_target_alone(results, hits))
+    return Report(results, (Reference("pairs", "a probe on the pairs", 40, 0.9, 0.01, 3),), compared, (), "runs/x", {})
 
 
 MADE = report(
@@ -47,28 +67,31 @@ def test_a_chosen_strategy_without_labels_has_its_own_rows() -> None:
 
 
 def test_sentences_say_where_auxiliaries_help_and_where_not() -> None:
-    assert differences(MADE.summary, "ours") == [
-        "Against image alone, in points:",
-        "  1 shot: helps: text (+9.0); hurts: audio (-11.0)",
-        "  8 shots: no clear difference: text (+0.0)",
-    ]
+    first, one, eight = differences(MADE, "ours")
+    assert first == "Against image alone, in points, with 95 % intervals over seeds and test items:"
+    assert re.fullmatch(
+        r"  1 shot: helps: text \(\+9\.0, \+\d+\.\d to \+\d+\.\d\); hurts: audio \(-11\.0, -\d+\.\d to -\d+\.\d\)", one
+    )
+    assert eight == "  8 shots: no clear difference: text (+0.0, +0.0 to +0.0)"
 
 
-def test_a_difference_within_the_spread_is_not_clear() -> None:
+def test_a_difference_within_its_interval_is_not_clear() -> None:
     close = report(
         *[result("ours", (), 1, seed, value) for seed, value in [(1, 0.50), (2, 0.60)]],
-        *[result("ours", ("text",), 1, seed, value) for seed, value in [(1, 0.53), (2, 0.63)]],
+        *[result("ours", ("text",), 1, seed, value) for seed, value in [(1, 0.49), (2, 0.63)]],
     )
-    assert differences(close.summary, "ours")[1] == "  1 shot: no clear difference: text (+3.0)"
+    assert differences(close, "ours")[1].startswith("  1 shot: no clear difference: text (+1.0, -")
 
 
-def test_one_seed_gives_no_verdict() -> None:
+def test_one_seed_has_an_interval_over_test_items() -> None:
     single = report(result("ours", (), 1, 1, 0.5), result("ours", ("text",), 1, 1, 0.9))
-    assert differences(single.summary, "ours")[1] == "  1 shot: one seed, so no verdict: text (+40.0)"
+    said = differences(single, "ours")
+    assert said[0] == "Against image alone, in points, with 95 % intervals over test items (one seed):"
+    assert said[1].startswith("  1 shot: helps: text (+40.0, +3")
 
 
 def test_nothing_is_said_without_an_auxiliary() -> None:
-    assert differences(report(result("ours", (), 1, 1, 0.5)).summary, "ours") == []
+    assert differences(report(result("ours", (), 1, 1, 0.5)), "ours") == []
 
 
 def test_the_whole_has_references_in_words(capsys: pytest.CaptureFixture[str]) -> None:

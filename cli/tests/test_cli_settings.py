@@ -13,14 +13,14 @@ import pytest
 from xm.errors import UsageError
 from xm.settings import TrainSettings
 from xm_cli.settings import Setting, gather, resolve, values
-from xm_cli.train import _rewritten, train
+from xm_cli.train import NO_SETTINGS, _rewritten, train
 
 Xm = Callable[..., Any]
 
 
 def test_every_setting_is_a_flag_and_the_flag_has_no_default() -> None:
     parameters = inspect.signature(train).parameters
-    names = {name.rstrip("_") for name in parameters} - {"config", "print_config", "as_json"}
+    names = {name.rstrip("_") for name in parameters} - set(NO_SETTINGS)
     assert names == set(TrainSettings.model_fields)
     assert all(parameters[n].default is None for n in parameters if n not in ("print_config", "as_json"))
 

@@ -17,7 +17,7 @@ SUMMARY = {"target", "aux", "strategy", "shots", "mean", "std", "seeds"}
 def test_keys_of_the_contract(run: Callable[..., Report], table: Path) -> None:
     report = run(aux=("text", "audio"), data=str(table), seeds=(1, 2))
     found = json.loads(json.dumps(report.to_json()))
-    assert set(found) == {"results", "summary", "references", "notes", "run", "versions"}
+    assert set(found) == {"results", "summary", "references", "comparisons", "notes", "run", "versions"}
     for result in found["results"]:
         assert set(result) == RESULT | {"val", "labels", "transductive", "model", "record"}
         assert isinstance(result["aux"], list) and 0 <= result["value"] <= 1

@@ -41,8 +41,7 @@ def examine() -> dict[str, Any]:
 
     plugins = manager()
     encoders = [_encoder(spec) for spec in sorted(plugins.encoders.values(), key=lambda s: (s.modality, -s.priority))]
-    modalities = {spec.modality for spec in plugins.encoders.values()}
-    defaults = {m: _default(encoders, m) for m in sorted(modalities)}
+    defaults = {modality: _default(encoders, modality) for modality in plugins.modalities()}
     return {
         "ok": bool(defaults) and None not in defaults.values(),
         "python": platform.python_version(),

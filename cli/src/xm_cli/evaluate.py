@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from xm.errors import UsageError
-from xm_cli.options import Device, Json, Pick, RunFolder
+from xm_cli.options import Device, Features, Json, Pick, RunFolder, source_of
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, warn_of_plugins
 
@@ -18,6 +18,7 @@ def evaluate(
         str | None,
         typer.Option(metavar="SOURCE", help="A dataset's name, a folder or a file; else the run's own data."),
     ] = None,
+    features: Features = None,
     pick: Pick = None,
     all_: Annotated[bool, typer.Option("--all", help="Every model of the run.")] = False,
     metric: Annotated[
@@ -29,6 +30,7 @@ def evaluate(
     """Score one model of a run, or all, on the test items of its own or of other data."""
     if all_ and pick:
         raise UsageError("--all and --pick exclude each other")
+    data = source_of(data, features)
     warn_of_plugins()
     with Teller(notes=False) as teller:
         import xm
@@ -41,7 +43,7 @@ def evaluate(
         for wanted in picks:
             results.append(opened.evaluate(data, pick=wanted, metric=metric))
             teller(Event("cell", {"done": len(results), "total": len(picks)}))
-        report = Report(tuple(results), (), (), str(run), versions(opened.plugins))
+        report = Report(tuple(results), (), (), (), str(run), versions(opened.plugins))
     if as_json:
         print_json(report.to_json())
         return

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from xm_cli.tables import count, encodable, print_table
 
 if TYPE_CHECKING:
-    from xm.report import Report, Result, Summary
+    from xm.report import Comparison, Report, Result, Summary
 
 Row: TypeAlias = tuple[str, tuple[str, ...]]
 """A strategy and its auxiliary modalities."""
 
 NOTHING = "-"
-VERDICTS = ("helps", "no clear difference", "hurts", "one seed, so no verdict")
+VERDICTS = ("helps", "no clear difference", "hurts")
 
 
 def print_report(report: Report, strategy: str) -> None:
@@ -35,7 +34,7 @@ def print_report(report: Report, strategy: str) -> None:
     print(f"{first.metric} in % on {tested} {first.target} items of {first.split}{spread}, by shots per class:\n")
     print_table(headers, rows, right=range(len(headers) - _shot_columns(report), len(headers)))
     print()
-    for line in [*differences(report.summary, strategy), *_references(report), *_transductive(report.results)]:
+    for line in [*differences(report, strategy), *_references(report), *_transductive(report.results)]:
         print(line)
 
 
@@ -63,36 +62,29 @@ def table(report: Report, strategy: str) -> tuple[list[str], list[list[str]]]:
     return headers, [*lines, cost]
 
 
-def differences(summary: Sequence[Summary], strategy: str) -> list[str]:
+def differences(report: Report, strategy: str) -> list[str]:
     """A sentence per shots: where auxiliary modalities help, and where not.
 
-    The difference of means to the target alone counts as clear if it is larger than the larger of the two standard
-    deviations over the root of the number of seeds.
+    A difference to the target alone is clear if its 95 % interval does not hold zero.
     """
-    own = {(s.aux, s.shots): s for s in summary if s.strategy == strategy and s.shots > 0}
+    own = [c for c in report.comparisons if c.strategy == strategy]
     lines = []
-    for shots in sorted({shots for _, shots in own}):
-        alone = own.get(((), shots))
-        others = [s for (aux, k), s in own.items() if aux and k == shots]
-        if alone is None or not others:
-            continue
+    for shots in sorted({c.shots for c in own}):
         said: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
-        for s in others:
-            said.setdefault(_verdict(s, alone), []).append(f"{' + '.join(s.aux)} ({100 * (s.mean - alone.mean):+.1f})")
+        for c in (c for c in own if c.shots == shots):
+            interval = f"{100 * c.low:+.1f} to {100 * c.high:+.1f}"
+            said[_verdict(c)].append(f"{' + '.join(c.aux)} ({100 * c.difference:+.1f}, {interval})")
         told = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in said.items() if names)
         lines.append(f"  {count(shots, 'shot')}: {told}")
     if lines:
-        lines.insert(0, f"Against {own[(), min(k for _, k in own)].target} alone, in points:")
+        over = "seeds and test items" if own[0].seeds > 1 else "test items (one seed)"
+        target = report.results[0].target
+        lines.insert(0, f"Against {target} alone, in points, with 95 % intervals over {over}:")
     return lines
 
 
-def _verdict(s: Summary, alone: Summary) -> str:
-    if alone.seeds < 2:
-        return VERDICTS[3]
-    difference = s.mean - alone.mean
-    if abs(difference) <= max(s.std, alone.std) / math.sqrt(alone.seeds):
-        return VERDICTS[1]
-    return VERDICTS[0] if difference > 0 else VERDICTS[2]
+def _verdict(c: Comparison) -> str:
+    return VERDICTS[0] if c.low > 0 else VERDICTS[2] if c.high < 0 else VERDICTS[1]
 
 
 def _free_baseline(summary: Sequence[Summary], strategy: str) -> str | None:

@@ -57,7 +57,7 @@ def resolve(given: Mapping[str, Setting]) -> TrainSettings:
         UsageError: that names all that is wrong.
     """
     if "modality" not in given:
-        known = ", ".join(sorted({spec.modality for spec in manager().encoders.values()}))
+        known = ", ".join(manager().modalities())
         raise UsageError(f"name the target with --modality NAME (known: {known or 'none; no plugin has an encoder'})")
     return validated(TrainSettings, values(given), "train")
 

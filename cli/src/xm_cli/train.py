@@ -12,7 +12,7 @@ import typer
 
 from xm.errors import UsageError
 from xm_cli.commands import Command
-from xm_cli.options import Json
+from xm_cli.options import Features, Json, source_of
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, warn_of_plugins
 
@@ -41,6 +41,9 @@ def _rewritten(args: list[str]) -> list[str]:
     return found
 
 
+NO_SETTINGS = ("features", "config", "print_config", "as_json")
+"""Parameters that are no settings."""
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
@@ -55,6 +58,7 @@ def train(
     data: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="A dataset's name, a folder or a file; else the default data.")
     ] = None,
+    features: Features = None,
     encoders: Annotated[
         list[str] | None,
         typer.Option(
@@ -74,8 +78,14 @@ def train(
     aligner: Annotated[
         str | None, typer.Option(metavar="NAME", help="Between spaces; else the first that applies.")
     ] = None,
+    aligner_set: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="The aligner's own settings; repeatable.")
+    ] = None,
     objective: Annotated[str | None, typer.Option(metavar="NAME", help="What is minimised.")] = None,
     predictor: Annotated[str | None, typer.Option(metavar="NAME", help="The decision rule.")] = None,
+    predictor_set: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="The predictor's own settings; repeatable.")
+    ] = None,
     shots: Annotated[str | None, typer.Option(metavar="1,2,4", help="Samples per class of the target.")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="1,2,3", help="Seeds of draws and fits.")] = None,
     aux_shots: Annotated[
@@ -94,7 +104,13 @@ def train(
         bool | None, typer.Option("--resplit/--no-resplit", help="Draw splits anew for each seed, or once.")
     ] = None,
     templates: Annotated[
-        list[str] | None, typer.Option("--template", metavar="TEXT", help="Sentence with {} for the class; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--template", "--templates", metavar="TEXT", help="Sentence with {} for the class, or a name; repeatable."
+        ),
+    ] = None,
+    views: Annotated[
+        str | None, typer.Option(metavar="A,B", help="More views of the target's train items: flip, crop1, crop2 …")
     ] = None,
     metric: Annotated[str | None, typer.Option(metavar="NAME", help="accuracy, balanced-accuracy or macro-f1.")] = None,
     trackers: Annotated[
@@ -121,7 +137,8 @@ def train(
     a run folder.
     """
     given = {name.rstrip("_"): value for name, value in locals().items()}
-    flags = {name: value for name, value in given.items() if name not in ("config", "print_config", "as_json")}
+    flags = {name: value for name, value in given.items() if name not in NO_SETTINGS}
+    flags["data"] = source_of(data, features)
     from xm_cli.settings import gather, listing, resolve, values
 
     settings = gather(flags, os.environ, config)

@@ -46,6 +46,7 @@ class AlignmentMaker:
         dataset: for its pairs; without val and test.
         store: for features.
         aligner: its name, or None: the first that applies, by priority.
+        settings: of the named aligner.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class AlignmentMaker:
         dataset: Dataset,
         store: FeatureStore,
         aligner: str | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.manager = manager
         self.encoders = encoders
         self.dataset = dataset
         self.store = store
+        self.settings = settings if aligner else None
         specs = manager.aligners
         self.names = (
             [specs.find(aligner).name]
@@ -92,7 +95,7 @@ class AlignmentMaker:
         )
         reasons = []
         for name in self.names:
-            aligner: Aligner = self.manager.aligners.find(name).load()()
+            aligner: Aligner = self.manager.aligners.find(name).load()(self.settings)
             reason = aligner.why_not(context)
             if reason is None:
                 counted = context.pairs if aligner.uses_pairs else None

@@ -67,7 +67,9 @@ class Encoder(ABC):
         space: name of its embedding space; encoders with equal `space` are comparable.
         dim: of the embeddings.
         accepts_names: whether an item may be a string in words, such as a class name.
+        views: kinds of other views of an item that `trunk` can be given (`xm.data.View`): "flip", "crop".
         batch_size: that suits `trunk` on a CPU.
+        cached: whether the feature store keeps trunk outputs on disk.
         device: where it computes.
     """
 
@@ -76,7 +78,9 @@ class Encoder(ABC):
     space: str
     dim: int
     accepts_names: bool = False
+    views: tuple[str, ...] = ()
     batch_size: int = 32
+    cached: bool = True
     device: torch.device = torch.device("cpu")
 
     @abstractmethod

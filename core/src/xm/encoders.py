@@ -11,7 +11,7 @@ from xm.data.types import Dataset
 from xm.encoder import Encoder
 from xm.errors import PluginError, UsageError, unknown
 from xm.plugins import PluginManager
-from xm.specs import EncoderSpec
+from xm.specs import ANY, EncoderSpec
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class EncoderChoice:
                 raise unknown("modality", modality, modalities)
 
     def modalities(self) -> list[str]:
-        """Every modality that some plugin encodes."""
-        return sorted({spec.modality for spec in self.manager.encoders.values()})
+        """Every modality that some plugin encodes, or the dataset has an encoder for."""
+        return sorted({*self.manager.modalities(), *self.dataset.encoders})
 
     def __getitem__(self, modality: str) -> Chosen:
         """The encoder of a modality.
@@ -141,7 +141,7 @@ def make_encoder(reference: str, manager: PluginManager, device: torch.device, m
     """
     name, _, argument = reference.partition(":")
     spec = manager.encoders.find(name)
-    if modality is not None and spec.modality != modality:
+    if modality is not None and spec.modality not in (modality, ANY):
         sibling = manager.encoders.get(f"{name}-{modality}")
         if sibling is None or sibling.modality != modality:
             fitting = sorted(s.name for s in manager.encoders.values() if s.modality == modality)
@@ -152,4 +152,6 @@ def make_encoder(reference: str, manager: PluginManager, device: torch.device, m
     if argument and not spec.argument:
         raise UsageError(f"encoder {name!r} takes no argument; write {name!r} instead of {reference!r}")
     encoder: Encoder = spec.load()(argument)
+    if modality is not None and encoder.modality != modality:
+        raise UsageError(f"encoder {reference!r} is for {encoder.modality}, not {modality}")
     return encoder.to(device)

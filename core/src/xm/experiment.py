@@ -8,16 +8,18 @@ from dataclasses import asdict, replace
 from functools import cached_property, partial
 from typing import Any
 
-from torch import nn
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from xm.align import AlignmentMaker, without_held_out
 from xm.config import validated
 from xm.data.open import open_dataset
 from xm.data.task import Draws, Task
-from xm.data.types import Dataset
+from xm.data.types import View
 from xm.device import pick_device
 from xm.encoders import EncoderChoice
-from xm.errors import DataError, UsageError, unknown
+from xm.errors import DataError, UsageError
 from xm.events import Event, Listener, logged
 from xm.files import cache_dir
 from xm.home import Home
@@ -26,11 +28,13 @@ from xm.objectives import Objective
 from xm.plugins import PluginManager, manager
 from xm.predictor import Predictor, decide
 from xm.report import Reference, Report, Result, mean_std, versions
-from xm.settings import TrainSettings, split_as
+from xm.settings import TrainSettings, split_as, with_templates
+from xm.significance import with_the_target_alone
 from xm.specs import StrategySpec
 from xm.store import FeatureStore
 from xm.strategy import Context, Strategy, adapt
 from xm.stream import Stream
+from xm.views import Views
 from xm.writer import RunWriter
 
 
@@ -67,8 +71,10 @@ class Experiment:
         self._check_names()
         self.device = pick_device(settings.device)
         self.cache = settings.cache or cache_dir()
-        self.dataset = self._open()
+        self.dataset = with_templates(open_dataset(settings.data, plugins, self.cache), settings.templates)
         self.encoders = EncoderChoice(plugins, self.dataset, self.device, settings.encoders)
+        self.views = Views(settings.views)
+        self.hits: dict[str, NDArray[np.bool_]] = {}
         self._draws: dict[int, Draws] = {}
 
     def _check_names(self) -> None:
@@ -80,10 +86,6 @@ class Experiment:
         if self.settings.aligner:
             self.plugins.aligners.find(self.settings.aligner)
         find_metric(self.settings.metric)
-        modalities = {spec.modality for spec in self.plugins.encoders.values()}
-        for modality in (self.settings.modality, *self.settings.aux):
-            if modality not in modalities:
-                raise unknown("modality", modality, modalities)
         _ = self.predictor
 
     def _tell(self, event: Event) -> None:
@@ -95,13 +97,6 @@ class Experiment:
         self.notes.append(text)
         self._tell(Event("note", {"message": text}))
 
-    def _open(self) -> Dataset:
-        """The dataset, with the templates asked for, not yet split."""
-        dataset = open_dataset(self.settings.data, self.plugins, self.cache)
-        if self.settings.templates:
-            dataset = replace(dataset, templates=self.settings.templates)
-        return dataset
-
     def draws(self, seed: int) -> Draws:
         """The split dataset that tasks of a seed are drawn from."""
         key = seed if self.settings.resplit else 0
@@ -110,8 +105,8 @@ class Experiment:
         return self._draws[key]
 
     def task(self, shots: int, seed: int) -> Task:
-        """The task with all auxiliary modalities."""
-        return self.draws(seed).task(
+        """The task with all auxiliary modalities, and with views of the target's items in train."""
+        task = self.draws(seed).task(
             target=self.settings.modality,
             aux=self.settings.aux,
             shots=shots,
@@ -120,6 +115,8 @@ class Experiment:
             val_shots=self.settings.val_shots if shots else 0,
             names=self.named,
         )
+        train = {**task.samples["train"], task.target: self.views.of(task.samples["train"][task.target])}
+        return replace(task, samples={**task.samples, "train": train})
 
     @cached_property
     def home(self) -> Home:
@@ -133,7 +130,7 @@ class Experiment:
             dataset=self.dataset,
             pairable=pairable,
             encoders=self.encoders,
-            align=AlignmentMaker(self.plugins, self.encoders, pairable, store, settings.aligner),
+            align=AlignmentMaker(self.plugins, self.encoders, pairable, store, settings.aligner, settings.aligner_set),
             store=store,
             device=self.device,
             note=self._note,
@@ -142,7 +139,8 @@ class Experiment:
     @cached_property
     def named(self) -> frozenset[str]:
         """The auxiliary modalities that class names are samples of."""
-        return frozenset(m for m in self.settings.aux if self.encoders[m].encoder.accepts_names)
+        given = {sample.modality for sample in self.dataset.names}
+        return frozenset(m for m in self.settings.aux if m in given or self.encoders[m].encoder.accepts_names)
 
     @cached_property
     def strategies(self) -> dict[str, StrategySpec]:
@@ -164,13 +162,14 @@ class Experiment:
 
     @cached_property
     def predictor(self) -> Predictor:
-        found: Predictor = self.plugins.predictors.find(self.settings.predictor).load()()
+        found: Predictor = self.plugins.predictors.find(self.settings.predictor).load()(self.settings.predictor_set)
         return found
 
     def run(self) -> Report:
         """Do it all and write the run folder."""
         for modality in (self.settings.modality, *self.settings.aux):
             _ = self.encoders[modality]  # a wrong reference is told before anything is computed
+        self.views.check(self.encoders[self.settings.modality].encoder)
         cells = list(self._cells())
         if not cells:
             raise UsageError(f"strategy {self.settings.strategy!r} needs an auxiliary modality; name one with --aux")
@@ -180,12 +179,15 @@ class Experiment:
             for note in self.draws(self.settings.seeds[0]).dataset.notes:
                 self._note(note)
             self.home.move_in(tasks.values(), {name: self.depths(name, aux) for name, aux, _, _ in cells}.values())
-            results = []
+            self.predictor.tensors = self.predictor.prepare(self.dataset.classes, lambda: self.home.texts)
+            writer.keep_rule(self.predictor.tensors)
+            results: list[Result] = []
             for name, aux, shots, seed in cells:
                 results.append(self._cell(name, tasks[shots, seed], aux, writer))
                 self._tell(Event("cell", {"done": len(results), "total": len(cells), **asdict(results[-1])}))
             references = tuple(self._references(tasks))
-            report = Report(tuple(results), references, tuple(self.notes), "", versions(self.plugins))
+            comparisons = tuple(with_the_target_alone(results, self.hits))
+            report = Report(tuple(results), references, comparisons, tuple(self.notes), "", versions(self.plugins))
             return writer.finish(report, self._index(tasks), self.home.maps())
 
     def _index(self, tasks: Mapping[tuple[int, int], Task]) -> dict[str, Any]:
@@ -256,7 +258,7 @@ class Experiment:
     def _cell(self, name: str, task: Task, aux: tuple[str, ...], writer: RunWriter) -> Result:
         strategy, context = self.strategy(name), self._context(name, task, aux)
         model = adapt(strategy, context)
-        value, n = self._test(model, task, self.depths(name, aux))
+        labels, predicted = self._test(model, task, self.depths(name, aux))
         result = Result(
             target=context.target,
             aux=aux,
@@ -266,24 +268,32 @@ class Experiment:
             seed=task.seed,
             split="test",
             metric=self.settings.metric,
-            value=value,
-            n=n,
+            value=measure(self.settings.metric, labels, predicted),
+            n=len(labels),
             val=None if context.val is None else context.accuracy(model),
-            labels={"train": _size(context.train.get(context.target)), "val": _size(context.val)},
+            labels={"train": self._labelled(task), "val": 0 if context.val is None else len(context.val)},
             transductive=self.predictor.scope == "set",
             model=writer.place(name, aux, task),
             record=context.record,
         )
-        writer.keep(result.model, model)
+        self.hits[result.model] = (labels == predicted).numpy()
+        writer.keep(result.model, model, {"label": labels, "predicted": predicted})
         return result
 
-    def _test(self, model: nn.Module, task: Task, depths: Mapping[str, int]) -> tuple[float, int]:
+    def _labelled(self, task: Task) -> int:
+        """Items of the target in train; views of an item cost no label."""
+        items = [sample for sample in task.samples["train"][task.target] if not isinstance(sample.item, View)]
+        stream = self.home.pool.stream(task.target, items)
+        return 0 if stream is None else len(stream)
+
+    def _test(self, model: nn.Module, task: Task, depths: Mapping[str, int]) -> tuple[Tensor, Tensor]:
+        """Labels of test and what the model says of it: (n,) each."""
         samples = task.samples["test"][task.target]
         stream = self.home.pool.stream(task.target, samples, depths.get(task.target, 0))
         if stream is None or stream.y is None:
             raise DataError(f"no {task.target} item of test can be read")
         predicted = decide(self.predictor, model, stream, self.device).argmax(dim=1)
-        return measure(self.settings.metric, stream.y.to(self.device), predicted), len(stream)
+        return stream.y.cpu(), predicted.cpu()
 
     def _references(self, tasks: Mapping[tuple[int, int], Task]) -> Iterator[Reference]:
         """What the labels hidden in the pairs would have given: pairs of one class are labels in disguise."""
@@ -297,11 +307,7 @@ class Experiment:
         for seed in self.settings.seeds:
             task = tasks[shots, seed]
             context = replace(self._context(name, task, ()), train={target: stream})
-            value, _ = self._test(adapt(self.strategy(name), context), task, depths)
-            results.append(value)
+            tested = self._test(adapt(self.strategy(name), context), task, depths)
+            results.append(measure(self.settings.metric, *tested))
         text = f"{name} on the {target} side of the pairs, with its labels"
         yield Reference("pair-labels", text, len(stream), *mean_std(results), len(results))
-
-
-def _size(stream: Stream | None) -> int:
-    return 0 if stream is None else len(stream)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -113,15 +113,20 @@ class Home:
 
     @cached_property
     def texts(self) -> Stream | None:
-        """The class names through the templates, embedded; None if no encoder reads names."""
-        if self.namer is None:
-            return None
-        pairs = [(t.format(name), y) for y, name in enumerate(self.dataset.classes) for t in self.dataset.templates]
-        stream = self.read([text for text, _ in pairs])
-        alignment = self.align(self.namer.encoder, self.encoder)
-        towers = Towers({stream.modality: Tower(alignment.map.to(self.device))})
-        y = torch.tensor([label for _, label in pairs], device=self.device)
-        return replace(towers.embed(stream.to(self.device)), y=y)
+        """The class names, as the data bring them or through the templates, embedded; None if no encoder reads them."""
+        samples = self.dataset.names
+        if not samples:
+            if self.namer is None:
+                return None
+            modality, templates = self.namer.encoder.modality, self.dataset.templates
+            named = [(name, y) for y, name in enumerate(self.dataset.classes)]
+            samples = tuple(Sample(t.format(name), modality, y) for name, y in named for t in templates)
+        modality = samples[0].modality
+        encoder = self.encoders[modality].encoder
+        towers = Towers({modality: Tower(self.align(encoder, self.encoder).map.to(self.device))})
+        pool = Pool(self.store, towers, self.device)
+        pool.add(modality, encoder, samples)
+        return pool.stream(modality, samples)
 
     def read(self, texts: Sequence[str], depth: int = 0) -> Stream:
         """Texts through the trunk of the encoder that reads names.

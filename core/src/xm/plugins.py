@@ -25,6 +25,7 @@ from xm import builtin
 from xm.errors import PluginError, UsageError, described, unknown
 from xm.hookspecs import Hooks
 from xm.specs import (
+    ANY,
     AlignerSpec,
     CommandSpec,
     DatasetSpec,
@@ -241,6 +242,10 @@ class PluginManager:
     def commands(self) -> Registry[CommandSpec]:
         """Commands by name."""
         return self._registry("commands")
+
+    def modalities(self) -> list[str]:
+        """Every modality that an encoder is registered for."""
+        return sorted({spec.modality for spec in self.encoders.values()} - {ANY})
 
     def suffixes(self) -> dict[str, str]:
         """File suffix to modality, as the registered encoders say."""

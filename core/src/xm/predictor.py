@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -21,9 +22,24 @@ class Predictor(Configurable, ABC):
     Attributes:
         scope: "item": each input is judged alone. "set": all inputs are seen together, never their labels; results
             are recorded as transductive.
+        tensors: what `prepare` found; a run keeps it.
     """
 
     scope: ClassVar[Literal["item", "set"]] = "item"
+
+    def __init__(self, config: Mapping[str, object] | None = None) -> None:
+        super().__init__(config)
+        self.tensors: Mapping[str, Tensor] = {}
+
+    def prepare(self, classes: Sequence[str], read_names: Callable[[], Stream | None]) -> Mapping[str, Tensor]:
+        """What the rule needs to know of the classes, found once before it is used; by default nothing.
+
+        Args:
+            classes: in words.
+            read_names: the class names through the templates, embedded in the home space; None if no encoder reads
+                names.
+        """
+        return {}
 
     @abstractmethod
     def predict(self, model: nn.Module, inputs: Stream) -> Tensor:

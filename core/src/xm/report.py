@@ -105,12 +105,45 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """The accuracy of one cell minus that of another.
+
+    Attributes:
+        strategy: of the cell.
+        aux: its auxiliary modalities.
+        against: strategy of the other cell, with `against_aux`.
+        against_aux: its auxiliary modalities.
+        shots: of both.
+        difference: of the mean accuracies, -1..1.
+        low: of its 95 % interval.
+        high: of its 95 % interval.
+        p: the two-sided p-value of no difference, by the same resampling; never below 1 / (resamples + 1).
+        mcnemar: the exact p-value of McNemar's test on all seeds' discordant items. It takes seeds that share a test
+            set for independent, so with several seeds it is too small.
+        seeds: how many.
+    """
+
+    strategy: str
+    aux: tuple[str, ...]
+    against: str
+    against_aux: tuple[str, ...]
+    shots: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    mcnemar: float
+    seeds: int
+
+
+@dataclass(frozen=True)
 class Report:
     """What ``train`` found.
 
     Attributes:
         results: every model.
         references: figures to hold them against.
+        comparisons: of every set of auxiliary modalities with the target alone, paired by test item and seed.
         notes: how the data were made and brought together, in words.
         run: the run's folder.
         versions: of Python packages and plugins.
@@ -118,6 +151,7 @@ class Report:
 
     results: tuple[Result, ...]
     references: tuple[Reference, ...]
+    comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
     run: str
     versions: dict[str, str]
@@ -133,6 +167,7 @@ class Report:
             "results": [asdict(result) for result in self.results],
             "summary": [asdict(summary) for summary in self.summary],
             "references": [asdict(reference) for reference in self.references],
+            "comparisons": [asdict(comparison) for comparison in self.comparisons],
             "notes": list(self.notes),
             "run": self.run,
             "versions": self.versions,

@@ -2,7 +2,7 @@
 
 ``xm.json`` says what was done, with which plugins, and what came out; ``maps/<modality>.safetensors`` are the ways into
 the home space; ``shots-1/seed-1/image+text/model.safetensors`` are the models, a baseline's below
-``baselines/<strategy>/``.
+``baselines/<strategy>/``, with what each said of test beside it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ FORMAT = 1
 
 INDEX = "xm.json"
 MODEL = "model.safetensors"
+TESTED = "tested.safetensors"
+"""What a model said of test: ``label`` and ``predicted``, (n,) each, in the order of test."""
+
+RULE = "predictor.safetensors"
+"""What the predictor knows of the classes; only of predictors that need to know something."""
 
 
 @dataclass(frozen=True)
@@ -294,7 +299,10 @@ class Run:
     @cached_property
     def predictor(self) -> Predictor:
         """The decision rule of training."""
-        found: Predictor = self.plugins.predictors.find(self.index["settings"]["predictor"]).load()()
+        settings, path = self.index["settings"], self.folder / RULE
+        found: Predictor = self.plugins.predictors.find(settings["predictor"]).load()(settings.get("predictor_set"))
+        if path.exists():
+            found.tensors = {name: value.to(self.device) for name, value in read_tensors(path).items()}
         return found
 
 

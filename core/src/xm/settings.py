@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -28,7 +29,9 @@ class TrainSettings(Config):
     baselines: bool = Field(True, description="run the baseline strategies too")
     aligner: str | None = Field(None, description="between spaces; none: the first that applies")
     objective: str = Field("cross-entropy", description="what is minimised")
+    aligner_set: dict[str, Any] = Field({}, description="the aligner's own settings")
     predictor: str = Field("argmax", description="the decision rule")
+    predictor_set: dict[str, Any] = Field({}, description="the predictor's own settings")
     shots: tuple[int, ...] = Field((1, 2, 4, 8, 16), min_length=1, description="samples per class of the target")
     seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="of the draws")
     aux_shots: int | None = Field(None, ge=0, description="per class and auxiliary modality; none: as shots")
@@ -38,7 +41,10 @@ class TrainSettings(Config):
         DEFAULT_FRACTIONS, description="train, val, test where the data have no splits (CoOp's)"
     )
     resplit: bool = Field(False, description="draw the splits anew for each seed; with groups, rotate them")
-    templates: tuple[str, ...] = Field((), description="sentences around a class name; none: the dataset's")
+    templates: tuple[str, ...] = Field(
+        (), description="sentences around a class name, or names of such (classname, or the dataset's); none: its own"
+    )
+    views: tuple[str, ...] = Field((), description="of the target's train items, beside themselves: flip, crop1, crop2")
     metric: str = Field("accuracy", description="accuracy, balanced-accuracy or macro-f1")
     trackers: tuple[str, ...] = Field(("jsonl",), description="listeners to the run's events")
     device: str = Field("auto", description="auto, cpu, cuda, mps")
@@ -63,7 +69,7 @@ class TrainSettings(Config):
         return self
 
     def _twice(self) -> Iterator[str]:
-        for name in ("aux", "shots", "seeds", "trackers"):
+        for name in ("aux", "shots", "seeds", "trackers", "views"):
             values = getattr(self, name)
             repeated = [value for value in dict.fromkeys(values) if values.count(value) > 1]
             if repeated:
@@ -71,12 +77,29 @@ class TrainSettings(Config):
 
     def _templates(self) -> Iterator[str]:
         for template in self.templates:
+            if template.isidentifier():
+                continue  # a name
             try:
                 fits = template.format("\0").count("\0") == 1
             except (IndexError, KeyError, ValueError):
                 fits = False
             if not fits:
                 yield f"template {template!r} needs one {{}}, for the class name, and no other braces"
+
+
+def with_templates(dataset: Dataset, given: Sequence[str]) -> Dataset:
+    """The dataset with other templates: sentences, or names of its `template_sets`; "classname" is the bare name.
+
+    Raises:
+        UsageError: for an unknown name.
+    """
+    known = {"classname": ("{}",), **dataset.template_sets}
+    chosen: list[str] = []
+    for template in given:
+        if "{" not in template and template not in known:
+            raise unknown("template", template, known)
+        chosen += known.get(template, (template,))
+    return replace(dataset, templates=tuple(dict.fromkeys(chosen)) or dataset.templates)
 
 
 def split_as(dataset: Dataset, settings: TrainSettings, seed: int) -> Dataset:

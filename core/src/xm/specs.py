@@ -54,12 +54,16 @@ class Spec:
         return load_target(self.target)
 
 
+ANY = "*"
+"""The modality of an encoder that serves whichever its argument names."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderSpec(Spec):
     """An encoder. The target is called with the reference's argument (``openclip:ARGUMENT``), or "".
 
     Attributes:
-        modality: what it encodes.
+        modality: what it encodes; `ANY` if its argument says that.
         suffixes: of the files it reads, lower case, with the dot.
         argument: what may follow the colon, in words; "" if nothing may.
         available: ``"package.module:function"``; the function imports nothing heavy and returns None, or

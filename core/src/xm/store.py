@@ -73,7 +73,7 @@ class FeatureStore:
         place = (encoder.fingerprint(), depth)
         rows = self._rows.get(place)
         if rows is None:
-            rows = self._rows[place] = self._load(self._folder(place))
+            rows = self._rows[place] = self._load(self._folder(encoder, depth))
         failed: dict[int, ItemError] = {}
         keys: list[bytes | None] = []
         for i, item in enumerate(items):
@@ -92,9 +92,11 @@ class FeatureStore:
         x = {name: torch.stack([row[name] for row in found]) for name in found[0]} if found else {}
         return Features(x, torch.tensor(kept, dtype=torch.long), failed)
 
-    def _folder(self, place: tuple[str, int]) -> Path | None:
-        fingerprint, depth = place
-        return self.root / f"{fingerprint}-{depth}" if self.root else None
+    def _folder(self, encoder: Encoder, depth: int) -> Path | None:
+        """Where rows are kept; raw inputs (depth -1) are as large as they are cheap, and stay in memory."""
+        if self.root is None or not encoder.cached or depth == -1:
+            return None
+        return self.root / f"{encoder.fingerprint()}-{depth}"
 
     def _load(self, folder: Path | None) -> dict[bytes, Inputs]:
         rows: dict[bytes, Inputs] = {}
@@ -142,7 +144,7 @@ class FeatureStore:
             finally:
                 if fresh:
                     rows |= fresh
-                    self._write(self._folder(place), fresh)
+                    self._write(self._folder(encoder, depth), fresh)
 
     def _batch(
         self, trunk: Trunk, items: dict[bytes, Any], fresh: dict[bytes, Inputs], refused: dict[bytes, str]

@@ -21,7 +21,7 @@ from xm.files import write_json, write_tensors
 from xm.model import own_tensors
 from xm.plugins import PluginManager
 from xm.report import Report
-from xm.run import FORMAT, INDEX, MODEL
+from xm.run import FORMAT, INDEX, MODEL, RULE, TESTED
 from xm.settings import TrainSettings
 
 
@@ -61,9 +61,15 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         cell = f"shots-{task.shots}/seed-{task.seed}/{'+'.join((task.target, *aux))}"
         return cell if strategy == self.settings.strategy else f"baselines/{strategy}/{cell}"
 
-    def keep(self, place: str, model: nn.Module) -> None:
-        """Write a model's own tensors."""
+    def keep(self, place: str, model: nn.Module, tested: Mapping[str, Tensor]) -> None:
+        """Write a model's own tensors, and what it said of test."""
         write_tensors(self.partial / place / MODEL, own_tensors(model))
+        write_tensors(self.partial / place / TESTED, tested)
+
+    def keep_rule(self, tensors: Mapping[str, Tensor]) -> None:
+        """Write what the predictor knows of the classes."""
+        if tensors:
+            write_tensors(self.partial / RULE, tensors)
 
     def finish(self, report: Report, index: Mapping[str, Any], maps: Mapping[str, Mapping[str, Tensor]]) -> Report:
         """Write maps and index, and give the folder its name; the report says it."""

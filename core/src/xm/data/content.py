@@ -9,6 +9,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
+from xm.data.types import View
 from xm.errors import ItemError, UsageError
 
 _CHUNK = 1 << 20
@@ -40,6 +41,8 @@ def _update(digest: hashlib.blake2b, item: Any) -> None:
         _update_bytes(digest, "bytes", bytes(item))
     elif isinstance(item, bool | int | float):
         _update_bytes(digest, type(item).__name__, repr(item).encode())
+    elif isinstance(item, View):
+        _update_bytes(digest, f"view {item.name}", content_key(item.item).encode())
     elif isinstance(item, tuple | list):
         digest.update(f"tuple {len(item)}:".encode())
         for part in item:
@@ -94,6 +97,8 @@ def item_name(item: Any) -> str:
     if isinstance(item, str):
         line = " ".join(item.split())
         return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
+    if isinstance(item, View):
+        return f"{item_name(item.item)} ({item.name})"
     return f"<{_described(item)}>"
 
 

@@ -167,7 +167,10 @@ class Draws:
         return drawn + (self.named(modality) if named else ())
 
     def named(self, modality: str) -> tuple[Sample, ...]:
-        """The class names in each template."""
+        """The class names, as the data bring them, or in each template."""
+        given = tuple(sample for sample in self.dataset.names if sample.modality == modality)
+        if given:
+            return given
         if modality not in self._named:
             self._named[modality] = tuple(
                 Sample(template.format(name), modality, label, "train")

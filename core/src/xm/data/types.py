@@ -12,6 +12,24 @@ SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
+class View:
+    """An item, seen in another way: its mirror image, or a part of it.
+
+    Attributes:
+        item: a path or an array, as encoders of its modality read it.
+        name: of a kind that the encoder knows (`xm.Encoder.views`), and a number where there are several: "crop2".
+    """
+
+    item: Any
+    name: str
+
+    @property
+    def kind(self) -> str:
+        """The name without its number."""
+        return self.name.rstrip("0123456789")
+
+
+@dataclass(frozen=True)
 class Sample:
     """One item.
 
@@ -43,6 +61,8 @@ class Dataset:
         samples: of every split and modality.
         templates: of sentences around a class name, ``"a photo of a {}."``; each gives one text sample a class.
         template_sets: other templates, by a name that a user may give instead ("vanilla").
+        names: the class names as samples, by label, where the data bring them; none: an encoder reads them, in the
+            templates.
         auxiliary: for a modality, the samples to use when it is auxiliary, in place of draws from train.
         encoders: for a modality, the reference of the encoder that suits the data ("pixels"); may be empty.
         draws: published ones, by (shots, seed), then "train" and "val": used as they are for these shots and seed,
@@ -55,6 +75,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     templates: tuple[str, ...] = ("{}",)
     template_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names: tuple[Sample, ...] = ()
     auxiliary: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
     encoders: Mapping[str, str] = field(default_factory=dict)
     draws: Mapping[tuple[int, int], Mapping[str, tuple[Sample, ...]]] = field(default_factory=dict)

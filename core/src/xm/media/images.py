@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from threading import Lock
 from typing import Any
 
@@ -10,10 +11,14 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from xm.data.content import item_name
+from xm.data.types import View
 from xm.errors import ItemError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 """Of the files that Pillow reads and users have."""
+
+VIEWS = ("flip", "crop")
+"""Kinds of views of an image."""
 
 _LAZY = Lock()
 """Held while a Pillow image is decoded: the same one may be in a batch twice, in two threads."""
@@ -29,6 +34,8 @@ def read_image(item: Any, *, upright: bool = True) -> Image.Image:
     Raises:
         ItemError: if it is none of these, or can't be read.
     """
+    if isinstance(item, View):
+        return seen(read_image(item.item, upright=upright), item)
     if isinstance(item, np.ndarray):
         return _from_array(item)
     if not isinstance(item, str | Path | Image.Image):
@@ -49,6 +56,23 @@ def read_image(item: Any, *, upright: bool = True) -> Image.Image:
     except Exception as error:  # decoders raise many kinds on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ItemError(name, f"is damaged ({reason})") from error
+
+
+def seen(image: Image.Image, view: View) -> Image.Image:
+    """An image in a view: "flip" is its mirror image; "crop1", "crop2" … are squares of its short side.
+
+    A square lies anywhere along the long side and is mirrored in half of the cases (the views of Lin et al., CVPR 2023,
+    before their resizing). Content and name decide, so it is the same on every machine.
+    """
+    if view.kind == "flip":
+        return ImageOps.mirror(image)
+    if view.kind != "crop":
+        raise ItemError(item_name(view), f"images have no view {view.name!r}; there are {', '.join(VIEWS)}")
+    draw = Random(view.name.encode() + image.resize((8, 8)).tobytes())
+    side = min(image.size)
+    left, top = draw.randint(0, image.width - side), draw.randint(0, image.height - side)
+    part = image.crop((left, top, left + side, top + side))
+    return ImageOps.mirror(part) if draw.random() < 0.5 else part
 
 
 def _turned(image: Image.Image, upright: bool) -> Image.Image:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.resources import files
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xm.device import spread
-from xm.encoder import Encoder, Inputs, Prototypes, fingerprint_of
+from xm.encoder import Encoder, Inputs, Prototypes, Trunk, fingerprint_of
 from xm.errors import UsageError
-from xm.media.images import SUFFIXES
+from xm.media.images import SUFFIXES, VIEWS
 from xm_efficientnet import images, network, weights
 
 _FORWARD = 8
@@ -25,6 +25,7 @@ class EfficientNetLite0(Encoder):
 
     modality = "image"
     suffixes = SUFFIXES
+    views = VIEWS
     space = "efficientnet-lite0"
     dim = 1280
     batch_size = 64
@@ -45,17 +46,43 @@ class EfficientNetLite0(Encoder):
 
         Each of PyTorch's threads decodes and computes images of its own.
         """
-        self._network.to(self.device)
-        rows = spread(self._rows, [items[i : i + _FORWARD] for i in range(0, len(items), _FORWARD)])
-        empty = torch.zeros(0, self.dim), torch.zeros(0, self._network.classifier.out_features)
-        features, scores = zip(empty, *rows, strict=True)
-        return {"features": torch.cat(features), "scores": torch.cat(scores)}
+        return self._run(self._scored, items)
 
-    def _rows(self, items: Sequence[Any]) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            pixels = torch.stack([images.image_tensor(item) for item in items])
-            features, logits = self._network(pixels.to(self.device))
-        return features.cpu(), logits.softmax(dim=1).cpu()
+    def split(self, depth: int) -> tuple[Trunk, nn.Module]:
+        """The network in two; the tail is a copy, so that training it leaves the encoder as it was.
+
+        Args:
+            depth: 0: none; 1: the head (the last convolution and pooling); k: the head and the last k - 1 blocks;
+                -1: all, from pixels.
+
+        Raises:
+            UsageError: for another depth.
+        """
+        if depth == 0:
+            return super().split(0)
+        from xm_efficientnet import tail
+
+        tail.check(self._network, depth)
+        made = tail.Tail(self._network.body, depth)
+        return lambda items: self._run(lambda images: tail.front(self._network, images, depth), items), made
+
+    def _scored(self, images: Tensor) -> dict[str, Tensor]:
+        features, logits = self._network(images)
+        return {"features": features, "scores": logits.softmax(dim=1)}
+
+    def _run(self, front: Callable[[Tensor], dict[str, Tensor]], items: Sequence[Any]) -> Inputs:
+        """Images (n, 3, 224, 224) of the items through a frozen part."""
+        self._network.to(self.device)
+
+        def rows(part: Sequence[Any]) -> dict[str, Tensor]:
+            pixels = torch.zeros(len(part), 3, images.SIZE, images.SIZE)
+            for row, item in zip(pixels, part, strict=True):
+                row.copy_(images.image_tensor(item))
+            with torch.no_grad():
+                return {name: value.cpu() for name, value in front(pixels.to(self.device)).items()}
+
+        found = spread(rows, [items[i : i + _FORWARD] for i in range(0, max(1, len(items)), _FORWARD)])
+        return {name: torch.cat([part[name] for part in found]) for name in found[0]}
 
     def prototypes(self) -> Prototypes:
         """The 1000 ImageNet classes and the classifier's weight rows."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xm.media.images import SUFFIXES, read_image
+from xm.media.images import SUFFIXES, VIEWS, read_image
 from xm_openclip.encoder import Front, OpenClip
 
 
@@ -22,6 +22,7 @@ class ImageEncoder(OpenClip):
 
     modality = "image"
     suffixes = SUFFIXES
+    views = VIEWS
 
     def _settings(self) -> tuple[str, ...]:
         return (self._reference.preprocess,)

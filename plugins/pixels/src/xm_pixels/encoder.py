@@ -16,7 +16,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from xm.data.content import item_name
 from xm.encoder import Encoder, Inputs, fingerprint_of
 from xm.errors import ItemError, UsageError
-from xm.media.images import SUFFIXES, read_image
+from xm.media.images import SUFFIXES, VIEWS, read_image
 
 MAX_SIDE = 512
 
@@ -36,6 +36,7 @@ class Pixels(Encoder):
 
     modality = "image"
     suffixes = SUFFIXES
+    views = VIEWS
     batch_size = 256
 
     def __init__(self, argument: str = "") -> None:

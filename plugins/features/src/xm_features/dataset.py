@@ -1,0 +1,123 @@
+"""Precomputed features as a dataset: ``.npz`` and ``.safetensors``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xm.data.paths import SPLIT_WORDS, missing, modality_of
+from xm.data.types import Dataset, Sample
+from xm.errors import DataError, described
+
+LABELS = "_y"
+CLASSES = "classes"
+FORM = "arrays <split>_<modality> (n, dim) and <split>_<modality>_y (n,), where split is train, val or test"
+
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+
+
+def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dataset:
+    """Read features that were computed elsewhere: an item is a vector.
+
+    Arrays are ``<split>_<modality>``, (n, dim), any float type, and ``<split>_<modality>_y``, (n,), class numbers
+    from 0. Split is train, val or test. `classes`, optional, has the classes in words: an array of strings in
+    ``.npz``, a JSON list in the metadata of ``.safetensors``. Modalities of equal dim are in one space. Train's
+    vectors of the modality of ``.txt`` files are the class names: they are used whole, whatever the shots.
+    `cache` is not used.
+
+    Raises:
+        DataError: naming the file, the array, and what is wrong with it.
+    """
+    path = Path(source)
+    if not path.is_file():
+        raise missing(path, "file")
+    arrays, classes = _read(path)
+    words = modality_of("x.txt", suffixes)
+    samples: list[Sample] = []
+    names: tuple[Sample, ...] = ()
+    dims: dict[str, int] = {}
+    highest = -1
+    for name, x in sorted(arrays.items()):
+        if name.endswith(LABELS) and name.removesuffix(LABELS) in arrays:
+            continue
+        split, modality = _parts(path, name)
+        x, y = _checked(path, name, x, arrays.get(name + LABELS))
+        if dims.setdefault(modality, x.shape[1]) != x.shape[1]:
+            raise DataError(f"{path}: {name} has {x.shape[1]} columns, another array of {modality} {dims[modality]}")
+        highest = max(highest, *y, -1)
+        found = tuple(Sample(row, modality, label, split) for row, label in zip(x, y, strict=True))
+        if modality == words and split == "train":
+            names = tuple(sorted(found, key=lambda sample: sample.label or 0))
+        else:
+            samples.extend(found)
+    if not dims:
+        raise DataError(f"{path}: holds no features; expected {FORM}")
+    if classes is None:
+        classes = tuple(f"class {label}" for label in range(highest + 1))
+    if highest >= len(classes):
+        raise DataError(f"{path}: label {highest}, but {CLASSES} has {len(classes)} names")
+    return Dataset(
+        name=path.stem,
+        classes=classes,
+        samples=tuple(samples),
+        names=names,
+        encoders={modality: f"features:{modality}/{dim}" for modality, dim in dims.items()},
+    )
+
+
+def _read(path: Path) -> tuple[Arrays, tuple[str, ...] | None]:
+    try:
+        return _safetensors(path) if path.suffix.lower() == ".safetensors" else _npz(path)
+    except DataError:
+        raise
+    except Exception as error:  # both formats raise many kinds on damaged files
+        raise DataError(f"{path}: is damaged, or no file of features ({described(error)})") from error
+
+
+def _npz(path: Path) -> tuple[Arrays, tuple[str, ...] | None]:
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    classes = arrays.pop(CLASSES, None)
+    if classes is not None and classes.dtype.kind not in "US":
+        raise DataError(f"{path}: {CLASSES} is {classes.dtype}; it should be an array of strings")
+    return arrays, None if classes is None else tuple(classes.astype(str).tolist())
+
+
+def _safetensors(path: Path) -> tuple[Arrays, tuple[str, ...] | None]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:  # NumPy has no bfloat16
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        classes = (file.metadata() or {}).get(CLASSES)
+    arrays = {name: (t.float() if t.is_floating_point() else t).numpy() for name, t in tensors.items()}
+    return arrays, None if classes is None else tuple(map(str, json.loads(classes)))
+
+
+def _parts(path: Path, name: str) -> tuple[str, str]:
+    word, _, modality = name.partition("_")
+    split = SPLIT_WORDS.get(word.lower())
+    if split is None or not modality:
+        raise DataError(f"{path}: array {name!r} is none of the form; expected {FORM}, and optionally {CLASSES}")
+    return split, modality
+
+
+def _checked(path: Path, name: str, x: NDArray[Any], y: NDArray[Any] | None) -> tuple[NDArray[np.float32], list[int]]:
+    if x.ndim != 2 or x.dtype.kind != "f" or not x.shape[1]:
+        raise DataError(f"{path}: {name} is {x.dtype} of shape {x.shape}; it should be floats (n, dim)")
+    if y is None:
+        raise DataError(f"{path}: {name} has no labels; add {name}{LABELS}")
+    if y.shape != x.shape[:1] or y.dtype.kind not in "iu":
+        raise DataError(f"{path}: {name}{LABELS} is {y.dtype} of shape {y.shape}; it should be integers ({len(x)},)")
+    if len(y) and y.min() < 0:
+        raise DataError(f"{path}: {name}{LABELS} holds {y.min()}; labels count from 0")
+    x = x.astype(np.float32)
+    wrong = np.flatnonzero(~np.isfinite(x).all(axis=1))
+    if len(wrong):
+        raise DataError(f"{path}: {name} has {len(wrong)} rows that are not finite (the first: {wrong[0]})")
+    labels: list[int] = y.tolist()
+    return x, labels
