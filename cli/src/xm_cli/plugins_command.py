@@ -29,6 +29,7 @@ def registries() -> dict[str, Registry[Any]]:
         plugins.datasets,
         plugins.predictors,
         plugins.trackers,
+        plugins.benchmarks,
         plugins.commands,
     ]
     return {registry.kind: registry for registry in found}

@@ -27,9 +27,7 @@ def print_report(report: Report, strategy: str) -> None:
     first = report.results[0]
     headers, rows = table(report, strategy)
     seeds = sorted({r.seed for r in report.results})
-    spread = (
-        f", mean {_pm()} standard deviation over seeds {_joined(seeds)}" if len(seeds) > 1 else f", seed {seeds[0]}"
-    )
+    spread = f", mean {_pm()} standard deviation over seeds {joined(seeds)}" if len(seeds) > 1 else f", seed {seeds[0]}"
     tested = _range(r.n for r in report.results)
     print(f"{first.metric} in % on {tested} {first.target} items of {first.split}{spread}, by shots per class:\n")
     print_table(headers, rows, right=range(len(headers) - _shot_columns(report), len(headers)))
@@ -47,16 +45,16 @@ def table(report: Report, strategy: str) -> tuple[list[str], list[list[str]]]:
     cells: dict[Row, dict[int, str]] = {}
     for s in report.summary:
         row = (strategy if s.strategy == free else s.strategy, s.aux)
-        cells.setdefault(row, {})[s.shots] = _figure(s.mean, s.std, s.seeds)
+        cells.setdefault(row, {})[s.shots] = figure(s.mean, s.std, s.seeds)
     rows = sorted(cells, key=lambda row: row[0] != strategy)
     shots = sorted({s.shots for s in report.summary})
     several = len({name for name, _ in rows}) > 1
     target = report.results[0].target
     lines = [
-        [*([name] if several else []), _label(target, aux), *(cells[name, aux].get(k, NOTHING) for k in shots)]
+        [*([name] if several else []), row_label(target, aux), *(cells[name, aux].get(k, NOTHING) for k in shots)]
         for name, aux in rows
     ]
-    cost = [*([""] if several else []), f"{target} labels, train + val", *(_labels(report.results, k) for k in shots)]
+    cost = [*([""] if several else []), f"{target} labels, train + val", *(labels_of(report.results, k) for k in shots)]
     zero = f"0 ({free})" if free else "0"
     headers = [*(["strategy"] if several else []), "learned from", *(zero if k == 0 else str(k) for k in shots)]
     return headers, [*lines, cost]
@@ -101,7 +99,7 @@ def _shot_columns(report: Report) -> int:
 
 def _references(report: Report) -> list[str]:
     return [
-        f"For comparison, {r.text} ({count(r.labels, 'label')}): {_figure(r.mean, r.std, r.seeds)}"
+        f"For comparison, {r.text} ({count(r.labels, 'label')}): {figure(r.mean, r.std, r.seeds)}"
         for r in report.references
     ]
 
@@ -114,17 +112,19 @@ def _transductive(results: Iterable[Result]) -> list[str]:
     )
 
 
-def _labels(results: Iterable[Result], shots: int) -> str:
+def labels_of(results: Iterable[Result], shots: int) -> str:
     """Labelled items of the target in train and in val."""
     found = [r.labels for r in results if r.shots == shots]
     return " + ".join(_range(labels.get(split, 0) for labels in found) for split in ("train", "val"))
 
 
-def _label(target: str, aux: Sequence[str]) -> str:
+def row_label(target: str, aux: Sequence[str]) -> str:
+    """What a row learned from: "image + text"."""
     return " + ".join((target, *aux))
 
 
-def _figure(mean: float, std: float, seeds: int) -> str:
+def figure(mean: float, std: float, seeds: int) -> str:
+    """Mean, and standard deviation where there are several seeds, in %."""
     figure = f"{100 * mean:.1f}"
     return figure if seeds < 2 else f"{figure} {_pm()} {100 * std:.1f}"
 
@@ -138,5 +138,6 @@ def _range(numbers: Iterable[int]) -> str:
     return str(low) if low == high else f"{low}-{high}"
 
 
-def _joined(numbers: Iterable[int]) -> str:
+def joined(numbers: Iterable[int]) -> str:
+    """ "1, 2, 3"."""
     return ", ".join(map(str, numbers))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from xm.config import validated
+from xm.config import Config, validated
 from xm.errors import UsageError, unknown
 from xm.plugins import manager
 from xm.settings import TrainSettings
@@ -78,14 +78,14 @@ def listing(given: Mapping[str, Setting]) -> dict[str, Setting]:
 def _flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
     for name, value in flags.items():
         if value is not None:
-            yield name, _parsed(name, value, "flag"), "flag"
+            yield name, parsed(name, value, "flag"), "flag"
 
 
 def _environment(environment: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
     for name in TrainSettings.model_fields.keys() - NO_VARIABLE:
         variable = PREFIX + name.upper()
         if environment.get(variable):
-            yield name, _parsed(name, environment[variable], variable), variable
+            yield name, parsed(name, environment[variable], variable), variable
 
 
 def _file(path: Path | None) -> Iterator[tuple[str, Any, str]]:
@@ -104,9 +104,9 @@ def _file(path: Path | None) -> Iterator[tuple[str, Any, str]]:
         yield name, value, str(path)
 
 
-def _parsed(name: str, value: Any, where: str) -> Any:
+def parsed(name: str, value: Any, where: str, config: type[Config] = TrainSettings) -> Any:
     """A field's value from text: lists by commas or as JSON, tables as NAME=VALUE or as JSON."""
-    annotation = TrainSettings.model_fields[name].annotation
+    annotation = config.model_fields[name].annotation
     kind = get_origin(annotation)
     if kind is dict:
         items = value if isinstance(value, list) else _listed(value)

@@ -12,6 +12,7 @@ from xm.errors import DataError, ItemError, PluginError, RunError, UsageError, X
 from xm.hookspecs import hookimpl
 from xm.specs import (
     AlignerSpec,
+    BenchmarkSpec,
     CommandSpec,
     DatasetSpec,
     EncoderSpec,
@@ -23,6 +24,7 @@ from xm.specs import (
 
 if TYPE_CHECKING:
     from xm.aligner import AlignContext, Aligner
+    from xm.benchmark import bench
     from xm.data.types import Dataset, Sample
     from xm.encoder import Encoder, Prototypes, fingerprint_of
     from xm.experiment import train
@@ -47,6 +49,7 @@ _LAZY = {
     "Sample": "xm.data.types",
     "Strategy": "xm.strategy",
     "Stream": "xm.stream",
+    "bench": "xm.benchmark",
     "fingerprint_of": "xm.encoder",
     "fit": "xm.loop",
     "load": "xm.run",
@@ -69,6 +72,7 @@ __all__ = [
     "Aligner",
     "AlignerSpec",
     "Batch",
+    "BenchmarkSpec",
     "CommandSpec",
     "Context",
     "DataError",
@@ -93,6 +97,7 @@ __all__ = [
     "TrackerSpec",
     "UsageError",
     "XMError",
+    "bench",
     "fingerprint_of",
     "fit",
     "hookimpl",

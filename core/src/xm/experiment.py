@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property, partial
@@ -257,7 +258,9 @@ class Experiment:
 
     def _cell(self, name: str, task: Task, aux: tuple[str, ...], writer: RunWriter) -> Result:
         strategy, context = self.strategy(name), self._context(name, task, aux)
+        started = time.perf_counter()
         model = adapt(strategy, context)
+        seconds = time.perf_counter() - started
         labels, predicted = self._test(model, task, self.depths(name, aux))
         result = Result(
             target=context.target,
@@ -275,6 +278,7 @@ class Experiment:
             transductive=self.predictor.scope == "set",
             model=writer.place(name, aux, task),
             record=context.record,
+            seconds=round(seconds, 3),
         )
         self.hits[result.model] = (labels == predicted).numpy()
         writer.keep(result.model, model, {"label": labels, "predicted": predicted})

@@ -10,6 +10,7 @@ import pluggy
 
 from xm.specs import (
     AlignerSpec,
+    BenchmarkSpec,
     CommandSpec,
     DatasetSpec,
     EncoderSpec,
@@ -53,6 +54,10 @@ class Hooks:
     @hookspec
     def trackers(self) -> list[TrackerSpec]:  # type: ignore[empty-body]
         """Trackers: listeners to the events of a run."""
+
+    @hookspec
+    def benchmarks(self) -> list[BenchmarkSpec]:  # type: ignore[empty-body]
+        """Benchmarks: protocols that compare methods, for ``xm bench``."""
 
     @hookspec
     def commands(self) -> list[CommandSpec]:  # type: ignore[empty-body]

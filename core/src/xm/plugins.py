@@ -27,6 +27,7 @@ from xm.hookspecs import Hooks
 from xm.specs import (
     ANY,
     AlignerSpec,
+    BenchmarkSpec,
     CommandSpec,
     DatasetSpec,
     EncoderSpec,
@@ -239,6 +240,11 @@ class PluginManager:
         return self._registry("trackers")
 
     @property
+    def benchmarks(self) -> Registry[BenchmarkSpec]:
+        """Benchmarks by name."""
+        return self._registry("benchmarks")
+
+    @property
     def commands(self) -> Registry[CommandSpec]:
         """Commands by name."""
         return self._registry("commands")
@@ -260,6 +266,7 @@ _KINDS: dict[str, tuple[str, type[Spec]]] = {
     "datasets": ("dataset", DatasetSpec),
     "predictors": ("predictor", PredictorSpec),
     "trackers": ("tracker", TrackerSpec),
+    "benchmarks": ("benchmark", BenchmarkSpec),
     "commands": ("command", CommandSpec),
 }
 

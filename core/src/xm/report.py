@@ -33,6 +33,7 @@ class Result:
         transductive: whether the decision rule saw all test inputs at once.
         model: folder in the run, relative.
         record: what the strategy chose.
+        seconds: that fitting took, on this machine; it counts for nothing where results are compared.
     """
 
     target: str
@@ -50,6 +51,7 @@ class Result:
     transductive: bool = False
     model: str = ""
     record: dict[str, Any] = field(default_factory=dict)
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def cell(self) -> tuple[str, tuple[str, ...], str, int]:

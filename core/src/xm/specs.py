@@ -143,6 +143,23 @@ class TrackerSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BenchmarkSpec(Spec):
+    """A protocol that ``xm bench`` runs. The target is called with this spec, settings, plugins and a listener.
+
+    `xm.benchmark.few_shot` is one that compares all strategies on the dataset of the benchmark's name.
+
+    Attributes:
+        modality: the target.
+        aux: the auxiliary modalities.
+        reference: the strategy with whose target-alone row others are compared; "" for none.
+    """
+
+    modality: str
+    aux: tuple[str, ...] = ()
+    reference: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CommandSpec(Spec):
     """A command of the program `xm`. The target is a function with Typer annotations."""
 

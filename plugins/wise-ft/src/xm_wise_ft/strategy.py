@@ -17,11 +17,14 @@ from xm.strategy import Context
 Ratio: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
+PUBLISHED = 0.5
+
+
 class WiseFTConfig(ProbeConfig):
     """A linear probe's settings, and the ratio."""
 
     ratio: Ratio | Literal["val"] = Field(
-        0.5, description="of the zero-shot weights, 0..1; published: 0.5; val: the best of `ratios` on val"
+        "val", description="of the zero-shot weights, 0..1; val: the best of `ratios` on val, 0.5 (published) without"
     )
     ratios: tuple[Ratio, ...] = Field(
         tuple(i / 10 for i in range(11)), min_length=1, description="what ratio=val searches"
@@ -48,7 +51,7 @@ class WiseFT(LinearProbe):
         return context.texts.modality if self.config.init == "auto" else str(self.config.init)
 
     def finish(self, model: nn.Module, context: Context) -> nn.Module:
-        """The average; with ratio=val, the best on val, of equal ones the nearest to the fitted weights."""
+        """The average. Val's accuracy along `ratios` is recorded; of equal ones the nearest to the fitted weights."""
         if not isinstance(model, LinearClassifier) or context.texts is None:
             raise TypeError("wise-ft averages linear classifiers")
         zero_shot = class_means(context.texts, len(context.classes))
@@ -57,13 +60,11 @@ class WiseFT(LinearProbe):
             weight = torch.lerp(model.weight.detach(), zero_shot, ratio)
             return LinearClassifier(context.towers, weight, model.scale)
 
-        search = self.config.ratio == "val" and context.val is not None
-        ratios: tuple[float, ...] = (0.5,) if self.config.ratio == "val" else (self.config.ratio,)
-        candidates = {ratio: mixed(ratio) for ratio in (self.config.ratios if search else ratios)}
-        if not search:
-            context.record["ratio"] = ratios[0]
-            return candidates[ratios[0]]
-        path = {ratio: context.evaluate(candidate) for ratio, candidate in candidates.items()}
-        best = max(path, key=lambda ratio: path[ratio])
-        context.record |= {"ratio": best, "ratios": {str(r): accuracy for r, (accuracy, _) in path.items()}}
-        return candidates[best]
+        ratio = PUBLISHED if self.config.ratio == "val" else self.config.ratio
+        if context.val is not None:
+            path = {searched: context.evaluate(mixed(searched)) for searched in self.config.ratios}
+            context.record["ratios"] = {str(searched): accuracy for searched, (accuracy, _) in path.items()}
+            if self.config.ratio == "val":
+                ratio = max(path, key=lambda searched: path[searched])
+        context.record["ratio"] = ratio
+        return mixed(ratio)

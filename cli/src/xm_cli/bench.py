@@ -1,0 +1,95 @@
+"""``xm bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xm_cli.options import Json
+from xm_cli.progress import Teller
+from xm_cli.tables import print_json, print_table, warn_of_plugins
+
+if TYPE_CHECKING:
+    from xm.benchmark import BenchReport
+
+QUICK = {"shots": "2", "seeds": "1"}
+"""What --quick cuts a benchmark to."""
+
+
+def bench(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A benchmark: see xm plugins list.", show_default=False)],
+    data: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="A folder or file; else the dataset of the benchmark's name.")
+    ] = None,
+    strategies: Annotated[
+        str | None, typer.Option("--strategy", "--strategies", metavar="A,B", help="Which; else all that apply.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="STRATEGY.NAME=VALUE", help="A strategy's own setting; repeatable."),
+    ] = None,
+    encoders: Annotated[
+        list[str] | None, typer.Option("--encoder", metavar="MODALITY=REF", help="Encoder of a modality; repeatable.")
+    ] = None,
+    templates: Annotated[
+        list[str] | None,
+        typer.Option("--template", metavar="TEXT", help="Sentence with {} for the class, or a name; repeatable."),
+    ] = None,
+    shots: Annotated[str | None, typer.Option(metavar="1,2,4", help="Samples per class of the target.")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="1,2,3", help="Seeds of draws and fits.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="2 shots and seed 1 alone, if not named.")] = False,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The runs' folder; those in it are not made again.")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(metavar="DIR", help="The cache's folder.", envvar="XM_CACHE")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare strategies on a benchmark's data: accuracy, differences and their intervals, label cost and time.
+
+    Every strategy that applies runs on the same draws, with and without auxiliary modalities. Runs are kept in a
+    folder, one a strategy; an interrupted benchmark goes on where it was.
+    """
+    given = {name.rstrip("_"): value for name, value in locals().items() if value is not None}
+    from xm.benchmark import BenchSettings
+    from xm_cli.settings import parsed
+
+    flags = {**(QUICK if quick else {}), **{n: v for n, v in given.items() if n in BenchSettings.model_fields}}
+    settings = {n: parsed(n, value, "flag", BenchSettings) for n, value in flags.items()}
+    warn_of_plugins()
+    with Teller() as teller:
+        import xm
+
+        report = xm.bench(name, listener=teller, **settings)
+    if as_json:
+        print_json(report.to_json())
+    elif markdown:
+        print("\n".join(_markdown(report)))
+    else:
+        _print(report)
+
+
+def _print(report: BenchReport) -> None:
+    from xm_cli.bench_tables import accuracies, differences, left_out
+
+    for title, headers, rows in (accuracies(report), differences(report)):
+        if rows:
+            print(f"{title}\n")
+            print_table(headers, rows, right=range(2, len(headers)))
+            print()
+    print("\n".join(left_out(report)))
+
+
+def _markdown(report: BenchReport) -> list[str]:
+    from xm_cli.bench_tables import accuracies, differences, left_out
+
+    lines: list[str] = []
+    for title, headers, rows in (accuracies(report), differences(report)):
+        if rows:
+            lines += [title, ""]
+            lines += [f"| {' | '.join(cells)} |" for cells in (headers, ["---"] * len(headers), *rows)]
+            lines.append("")
+    return [*lines, *left_out(report)]

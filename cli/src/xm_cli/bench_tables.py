@@ -1,0 +1,71 @@
+"""The tables of a benchmark: what was reached, and how it differs from the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, TypeAlias
+
+from xm_cli.results import NOTHING, figure, joined, labels_of, row_label
+
+if TYPE_CHECKING:
+    from xm.benchmark import BenchReport
+    from xm.report import Comparison, Result
+
+Table: TypeAlias = tuple[str, list[str], list[list[str]]]
+"""Title, headers and rows."""
+
+
+def accuracies(report: BenchReport) -> Table:
+    """Means by strategy, what it learned from, and shots; then the seconds a fit took at most shots, and label cost."""
+    shots = sorted({s.shots for s in report.summary})
+    cells: dict[tuple[str, tuple[str, ...]], dict[int, str]] = {}
+    for s in report.summary:
+        cells.setdefault((s.strategy, s.aux), {})[s.shots] = figure(s.mean, s.std, s.seeds)
+    target = report.results[0].target
+    rows = [
+        [strategy, row_label(target, aux), *(found.get(k, NOTHING) for k in shots), _seconds(report, strategy, aux)]
+        for (strategy, aux), found in cells.items()
+    ]
+    cost = ["", f"{target} labels, train + val", *(labels_of(report.results, k) for k in shots), ""]
+    seeds = sorted({r.seed for r in report.results})
+    title = (
+        f"{report.name}: {report.results[0].metric} in % on {report.results[0].n} {target} items of test, mean and "
+        f"standard deviation over seeds {joined(seeds)}, by shots; seconds a fit, at most shots"
+    )
+    return title, ["strategy", "learned from", *map(str, shots), "seconds"], [*rows, cost]
+
+
+def differences(report: BenchReport) -> Table:
+    """Each row minus the reference, in points, with its interval; a star where that does not hold zero."""
+    shots = sorted({c.shots for c in report.comparisons})
+    cells: dict[tuple[str, tuple[str, ...]], dict[int, str]] = {}
+    for c in report.comparisons:
+        cells.setdefault((c.strategy, c.aux), {})[c.shots] = _difference(c)
+    target = report.results[0].target
+    rows = [
+        [strategy, row_label(target, aux), *(found.get(k, NOTHING) for k in shots)]
+        for (strategy, aux), found in cells.items()
+    ]
+    against = report.comparisons[0].against if report.comparisons else ""
+    title = (
+        f"Against {against} on {target} alone, in points, with 95 % intervals over seeds and test items; * where "
+        "they do not hold zero"
+    )
+    return title, ["strategy", "learned from", *map(str, shots)], rows
+
+
+def left_out(report: BenchReport) -> list[str]:
+    """A line for each strategy that does not apply."""
+    return [f"Left out: {strategy} ({why})" for strategy, why in report.left_out.items()]
+
+
+def _difference(c: Comparison) -> str:
+    star = "*" if c.low > 0 or c.high < 0 else ""
+    return f"{100 * c.difference:+.1f}{star} ({100 * c.low:+.1f} to {100 * c.high:+.1f})"
+
+
+def _seconds(report: BenchReport, strategy: str, aux: tuple[str, ...]) -> str:
+    found: Sequence[Result] = [r for r in report.results if (r.strategy, r.aux) == (strategy, aux)]
+    most = max(r.shots for r in found)
+    return f"{fmean(r.seconds for r in found if r.shots == most):.1f}"
