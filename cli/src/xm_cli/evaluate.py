@@ -24,6 +24,9 @@ def evaluate(
     metric: Annotated[
         str | None, typer.Option(metavar="NAME", help="accuracy, balanced-accuracy or macro-f1; else the run's.")
     ] = None,
+    present: Annotated[
+        bool, typer.Option("--present", help="Decide among the classes that the data hold, not all of the run's.")
+    ] = False,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -41,7 +44,7 @@ def evaluate(
         picks = [result.model for result in opened.results] if all_ else [pick]
         results = []
         for wanted in picks:
-            results.append(opened.evaluate(data, pick=wanted, metric=metric))
+            results.append(opened.evaluate(data, pick=wanted, metric=metric, present=present))
             teller(Event("cell", {"done": len(results), "total": len(picks)}))
         report = Report(tuple(results), (), (), (), str(run), versions(opened.plugins))
     if as_json:

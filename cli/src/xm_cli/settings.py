@@ -17,7 +17,7 @@ from xm.settings import TrainSettings
 PREFIX = "XM_"
 
 NO_VARIABLE = {"data"}
-"""Fields that the environment does not set: ``XM_DATA`` is where tests and benchmarks look for real data."""
+"""Fields that the environment does not set: ``XM_DATA`` is the folder of datasets that have names."""
 
 
 @dataclass(frozen=True)

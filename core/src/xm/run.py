@@ -253,7 +253,14 @@ class Run:
                 probabilities = dict(zip(self.classes, next(values), strict=True))
                 yield Prediction(item, max(probabilities, key=probabilities.__getitem__), probabilities)
 
-    def evaluate(self, data: str | None = None, *, pick: str | None = None, metric: str | None = None) -> Result:
+    def evaluate(
+        self,
+        data: str | None = None,
+        *,
+        pick: str | None = None,
+        metric: str | None = None,
+        present: bool = False,
+    ) -> Result:
         """Score a model again: on its own test split, or on other data.
 
         Args:
@@ -261,6 +268,8 @@ class Run:
                 or all of it where it has no splits. None: the data of training, split as they were.
             pick: which model, see `pick`.
             metric: its name; None: the run's.
+            present: decide among the classes that the scored items have, not among all of the run's. So are published
+                figures on versions of a test set that hold some of its classes (ImageNet-A, ImageNet-R).
 
         Raises:
             DataError: if the data hold a class that training never saw.
@@ -274,6 +283,9 @@ class Run:
             raise DataError(f"no {self.target} item of {data or self.index['dataset']} can be read")
         labels = torch.tensor([samples[i].label or 0 for i in features.kept.tolist()])
         probabilities = self._decide(self.model(result, {self.target: encoder}), Stream(self.target, features.x))
+        if present:
+            absent = torch.ones(probabilities.shape[1], dtype=torch.bool).index_fill(0, labels, False)
+            probabilities = probabilities.masked_fill(absent.to(probabilities.device), -1)
         name = metric or self.index["settings"]["metric"]
         value = measure(name, labels, probabilities.argmax(dim=1).cpu())
         return replace(result, metric=name, value=value, n=len(labels), split="test" if data is None else data)

@@ -1,10 +1,11 @@
-"""Published few-shot draws beside a split file: ``few_shot/shot_<N>-seed_<S>.json``."""
+"""Published few-shot draws beside a dataset's listing: ``few_shot/shot_<N>-seed_<S>.json``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from xm.data import Sample
 from xm.errors import DataError
@@ -20,19 +21,35 @@ Draws = dict[tuple[int, int], dict[str, tuple[Sample, ...]]]
 """Shots and seed to split to samples."""
 
 
-def open_draws(table: Path, root: Path, found: Found) -> tuple[Draws, list[str]]:
-    """The draws beside a split file, and the file names of those that need an item that is not there.
+class Published(NamedTuple):
+    """A draw as published."""
+
+    file: Path
+    rows: Mapping[str, list[Row]]
+
+
+def read_draws(folder: Path, root: Path) -> dict[tuple[int, int], Published]:
+    """The draws in a folder by shots and seed, with paths relative to the root of the images.
 
     Paths are as in the split file, or, as Lin et al. write them, with folders before them that end in the root's name:
     ``./data/caltech-101/101_ObjectCategories/ant/image_0003.jpg``.
 
     Raises:
-        DataError: for a draw of another form, or with an item that its split does not have.
+        DataError: for a draw of another form.
+    """
+    return {key: Published(file, _relative(_read(file), root)) for key, file in _files(folder)}
+
+
+def find_draws(table: Path, published: Mapping[tuple[int, int], Published], found: Found) -> tuple[Draws, list[str]]:
+    """The draws in samples, and the file names of those that need an item whose file is not there.
+
+    Raises:
+        DataError: for a draw with an item that its split does not have.
     """
     draws: Draws = {}
     broken: list[str] = []
-    for key, file in _files(table.parent / FOLDER):
-        drawn = {split: _items(table, root, file, split, rows, found) for split, rows in _read(file).items()}
+    for key, (file, rows) in published.items():
+        drawn = {split: _items(table, file, split, listed, found) for split, listed in rows.items()}
         draw = {split: tuple(sample for sample in items if sample) for split, items in drawn.items()}
         if all(len(draw[split]) == len(items) for split, items in drawn.items()):
             draws[key] = draw
@@ -72,8 +89,15 @@ def _read(file: Path) -> Mapping[str, list[Row]]:
     return rows
 
 
-def _items(table: Path, root: Path, file: Path, split: str, rows: Iterable[Row], found: Found) -> list[Sample | None]:
-    keys = [(split, row.path.rpartition(f"/{root.absolute().name}/")[2], row.label) for row in rows]
+def _relative(rows: Mapping[str, list[Row]], root: Path) -> dict[str, list[Row]]:
+    above = f"/{root.absolute().name}/"
+    return {
+        split: [row._replace(path=row.path.rpartition(above)[2]) for row in listed] for split, listed in rows.items()
+    }
+
+
+def _items(table: Path, file: Path, split: str, rows: Iterable[Row], found: Found) -> list[Sample | None]:
+    keys = [(split, row.path, row.label) for row in rows]
     for key in keys:
         if key not in found:
             raise DataError(f"{file}: {key[1]} with label {key[2]} is not in {split} of {table.name}")

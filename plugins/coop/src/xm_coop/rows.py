@@ -1,4 +1,4 @@
-"""The JSON files of CoOp and Lin et al.: an object of splits, each a list of path, label and class name."""
+"""The files of CoOp and Lin et al.: JSON, an object of splits with lists of path, label and class name; and text."""
 
 from __future__ import annotations
 
@@ -22,20 +22,45 @@ class Row(NamedTuple):
     name: str
 
 
-def read_rows(file: Path, needed: Collection[str]) -> dict[str, list[Row]]:
-    """Split to rows, [path, label, class name] each, or, in draws from Lin et al.'s repository, an object under "data".
+def clean(name: str) -> str:
+    """A class name with spaces for underscores, as CoOp puts it into sentences."""
+    return " ".join(name.replace("_", " ").split())
+
+
+def read_text(file: Path) -> str:
+    """A text file of a dataset.
 
     Raises:
-        DataError: if the file is missing, is no JSON, is not of CoOp's form or lacks a split that is `needed`.
+        DataError: if it is missing, can't be read or is not UTF-8.
     """
     try:
-        found = json.loads(file.read_text(encoding="utf-8-sig"))
+        return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise missing(file, "file") from None
     except OSError as error:
         raise DataError(f"{file}: can't be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: is not UTF-8 ({error.reason} at byte {error.start})") from error
+
+
+def read_lines(file: Path) -> list[tuple[int, str]]:
+    """Numbers, from 1, and text of the lines that are not blank.
+
+    Raises:
+        DataError: as `read_text`.
+    """
+    return [(number, line.strip()) for number, line in enumerate(read_text(file).splitlines(), 1) if line.strip()]
+
+
+def read_rows(file: Path, needed: Collection[str]) -> dict[str, list[Row]]:
+    """Split to rows, [path, label, class name] each, or, in draws from Lin et al.'s repository, an object under "data".
+
+    Raises:
+        DataError: if the file is missing, is no JSON, is not of CoOp's form or lacks a split that is `needed`.
+    """
+    text = read_text(file)
+    try:
+        found = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise DataError(f"{file}: is not JSON: {error}") from error
     if not isinstance(found, dict):
