@@ -52,3 +52,15 @@ def test_weigh(weigh: str, first: list[float]) -> None:
 def test_no_other_weighing() -> None:
     with pytest.raises(UsageError, match="weigh='classes'"):
         NearestCentroid({"weigh": "classes"})
+
+
+def test_decides_as_scikit_learn_does() -> None:
+    """With centroids of one length the largest cosine is the smallest distance."""
+    from sklearn.neighbors import NearestCentroid as Reference
+
+    here = context()
+    x = normalize(torch.randn(200, 2, generator=torch.Generator().manual_seed(0)), dim=1)
+    model = adapt(NearestCentroid(), here)
+    reference = Reference().fit(model.weight.detach().numpy(), [0, 1])
+    decided = model(Stream("image", {EMBEDDING: x})).argmax(dim=1)
+    assert decided.tolist() == reference.predict(x.numpy()).tolist()
