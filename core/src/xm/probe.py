@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -13,9 +12,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm.config import Config
-from xm.device import spread, threads
+from xm.device import threads
 from xm.errors import UsageError
-from xm.lbfgs import regularisation_path
+from xm.lbfgs import path
 from xm.loop import Plan
 from xm.model import EMBEDDING, LinearClassifier, class_means
 from xm.objectives import cross_entropy
@@ -24,8 +23,11 @@ from xm.strategy import Context, Strategy
 from xm.stream import Stream
 from xm.sweep import fit_heads, labels
 
-PENALTIES = tuple(10.0**-k for k in range(1, 7))
+PENALTIES = tuple(10.0**-k for k in range(1, 9))
 """The regularisers of solver=lbfgs, strong to weak, on the weights times the logit scale."""
+
+PULLS = {"zero": 0.0, "third": 1 / 3, "init": 1.0}
+"""What the penalty of solver=lbfgs pulls to, by name: this part of the initial weights."""
 
 
 class ProbeConfig(Config):
@@ -36,10 +38,11 @@ class ProbeConfig(Config):
     scale: float = Field(100.0, gt=0, description="of the logits; CLIP's")
     share: float = Field(0.5, gt=0, lt=1, description="of the auxiliary streams in a batch or the objective")
     penalties: tuple[float, ...] = Field(PENALTIES, min_length=1, description="lbfgs: strong to weak")
-    pull: Literal["val", "zero", "init"] = Field(
-        "val", description="lbfgs: what the penalty pulls to; val: init, if it is class means and clearly better on val"
+    pull: Literal["val", "zero", "third", "init"] = Field(
+        "val", description="lbfgs: what the penalty pulls to; val: zero, or the best if that is clearly better on val"
     )
     default_penalty: float = Field(1e-3, gt=0, description="lbfgs: where there is no val to pick on")
+    tolerance: float = Field(0.1, ge=0, description="lbfgs: gradient left of each penalty's first, where val picks")
     max_iter: int = Field(100, gt=0, description="lbfgs: iterations per penalty")
     lr: tuple[float, ...] = Field((1e-3, 1e-4), min_length=1, description="adamw: learning rates")
     weight_decay: tuple[float, ...] = Field((0.0, 0.01, 1e-4), min_length=1, description="adamw")
@@ -54,7 +57,7 @@ class LinearProbe(Strategy):
     """Cross-entropy over the union of all modalities' samples (Lin et al., CVPR 2023, equations 3 and 4).
 
     A batch, or the full-batch objective, is half target and half auxiliary samples. With solver=lbfgs the optimum is
-    unique for each penalty and what it pulls to: zero, or the initialisation. `init` is where the search starts.
+    unique for each penalty and what it pulls to: zero, or (a part of) the initialisation, which matters there only.
     """
 
     config_type: ClassVar[type[Config]] = ProbeConfig
@@ -98,26 +101,27 @@ class LinearProbe(Strategy):
         if context.objective is not cross_entropy:
             raise UsageError("solver=lbfgs minimises cross-entropy; for another objective: --set solver=adamw")
         shares = context.shares(self.config.share)
-        x = torch.cat([stream.x[EMBEDDING] for stream in context.train.values()])
-        y = torch.cat([labels(stream) for stream in context.train.values()])
-        weights = torch.cat([shares[name] * _parts(stream) for name, stream in context.train.items()]).to(x)
+        train = [(stream.to(model.weight.device), shares[name]) for name, stream in context.train.items()]
+        samples = [(stream.x[EMBEDDING], labels(stream), share * _parts(stream)) for stream, share in train]
         start = model.weight.detach() * model.scale
-        penalties = self.config.penalties if context.val is not None else (self.config.default_penalty,)
+        few = context.val is None
+        penalties = (self.config.default_penalty,) if few else self.config.penalties
+        tolerance = 0.0 if few else self.config.tolerance
 
-        def path(centre: Tensor) -> Iterator[nn.Module]:
-            found = regularisation_path(x, y, weights, centre, penalties, start=start, max_iter=self.config.max_iter)
+        def along(pull: str) -> Iterator[LinearClassifier]:
+            centre = start * PULLS[pull]
+            found = path(samples, centre, penalties, max_iter=self.config.max_iter, tolerance=tolerance)
             for penalty, v in zip(penalties, found, strict=True):
                 candidate = LinearClassifier(context.towers, v / model.scale, model.scale)
                 candidate.chosen["penalty"] = penalty
                 yield candidate
 
-        if self.config.pull == "init":
-            return path(start)
-        to_zero = path(torch.zeros_like(start))
+        if self.config.pull != "val":
+            return along(self.config.pull)
         informed = self.init_name(context) not in ("random", "zero")
-        if self.config.pull == "zero" or context.val is None or not informed:
-            return to_zero
-        return iter(_clearly_better(list(to_zero), list(path(start)), context))
+        if context.val is None or not informed:
+            return along("zero")
+        return iter([_clearly_better({pull: max(along(pull), key=context.evaluate) for pull in PULLS}, context)])
 
     def _adamw(self, model: LinearClassifier, context: Context) -> Iterator[nn.Module]:
         """The published sweep. With no val, its first configuration."""
@@ -153,11 +157,8 @@ class LinearProbe(Strategy):
                 with threads(1):  # a batch is too small to share out
                     yield plan, candidate, context.fit(candidate, self, plan).best_step
             return
-        together = [[plan for plan in plans if plan.batch_size == size] for size in {p.batch_size: None for p in plans}]
-        sweep = partial(fit_heads, model.weight, model.scale, context.train, val=context.val, on_event=context.listener)
-        found = {plan: one for group, all in zip(together, spread(sweep, together), strict=True) for plan, one in zip(group, all, strict=True)}
-        for plan in plans:
-            weight, result = found[plan]
+        found = fit_heads(model.weight, model.scale, context.train, plans, context.val, context.listener)
+        for plan, (weight, result) in zip(plans, found, strict=True):
             yield plan, LinearClassifier(context.towers, weight, model.scale), result.best_step
 
     def _only_heads(self, context: Context) -> bool:
@@ -180,18 +181,17 @@ class LinearProbe(Strategy):
         return fitting or [min(sizes)]
 
 
-def _clearly_better(first: list[nn.Module], second: list[nn.Module], context: Context) -> list[nn.Module]:
-    """The second only if its best accuracy on val is more than a standard error above the first's, for val is small.
+def _clearly_better(models: Mapping[str, LinearClassifier], context: Context) -> LinearClassifier:
+    """The best on val if it is more than a standard error above the first there, else the first, for val is small.
 
     This is the one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984, section 3.4.3).
     """
-    if context.val is None:
-        return first
-    one, other = (max(context.accuracy(model) for model in models) for models in (first, second))
-    error = math.sqrt(one * (1 - one) / len(context.val))
-    chosen = other > one + error
-    context.record["pull"] = "init" if chosen else "zero"
-    return second if chosen else first
+    scores = {pull: context.evaluate(model) for pull, model in models.items()}
+    first, (accuracy, _) = next(iter(scores.items()))
+    error = math.sqrt(accuracy * (1 - accuracy) / (1 if context.val is None else len(context.val)))
+    leader = max(scores, key=lambda pull: scores[pull])
+    context.record["pull"] = leader if scores[leader][0] > accuracy + error else first
+    return models[str(context.record["pull"])]
 
 
 def _parts(stream: Stream) -> Tensor:

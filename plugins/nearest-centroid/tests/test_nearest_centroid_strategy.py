@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -61,6 +62,6 @@ def test_decides_as_scikit_learn_does() -> None:
     here = context()
     x = normalize(torch.randn(200, 2, generator=torch.Generator().manual_seed(0)), dim=1)
     model = adapt(NearestCentroid(), here)
-    reference = Reference().fit(model.weight.detach().numpy(), [0, 1])
-    decided = model(Stream("image", {EMBEDDING: x})).argmax(dim=1)
-    assert decided.tolist() == reference.predict(x.numpy()).tolist()
+    with np.errstate(invalid="ignore"):  # of its shrinkage, which is off: a class of one has no variance
+        reference = Reference().fit(model.weight.detach().numpy(), [0, 1])
+    assert (x @ model.weight.T).argmax(dim=1).tolist() == reference.predict(x.numpy()).tolist()

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from open_clip.transformer import TextTransformer  # type: ignore[import-untyped]
+from torch.nn.functional import normalize
 
-from xm.encoder import Encoder
+from xm.encoder import Encoder, Promptable
 from xm.errors import UsageError
 from xm_openclip import model
 from xm_openclip.image import ImageEncoder
-from xm_openclip.reference import Reference
+from xm_openclip.reference import Reference, resolve
 from xm_openclip.text import TextEncoder
+from xm_openclip.towers import WholeText
 from xm_openclip.weights import RandomWeights
 
 VISION: dict[str, dict[str, Any]] = {
@@ -127,6 +130,44 @@ def test_text(kind: str, save: Callable[..., str], texts: list[str]) -> None:
         encoder.split(3)
 
 
+@pytest.mark.parametrize("kind", TEXT)
+def test_tokens_can_be_replaced(kind: str, save: Callable[..., str], texts: list[str]) -> None:
+    text, more = TEXT[kind]
+    reference = save(None, text, **more)
+    trunk, tail = TextEncoder(reference).split(-1)
+    assert isinstance(tail, Promptable)
+    x = trunk(texts)
+    tokens = tail.embed(x).detach().requires_grad_()
+    assert tokens.shape == (*x["ids"].shape, tail.positional_embedding.shape[1])
+    found = tail({**x, "tokens": tokens})
+    assert torch.equal(found, tail(x))
+    module = model.load(resolve(reference), "cpu").module
+    with torch.no_grad():
+        expected = module.encode_text(x["ids"], normalize=True)  # type: ignore[operator]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    found.square()[:, 0].sum().backward()
+    assert tokens.grad is not None and bool((tokens.grad[:, 1].abs().sum(dim=1) > 0).all())
+    changed = tail({**x, "tokens": tokens.detach().flip(2)})
+    assert not torch.allclose(changed, found, atol=1e-3)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("cls", [True, False])
+@pytest.mark.parametrize("correct", [True, False])
+def test_hidden_pads(causal: bool, cls: bool, correct: bool) -> None:
+    """Masks that open_clip's class has, though not every one can be named in a configuration."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        tower = TextTransformer(
+            context_length=8, vocab_size=20, width=16, heads=2, layers=2, output_dim=12, embed_cls=cls,
+            no_causal_mask=not causal, use_pad_mask=True, correct_cls_mask=correct,
+        ).eval()  # fmt: skip
+    ids = torch.tensor([[1, 5, 6, 19, 0, 0, 0, 0], [1, 7, 8, 9, 10, 11, 12, 19]])
+    with torch.no_grad():
+        expected = normalize(tower(ids), dim=-1)
+    torch.testing.assert_close(WholeText(tower)({"ids": ids}), expected, atol=1e-5, rtol=1e-4)
+
+
 def test_hugging_face_text(save: Callable[..., str], texts: list[str], tmp_path: Path) -> None:
     import transformers
 
@@ -139,6 +180,7 @@ def test_hugging_face_text(save: Callable[..., str], texts: list[str], tmp_path:
     whole = encoder.encode(texts)
     trunk, tail = encoder.split(-1)
     torch.testing.assert_close(tail.eval()(trunk(texts)), whole, atol=1e-4, rtol=1e-4)
+    assert not isinstance(tail, Promptable)
     with pytest.raises(UsageError, match=r"\(HFTextEncoder\).* depths are 0 \(frozen\) and -1"):
         encoder.split(1)
 

@@ -10,6 +10,8 @@ from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-untype
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+CHANNELS_LAST = torch.channels_last
+
 
 def load(file: Path) -> Network:
     """EfficientNet-Lite0 with the weights of `file`, frozen."""
@@ -35,10 +37,10 @@ class Network(nn.Module):
             _fold(block, "_depthwise_conv", "_bn1")
             _fold(block, "_project_conv", "_bn2")
         self.classifier = cast(nn.Linear, model._fc)
-        self.body = model.requires_grad_(False).to(memory_format=torch.channels_last)
+        self.body = model.requires_grad_(False).to(memory_format=CHANNELS_LAST)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        maps = self.body.extract_features(images.contiguous(memory_format=torch.channels_last))
+        maps = self.body.extract_features(images.contiguous(memory_format=CHANNELS_LAST))
         features = maps.mean(dim=(2, 3))
         return features, self.classifier(features)
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn.functional import pad
 
-from xm.encoder import Encoder, Inputs, fingerprint_of
+from xm.encoder import Encoder, Inputs, Trunk, fingerprint_of
 from xm.errors import UsageError
 from xm.items import read_text
 from xm_minilm import network, weights
@@ -33,7 +35,9 @@ class MiniLM(Encoder):
 
     @cached_property
     def _network(self) -> network.Bert:
-        return network.load(weights.model_file("config.json"), weights.model_file("model.safetensors"))
+        # `encode` runs in inference mode; of parameters made there, not even copies (in a tail) could be trained.
+        with torch.inference_mode(False):
+            return network.load(weights.model_file("config.json"), weights.model_file("model.safetensors"))
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -50,10 +54,34 @@ class MiniLM(Encoder):
         """``features`` (n, 384), not normalised. An item is a text, or the `Path` of a .txt file."""
         if not items:
             return {"features": torch.zeros(0, self.dim)}
-        coded = self._tokenizer.encode_batch([read_text(item) for item in items])
-        ids = torch.tensor([code.ids for code in coded], device=self.device)
-        mask = torch.tensor([code.attention_mask for code in coded], device=self.device)
+        coded = self._coded(items)
+        ids, mask = coded["ids"].to(self.device), coded["mask"].to(self.device)
+        model = self._network.to(self.device)
         with torch.no_grad():
-            tokens = self._network.to(self.device)(ids, mask)
-        kept = mask.unsqueeze(-1)
-        return {"features": ((tokens * kept).sum(dim=1) / kept.sum(dim=1)).cpu()}
+            return {"features": model.features(model.words(ids), mask).cpu()}
+
+    def split(self, depth: int) -> tuple[Trunk, nn.Module]:
+        """Frozen at depth 0, all of it open at -1: a copy of the network, whose token embeddings can be replaced.
+
+        At -1 the trunk gives ``ids`` and ``mask`` (n, MAX_TOKENS), so that rows of any batches can be stacked.
+
+        Raises:
+            UsageError: for another depth.
+        """
+        if depth == 0:
+            return super().split(0)
+        if depth != -1:
+            raise UsageError(f"minilm can't be split at depth {depth}; depths are 0 (frozen) and -1 (all of it)")
+        return self._padded, network.Whole(self._network)
+
+    def _coded(self, items: Sequence[Any]) -> dict[str, Tensor]:
+        """``ids`` and ``mask`` (n, the longest item's length)."""
+        coded = self._tokenizer.encode_batch([read_text(item) for item in items])
+        return {
+            "ids": torch.tensor([code.ids for code in coded]),
+            "mask": torch.tensor([code.attention_mask for code in coded]),
+        }
+
+    def _padded(self, items: Sequence[Any]) -> Inputs:
+        coded = self._coded(items) if items else {name: torch.zeros(0, 0).long() for name in ("ids", "mask")}
+        return {name: pad(rows, (0, MAX_TOKENS - rows.shape[1])) for name, rows in coded.items()}

@@ -7,15 +7,22 @@ sentence-transformers is imported, which would take 4 to 7 seconds more.
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from xm.encoder import Inputs
 
 
 class Bert(nn.Module):
-    """Token ids (n, length) and mask (n, length), 1 for tokens, to one vector a token (n, length, width)."""
+    """Token embeddings and mask (n, length), 1 for tokens, to one vector a token; both are (n, length, width).
+
+    The embeddings of ids are ``words(ids)``.
+    """
 
     def __init__(self, config: dict[str, int | float]) -> None:
         super().__init__()
@@ -35,11 +42,37 @@ class Bert(nn.Module):
         )
         self.layers = nn.TransformerEncoder(layer, int(config["num_hidden_layers"]), enable_nested_tensor=False)
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        places = torch.arange(ids.shape[1], device=ids.device)
-        x = self.norm(self.words(ids) + self.positions(places) + self.types.weight[0])
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        x = self.norm(tokens + self.positions(places) + self.types.weight[0])
         out: Tensor = self.layers(x, src_key_padding_mask=mask == 0)
         return out
+
+    def features(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """The mean over each text's tokens, (n, width), not normalised."""
+        kept = mask.unsqueeze(-1)
+        total: Tensor = (self(tokens, mask) * kept).sum(dim=1)
+        return total / kept.sum(dim=1)
+
+
+class Whole(nn.Module):
+    """The network as a tail; reads ``ids`` and ``mask`` (n, length), and is `xm.encoder.Promptable`.
+
+    The part where all texts have ended is left out.
+    """
+
+    def __init__(self, network: Bert) -> None:
+        super().__init__()
+        self.network = deepcopy(network).requires_grad_(True)
+
+    def embed(self, x: Inputs) -> Tensor:
+        embedded: Tensor = self.network.words(x["ids"])
+        return embedded
+
+    def forward(self, x: Inputs) -> Tensor:
+        longest = int(x["mask"].sum(dim=1).max()) if len(x["mask"]) else 0
+        tokens = x["tokens"][:, :longest] if "tokens" in x else self.network.words(x["ids"][:, :longest])
+        return normalize(self.network.features(tokens, x["mask"][:, :longest]), dim=-1)
 
 
 def load(config: Path, weights: Path) -> Bert:

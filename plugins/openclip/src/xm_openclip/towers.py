@@ -66,7 +66,10 @@ class TextTail(nn.Module):
         self.heads = getattr(tower, "heads", 1)
 
     def forward(self, x: Inputs) -> Tensor:
-        mask = x["mask"].repeat_interleave(self.heads, 0) if "mask" in x else self.attn_mask
+        length = x["tokens"].shape[1]
+        mask = None if self.attn_mask is None else self.attn_mask[:length, :length]
+        if "mask" in x:
+            mask = x["mask"].repeat_interleave(self.heads, 0)
         tokens = _through(self.blocks, x["tokens"], mask)
         pooled = self.ln_final(tokens[torch.arange(len(tokens), device=tokens.device), x["eot"]])
         if isinstance(self.text_projection, nn.Linear):
@@ -76,22 +79,50 @@ class TextTail(nn.Module):
         return normalize(pooled, dim=-1)
 
 
-class ClipText(nn.Module):
-    """The text tower of a `CLIP`, which keeps its parts beside the image tower's; reads ``ids``."""
+class WholeText(nn.Module):
+    """A text tower of open_clip's own; reads ``ids`` (n, length), and is `xm.encoder.Promptable`.
 
-    attn_mask: Tensor | None
+    Where no token sees those behind it, what lies behind the last position that stands for a text is left out.
+    """
 
-    def __init__(self, clip: Any) -> None:
+    def __init__(self, tower: Any) -> None:
         super().__init__()
-        self.token_embedding = deepcopy(clip.token_embedding)
-        self.positional_embedding = deepcopy(clip.positional_embedding)
-        self.text_pool_type, self.text_eos_id = clip.text_pool_type, clip.text_eos_id
-        self.rest = TextTail(clip, len(clip.transformer.resblocks))
+        self.token_embedding = deepcopy(tower.token_embedding)
+        self.positional_embedding = deepcopy(tower.positional_embedding)
+        self.cls_emb = deepcopy(getattr(tower, "cls_emb", None))
+        self.rest = TextTail(tower, len(tower.transformer.resblocks))
+        self.masks_pads = self.cls_emb is not None or getattr(tower, "use_pad_mask", False)
+        self.pad_id: int = getattr(tower, "pad_id", 0)
+        for name in ("pool_type", "text_pool_type", "eos_id", "text_eos_id", "correct_cls_mask"):
+            if hasattr(tower, name):
+                setattr(self, name, getattr(tower, name))
+
+    def embed(self, x: Inputs) -> Tensor:
+        embedded: Tensor = self.token_embedding(x["ids"])
+        return embedded
 
     def forward(self, x: Inputs) -> Tensor:
-        tokens = self.token_embedding(x["ids"]) + self.positional_embedding
-        out: Tensor = self.rest({"tokens": tokens, "eot": _eot(self, x["ids"], tokens.shape[1])})
+        tokens = x["tokens"] if "tokens" in x else self.embed(x)
+        if self.cls_emb is not None:
+            tokens = torch.cat([tokens, self.cls_emb.expand(len(tokens), 1, -1)], dim=1)
+        tokens = tokens + self.positional_embedding[: tokens.shape[1]]
+        inputs = {"tokens": tokens, "eot": _eot(self, x["ids"], tokens.shape[1])}
+        if self.masks_pads:
+            inputs["mask"] = self._mask(x["ids"], tokens.shape[1])
+        elif self.rest.attn_mask is not None and len(tokens):
+            inputs["tokens"] = tokens[:, : int(inputs["eot"].max()) + 1]
+        out: Tensor = self.rest(inputs)
         return out
+
+    def _mask(self, ids: Tensor, length: int) -> Tensor:
+        """Added to attention, (n, length, length): minus infinity at pads, and at later tokens in a causal tower."""
+        valid = torch.ne(ids, self.pad_id)
+        if self.cls_emb is not None:
+            own = valid.new_ones(len(ids), 1)
+            valid = torch.cat([valid, own] if self.correct_cls_mask else [own, valid], dim=1)
+        pads = torch.zeros(valid.shape, device=ids.device).masked_fill(~valid, float("-inf"))[:, None, :]
+        causal: Tensor | None = self.rest.attn_mask
+        return pads.expand(-1, length, -1) if causal is None else causal[:length, :length] + pads
 
 
 def split_image(module: Any, depth: int) -> tuple[Front, nn.Module]:
@@ -126,7 +157,8 @@ def split_text(module: Any, depth: int) -> tuple[Front, nn.Module]:
     tower = module.text if own else module
     depths: Iterable[int] = ()
     if depth == -1:
-        return lambda _, ids: {"ids": ids}, Whole(tower, "ids") if own else ClipText(tower)
+        known = isinstance(tower, TextTransformer) or not own
+        return lambda _, ids: {"ids": ids}, WholeText(tower) if known else Whole(tower, "ids")
     if isinstance(tower, TextTransformer) or not own:
         blocks = len(tower.transformer.resblocks)
         if 0 < depth <= blocks:
