@@ -249,3 +249,14 @@ def test_nothing_in_a_run_is_a_pickle(run_folder: Path) -> None:
     files = [path for path in run_folder.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".json", ".jsonl", ".safetensors"}
     assert not [path for path in files if path.name.startswith(".")]
+
+
+def test_present_decides_among_the_classes_that_the_data_hold(
+    run: Callable[..., Report], load: Callable[..., xm.Run], images: Path, toy: Any, tmp_path: Path
+) -> None:
+    """Dogs that are called cows are wrong, but right where cow is all there is to say."""
+    made = load(run(data=str(images)).run)
+    called = toy.write_folder(tmp_path / "called", classes=("dog",))
+    (called / "dog").rename(called / "cow")
+    one = str(called)
+    assert made.evaluate(one, present=True).value == 1 > made.evaluate(one).value

@@ -60,6 +60,6 @@ def _notes(record: Record, folders: Mapping[str, int], names: Mapping[str, str])
     if len(folders) == len(names):
         return ()
     return (
-        f"{record.name} has images of {len(folders)} of the {len(names)} classes; predictions are over all "
-        f"{len(names)}, while published accuracies are over the {len(folders)} alone.",
+        f"{record.name} has images of {len(folders)} of the {len(names)} classes; published accuracies are over these "
+        "alone: xm eval --present.",
     )
