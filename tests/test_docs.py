@@ -21,10 +21,11 @@ from typing import Any
 import pytest
 
 from xm.hookspecs import Hooks
+from xm.plugins import manager
 from xm_cli.main import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(path for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")) if path.is_file())
+PAGES = sorted(path for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")) if path.is_file())
 BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>run|file: (?P<file>\S+)) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -127,6 +128,24 @@ def test_every_hook_has_a_section() -> None:
 @pytest.mark.whole
 def test_every_plugin_is_listed(listed: set[str]) -> None:
     assert listed == {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")}
+
+
+METHOD = ("Settings", "When to use it", "One command", "Agreement")
+"""The sections of a method's page."""
+
+
+@pytest.mark.whole
+def test_every_method_has_a_page_and_a_line_in_parity() -> None:
+    parity = (ROOT / "docs/parity.md").read_text(encoding="utf-8")
+    known = [*manager().strategies, *(name for name in manager().predictors if name != "argmax")]
+    for name in known:
+        page = ROOT / "docs/methods" / f"{name.replace('+', '-plus')}.md"
+        assert page.is_file(), f"{name} has no page"
+        text = page.read_text(encoding="utf-8")
+        assert text.startswith(f"# {name}\n"), page
+        missing = [title for title in METHOD if f"\n## {title}\n" not in text]
+        assert not missing, f"{page}: without {', '.join(missing)}"
+        assert f"methods/{page.name}" in parity, f"docs/parity.md does not mention {name}"
 
 
 @pytest.mark.whole
