@@ -179,9 +179,10 @@ class Experiment:
             self.trackers = writer.trackers
             for note in self.draws(self.settings.seeds[0]).dataset.notes:
                 self._note(note)
-            self.home.move_in(tasks.values(), {name: self.depths(name, aux) for name, aux, _, _ in cells}.values())
-            self.predictor.tensors = self.predictor.prepare(self.dataset.classes, lambda: self.home.texts)
+            rule = self.predictor.prepare(self.dataset.classes, lambda: self.home.texts)
+            self.predictor.tensors = {name: value.to(self.device) for name, value in rule.items()}
             writer.keep_rule(self.predictor.tensors)
+            self.home.move_in(tasks.values(), {name: self.depths(name, aux) for name, aux, _, _ in cells}.values())
             results: list[Result] = []
             for name, aux, shots, seed in cells:
                 results.append(self._cell(name, tasks[shots, seed], aux, writer))

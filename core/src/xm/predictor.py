@@ -22,7 +22,7 @@ class Predictor(Configurable, ABC):
     Attributes:
         scope: "item": each input is judged alone. "set": all inputs are seen together, never their labels; results
             are recorded as transductive.
-        tensors: what `prepare` found; a run keeps it.
+        tensors: what `prepare` found, on the device; a run keeps it.
     """
 
     scope: ClassVar[Literal["item", "set"]] = "item"

@@ -3,6 +3,13 @@
 from xm.testing.aligners import AlignerConformance
 from xm.testing.datasets import DatasetConformance
 from xm.testing.encoders import EncoderConformance
+from xm.testing.predictors import PredictorConformance
 from xm.testing.strategies import StrategyConformance
 
-__all__ = ["AlignerConformance", "DatasetConformance", "EncoderConformance", "StrategyConformance"]
+__all__ = [
+    "AlignerConformance",
+    "DatasetConformance",
+    "EncoderConformance",
+    "PredictorConformance",
+    "StrategyConformance",
+]

@@ -47,5 +47,12 @@ class Network(nn.Module):
 
 def _fold(module: Any, convolution: str, norm: str) -> None:
     folded = fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))
-    setattr(module, convolution, folded)
+    setattr(module, convolution, _plain(folded) if folded.kernel_size == (1, 1) else folded)
     setattr(module, norm, nn.Identity())
+
+
+def _plain(convolution: nn.Conv2d) -> nn.Conv2d:
+    """A convolution of single pixels as PyTorch's own class: the package's has padding, which it does not need."""
+    made = nn.Conv2d(convolution.in_channels, convolution.out_channels, 1, device="meta")
+    made.weight, made.bias = convolution.weight, convolution.bias
+    return made

@@ -1,0 +1,163 @@
+"""Conformance of predictors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from xm.errors import XMError
+from xm.model import LinearClassifier, class_means
+from xm.predictor import Predictor, decide
+from xm.specs import PredictorSpec
+from xm.stream import Stream
+from xm.testing import _checks as checks
+from xm.testing import _synthetic as synthetic
+
+
+class PredictorConformance:
+    """Subclass, and give a fixture ``spec``; in ``settings`` what the predictor is to be tried with.
+
+    The model is a nearest-centroid classifier of five classes in 16 dimensions, whose tower and weights could be
+    trained; an encoder reads the class names.
+    """
+
+    settings: ClassVar[Mapping[str, Any]] = {}
+
+    @pytest.fixture
+    def spec(self) -> PredictorSpec:
+        raise NotImplementedError("give a fixture `spec` that returns the PredictorSpec")
+
+    def make(self, spec: PredictorSpec) -> Predictor:
+        """A new predictor with the suite's settings, without `tensors`."""
+        made: Predictor = spec.load()(self.settings)
+        return made
+
+    def prepared(self, spec: PredictorSpec) -> Predictor:
+        """A new predictor with what it needs to know of the classes."""
+        predictor = self.make(spec)
+        predictor.tensors = predictor.prepare(synthetic.CLASSES, _names)
+        return predictor
+
+    def test_registered_lazily(self, spec: PredictorSpec) -> None:
+        checks.registers_lazily("predictors", spec.name)
+
+    def test_settings(self, spec: PredictorSpec) -> None:
+        predictor = self.make(spec)
+        assert isinstance(predictor, Predictor)
+        assert predictor.scope in ("item", "set")
+        checks.explains_settings(spec.load())
+
+    @pytest.mark.parametrize("n", (1, 200))
+    def test_probabilities(self, spec: PredictorSpec, n: int) -> None:
+        """Plain numbers (n, classes), finite, none negative, each row's sum 1."""
+        out = _decide(self.prepared(spec), _inputs()[torch.arange(n)])
+        wanted = (n, len(synthetic.CLASSES))
+        assert out.shape == wanted, f"probabilities have shape {tuple(out.shape)}, not {wanted}"
+        assert out.is_floating_point(), f"probabilities are {out.dtype}"
+        assert not out.requires_grad, "the probabilities still hold the graph of their computation"
+        assert bool(out.isfinite().all()), "probabilities are not finite"
+        assert float(out.min()) >= 0, "a probability is negative"
+        torch.testing.assert_close(out.sum(dim=1), torch.ones_like(out[:, 0]), msg=lambda said: f"sums: {said}")
+
+    def test_beats_chance(self, spec: PredictorSpec) -> None:
+        """Where the model is right, most decisions are: half of five classes at least."""
+        labels = synthetic.held_out().y
+        assert labels is not None
+        accuracy = float(torch.eq(_decide(self.prepared(spec), _inputs()).argmax(dim=1), labels).float().mean())
+        assert accuracy >= 0.5, f"accuracy {accuracy:.2f} on held-out samples"
+
+    def test_items_are_judged_alone(self, spec: PredictorSpec) -> None:
+        """Unless `scope` is "set", a row depends neither on the other items nor on what was predicted before."""
+        predictor, inputs = self.prepared(spec), _inputs()
+        if predictor.scope == "set":
+            pytest.skip(f"{spec.name} sees all items together (scope set)")
+        rows = torch.arange(0, len(inputs), 20)
+        whole = _decide(predictor, inputs)
+        single = torch.cat([_decide(predictor, inputs[row[None]]) for row in rows])
+        torch.testing.assert_close(single, whole[rows], atol=1e-5, rtol=1e-4)
+
+    def test_never_sees_labels(self, spec: PredictorSpec) -> None:
+        """With labels, with wrong ones and without, the probabilities are the same."""
+        inputs = _inputs()
+        wrong = torch.zeros(len(inputs), dtype=torch.long)
+        without, *labelled = (
+            _decide(self.prepared(spec), replace(inputs, y=y)) for y in (None, synthetic.held_out().y, wrong)
+        )
+        assert all(torch.equal(without, other) for other in labelled), "labels change the probabilities"
+
+    def test_deterministic(self, spec: PredictorSpec) -> None:
+        """Neither the process's random state nor an earlier call matters."""
+        found = []
+        for state in (1, 2):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(state)
+                predictor = self.prepared(spec)
+                found += [_decide(predictor, _inputs()) for _ in range(2)]
+        assert all(torch.equal(found[0], other) for other in found[1:]), "the same inputs, other probabilities"
+
+    def test_leaves_the_process_alone(self, spec: PredictorSpec) -> None:
+        model, inputs = _model(), _inputs()
+        with checks.leaves_the_process_alone():
+            decide(self.prepared(spec), model, inputs, torch.device("cpu"))
+
+    def test_leaves_the_model_alone(self, spec: PredictorSpec) -> None:
+        """Weights, gradients, mode and inputs are afterwards as they were before."""
+        model, untouched, inputs = _model(), _model(), _inputs()
+        decide(self.prepared(spec), model, inputs, torch.device("cpu"))
+        assert checks.equal_tensors(model.state_dict(), untouched.state_dict()), "the model's weights were changed"
+        assert not any(module.training for module in model.modules()), "the model was left in training mode"
+        trainable = [[p.requires_grad for p in one.parameters()] for one in (model, untouched)]
+        assert trainable[0] == trainable[1], "what can be trained was changed"
+        assert all(p.grad is None for p in model.parameters()), "gradients were left in the model"
+        assert checks.equal_tensors(dict(inputs.x), dict(_inputs().x)), "the inputs were changed"
+
+    def test_restore(self, spec: PredictorSpec, tmp_path: Path) -> None:
+        """The tensors that `prepare` returned, through a file, are all that a new predictor needs."""
+        predictor = self.make(spec)
+        found = predictor.prepare(synthetic.CLASSES, _names)
+        predictor.tensors = found
+        restored = self.make(spec)
+        restored.tensors = checks.through_file(dict(found), tmp_path) if found else {}
+        assert torch.equal(_decide(restored, _inputs()), _decide(predictor, _inputs()))
+        assert checks.equal_tensors(dict(restored.tensors), dict(found)), "predicting changes the tensors"
+
+    def test_without_names(self, spec: PredictorSpec) -> None:
+        """Where no encoder reads class names it works, or says so in one line."""
+        predictor = self.make(spec)
+        try:
+            predictor.tensors = predictor.prepare(synthetic.CLASSES, lambda: None)
+        except XMError as error:
+            checks.one_line(error)
+        else:
+            _decide(predictor, _inputs())
+
+    def test_works_offline(self, spec: PredictorSpec, monkeypatch: Any) -> None:
+        checks.refuse_connections(monkeypatch)
+        _decide(self.prepared(spec), _inputs())
+
+
+def _names() -> Stream:
+    """Two texts a class, in the home space."""
+    return synthetic.towers().embed(synthetic.trunk_outputs(synthetic.NAMES, 2, draw=3))
+
+
+def _inputs() -> Stream:
+    """Trunk outputs of 200 samples, unlabelled."""
+    return replace(synthetic.held_out(), y=None)
+
+
+def _model() -> nn.Module:
+    """Class means of other samples, in evaluation mode; the target's tower could be trained."""
+    towers = synthetic.towers({synthetic.TARGET: 1})
+    means = class_means(towers.embed(synthetic.trunk_outputs(synthetic.TARGET, 8, draw=1)), len(synthetic.CLASSES))
+    return LinearClassifier(towers, means, 10.0).eval()
+
+
+def _decide(predictor: Predictor, inputs: Stream) -> Tensor:
+    return decide(predictor, _model(), inputs, torch.device("cpu"))

@@ -1,0 +1,66 @@
+"""Partial finetuning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from xm.config import Config
+from xm.model import EMBEDDING, LinearClassifier
+from xm.probe import LinearProbe
+from xm.strategy import Context
+from xm.stream import Stream
+
+PART = 64
+"""Samples that go through a tower at a time for class means."""
+
+
+class PartialConfig(Config):
+    """Settings of partial finetuning; the defaults are those of the published script and code of Lin et al."""
+
+    depth: int = Field(1, ge=-1, description="of the target's encoder: its last blocks that are trained; -1: all")
+    aux_depth: int = Field(0, ge=-1, description="of the auxiliary encoders; published: 0, the text's is frozen")
+    init: str = Field("auto", description="auto, random, zero, or a modality whose class means are the start")
+    scale: float = Field(math.exp(4.0), gt=0, description="of the logits; published: exp(4)")
+    share: float = Field(0.5, gt=0, lt=1, description="of the auxiliary streams in a batch")
+    lr: tuple[float, ...] = Field((1e-5, 1e-6, 1e-7), min_length=1, description="AdamW's learning rates")
+    weight_decay: tuple[float, ...] = Field((0.0, 1e-3, 1e-5), min_length=1, description="AdamW's")
+    batch_size: tuple[int, ...] = Field((8,), min_length=1, description="over all streams")
+    steps: int = Field(12_800, ge=0, description="of each training")
+    warmup: int = Field(50, ge=0, description="steps")
+    eval_every: int = Field(100, gt=0, description="steps between looks at val")
+    patience: int | None = Field(None, gt=0, description="looks without a new best before stopping")
+
+
+class Partial(LinearProbe):
+    """Cross-entropy over the union of all modalities' samples trains the head and the end of encoders together.
+
+    Every combination of learning rate, weight decay and batch size starts anew; val picks one. The record's "init" is
+    the head's: the encoders start as they are. An auxiliary modality that is not opened is its embeddings.
+    """
+
+    config_type: ClassVar[type[Config]] = PartialConfig
+
+    def depths(self, target: str, aux: Sequence[str], namer: str | None) -> Mapping[str, int]:
+        wanted = {**dict.fromkeys(aux, self.config.aux_depth), target: self.config.depth}
+        return {modality: depth for modality, depth in wanted.items() if depth}
+
+    def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
+        if not isinstance(model, LinearClassifier):
+            raise TypeError(f"partial finetuning can't train a {type(model).__name__}")
+        yield from self._adamw(model, context)
+
+    def _named_stream(self, name: str, context: Context) -> Stream:
+        """Embedded, as class means need it."""
+        stream = super()._named_stream(name, context)
+        if EMBEDDING in stream.x:
+            return stream
+        parts = torch.split(torch.arange(len(stream)), PART)
+        embedded = [context.towers.embed(stream[part].to(context.device)).x[EMBEDDING] for part in parts]
+        y = None if stream.y is None else stream.y.to(context.device)
+        return Stream(name, {EMBEDDING: torch.cat(embedded)}, y)
