@@ -178,9 +178,15 @@ def opened(alignment: Alignment, encoder: Encoder, depth: int) -> nn.Module:
     return Behind(tail, alignment.map)
 
 
-def restored(aligner: str, tensors: Mapping[str, Tensor], encoder: Encoder, manager: PluginManager) -> Alignment:
-    """An alignment again, from its name and tensors."""
+def restored(
+    aligner: str,
+    tensors: Mapping[str, Tensor],
+    encoder: Encoder,
+    manager: PluginManager,
+    settings: Mapping[str, Any] | None = None,
+) -> Alignment:
+    """An alignment again, from its name, tensors and the aligner's settings."""
     if not aligner:
         return Alignment(encoder.split(0)[1])
-    made: Aligner = manager.aligners.find(aligner).load()()
+    made: Aligner = manager.aligners.find(aligner).load()(settings)
     return Alignment(made.restore(tensors).eval().requires_grad_(False), aligner)

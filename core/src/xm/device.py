@@ -48,6 +48,14 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 @contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Within, PyTorch draws by `seed`; afterwards its random state is as before."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
 def threads(n: int) -> Iterator[None]:
     """`n` threads for PyTorch's operations, and as many as before afterwards.
 

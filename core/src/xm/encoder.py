@@ -121,7 +121,10 @@ class Encoder(ABC):
             UsageError: if the encoder can't be split there.
         """
         if depth != 0:
-            raise UsageError(f"encoder {type(self).__name__} can't be split at depth {depth}; it is frozen (depth 0)")
+            raise UsageError(
+                f"the {self.modality} encoder ({type(self).__name__}) can't be opened at depth {depth}: it has no blocks; "
+                f"choose one that has (--{self.modality}-encoder NAME), or a strategy that leaves encoders frozen"
+            )
         return self.trunk, Tail()
 
     def prototypes(self) -> Prototypes | None:

@@ -58,3 +58,8 @@ def described(error: BaseException) -> str:
     """Any error in one line: its type and what it says."""
     said = " ".join(str(error).split())
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def no_names() -> UsageError:
+    """The error where class names are needed and no encoder reads them."""
+    return UsageError("class names are needed: choose an encoder that reads them (--text-encoder NAME)")

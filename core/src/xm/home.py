@@ -15,7 +15,7 @@ from xm.data.task import Task
 from xm.data.types import Dataset, Sample
 from xm.encoder import Encoder
 from xm.encoders import Chosen, EncoderChoice
-from xm.errors import UsageError
+from xm.errors import no_names
 from xm.model import Tower, Towers
 from xm.pool import Pool
 from xm.store import FeatureStore
@@ -136,7 +136,7 @@ class Home:
             ItemError: for a text that it can't read.
         """
         if self.namer is None:
-            raise UsageError("no encoder here reads class names; choose one that does (--text-encoder NAME)")
+            raise no_names()
         features = self.store.features(self.namer.encoder, texts, depth=depth)
         if features.failed:
             raise next(iter(features.failed.values()))

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from xm.device import autocast
+from xm.device import autocast, seeded
 from xm.events import Event, Listener, silent
 from xm.sampler import batch_counts, batches
 from xm.stream import Batch, Stream
@@ -116,7 +116,8 @@ def fit(
 ) -> FitResult:
     """Optimise whatever of `model` requires a gradient, and leave it at its best score.
 
-    A model with no such parameter takes no step. The function is re-entrant: it keeps no state of its own.
+    A model with no such parameter takes no step. Dropout draws by the plan's seed. The function is re-entrant: it keeps
+    no state of its own, and leaves PyTorch's random state as it was.
 
     Args:
         model: changed in place.
@@ -137,29 +138,30 @@ def fit(
     generator = torch.Generator().manual_seed(plan.seed)
     source = batches(streams, batch_counts(plan.shares, plan.batch_size), generator)
     best: dict[str, Tensor] = {}
-    for step in range(plan.steps):
-        batch = {name: stream.to(device) for name, stream in next(source).items()}
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(plan, step)
-        model.train()
-        with autocast(device, plan.precision):
-            losses = loss(model, batch)
-        optimiser.zero_grad()
-        backward(model, losses)
-        optimiser.step()
-        result.steps = step + 1
-        if step % plan.eval_every:
-            continue
-        on_event(Event("step", {"step": step, "steps": plan.steps}))
-        if score is None:
-            continue
-        model.eval()
-        value = score()
-        on_event(Event("eval", {"step": step, "score": value}))
-        if result.note(step, value):
-            best = {name: value.detach().clone() for name, value in changing(model).items()}
-        elif result.stale(plan):
-            break
+    with seeded(plan.seed, device):
+        for step in range(plan.steps):
+            batch = {name: stream.to(device) for name, stream in next(source).items()}
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(plan, step)
+            model.train()
+            with autocast(device, plan.precision):
+                losses = loss(model, batch)
+            optimiser.zero_grad()
+            backward(model, losses)
+            optimiser.step()
+            result.steps = step + 1
+            if step % plan.eval_every:
+                continue
+            on_event(Event("step", {"step": step, "steps": plan.steps}))
+            if score is None:
+                continue
+            model.eval()
+            value = score()
+            on_event(Event("eval", {"step": step, "score": value}))
+            if result.note(step, value):
+                best = {name: value.detach().clone() for name, value in changing(model).items()}
+            elif result.stale(plan):
+                break
     if best:
         model.load_state_dict(best, strict=False)
     model.eval()

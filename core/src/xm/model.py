@@ -42,6 +42,12 @@ class Tower(nn.Module):
         """The encoder's part of the map: all of it, unless an alignment follows."""
         return self.map.tail if isinstance(self.map, Behind) else self.map
 
+    def trained(self) -> set[str]:
+        """Names, in its state, of what training changes: parameters with a gradient, and then the tail's buffers."""
+        parameters = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        prefix = "map.tail" if isinstance(self.map, Behind) else "map"
+        return parameters | {name for name, _ in self.tail.named_buffers(prefix)} if parameters else parameters
+
     def forward(self, x: Inputs) -> Tensor:
         if EMBEDDING in x:
             return x[EMBEDDING]
@@ -99,8 +105,7 @@ def own_tensors(model: nn.Module) -> dict[str, Tensor]:
     towers = getattr(model, "towers", None)
     frozen: set[str] = set()
     for modality, tower in towers.items() if isinstance(towers, Towers) else ():
-        trained = {name for name, parameter in tower.named_parameters() if parameter.requires_grad}
-        kept = trained | {name for name, _ in tower.named_buffers()} if trained else trained
+        kept = tower.trained() if isinstance(tower, Tower) else set()
         frozen |= {f"towers.{modality}.{name}" for name in tower.state_dict() if name not in kept}
     return {name: value for name, value in model.state_dict().items() if name not in frozen}
 

@@ -209,7 +209,8 @@ class Run:
         path = self.folder / "maps" / f"{modality}.safetensors"
         tensors = read_tensors(path) if way["aligner"] else {}
         try:
-            return opened(restored(way["aligner"], tensors, encoder, self.plugins), encoder, depth)
+            given = self.index["settings"].get("aligner_set")
+            return opened(restored(way["aligner"], tensors, encoder, self.plugins, given), encoder, depth)
         except (KeyError, ValueError, RuntimeError) as error:
             raise RunError(f"{path}: does not hold a map of {way['aligner']!r} ({described(error)})") from error
 

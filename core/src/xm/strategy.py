@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from xm.config import Configurable
-from xm.errors import UsageError
+from xm.errors import no_names
 from xm.events import Listener, silent
 from xm.loop import FitResult, Plan, add_up, fit
 from xm.model import LinearClassifier, Towers, load_towers
@@ -68,6 +68,17 @@ class Context:
         """The class names through the templates, in the home space; None if no encoder reads names."""
         return self.read_names()
 
+    @property
+    def names(self) -> Stream:
+        """`texts`, for a strategy that can't do without class names.
+
+        Raises:
+            UsageError: if no encoder reads names.
+        """
+        if self.texts is None:
+            raise no_names()
+        return self.texts
+
     def read(self, texts: Sequence[str]) -> Stream:
         """Any texts, read by the encoder that reads class names, at the depth at which the strategy opened it.
 
@@ -77,7 +88,7 @@ class Context:
             UsageError: if no encoder reads names.
         """
         if self.read_texts is None:
-            raise UsageError("no encoder here reads class names; choose one that does (--text-encoder NAME)")
+            raise no_names()
         return self.read_texts(texts)
 
     @property

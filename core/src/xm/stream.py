@@ -29,6 +29,23 @@ class Stream:
     def __len__(self) -> int:
         return len(next(iter(self.x.values())))
 
+    @property
+    def labels(self) -> Tensor:
+        """Its `y`.
+
+        Raises:
+            ValueError: if it has none.
+        """
+        if self.y is None:
+            raise ValueError(f"the {self.modality} stream has no labels")
+        return self.y
+
+    @property
+    def parts(self) -> Tensor:
+        """Each sample's part of the stream's weight: (n,), summing to 1."""
+        weight = self.labels.new_ones(len(self), dtype=torch.float32) if self.weight is None else self.weight
+        return weight / weight.sum()
+
     def __getitem__(self, rows: Tensor) -> Stream:
         """The samples at `rows` (indices)."""
         return Stream(

@@ -168,7 +168,7 @@ def test_what_a_run_keeps() -> None:
 
 
 def test_without_names_it_says_what_to_do() -> None:
-    with pytest.raises(UsageError, match="clip-adapter needs class names for its classifier") as caught:
+    with pytest.raises(UsageError, match="class names are needed: choose an encoder that reads them") as caught:
         adapt(ClipAdapter(), replace(context(), read_names=lambda: None))
     assert "--text-encoder NAME" in str(caught.value) and "\n" not in str(caught.value)
 

@@ -175,7 +175,7 @@ def test_the_initialisation_is_named() -> None:
 def test_without_names_it_says_what_to_do() -> None:
     here = context(read_names=lambda: None)
     for act in (lambda: adapt(LPPlusPlus(), here), lambda: LPPlusPlus().init_name(here)):
-        with pytest.raises(UsageError, match=r"lp\+\+ needs class names: choose an encoder that reads them"):
+        with pytest.raises(UsageError, match=r"class names are needed: choose an encoder that reads them"):
             act()
 
 

@@ -202,7 +202,7 @@ def test_an_epoch_is_a_pass_over_the_target(aux: tuple[str, ...], batch_size: in
 
 @pytest.mark.parametrize("strategy", (TipAdapter, TipAdapterF))
 def test_without_names_it_says_what_to_do(strategy: type[TipAdapter]) -> None:
-    with pytest.raises(UsageError, match="Tip-Adapter needs class names for its zero-shot part") as caught:
+    with pytest.raises(UsageError, match="class names are needed: choose an encoder that reads them") as caught:
         adapt(strategy(), replace(context(), read_names=lambda: None))
     assert "--text-encoder NAME" in str(caught.value) and "\n" not in str(caught.value)
 

@@ -108,7 +108,7 @@ def test_without_val_the_published_ratio_is_taken() -> None:
 
 
 def test_without_names_it_says_what_to_do() -> None:
-    with pytest.raises(UsageError, match="wise-ft needs class names: choose an encoder that reads them"):
+    with pytest.raises(UsageError, match="class names are needed: choose an encoder that reads them"):
         adapt(WiseFT(), replace(context(), read_names=lambda: None))
 
 

@@ -12,11 +12,9 @@ from torch import Tensor, nn
 
 from xm.config import Config
 from xm.device import threads
-from xm.errors import UsageError
 from xm.loop import Plan
 from xm.model import Towers, class_means
 from xm.strategy import Context, Strategy
-from xm.stream import Stream
 from xm_clip_adapter.model import AdapterClassifier, random_bottleneck
 
 Ratio: TypeAlias = Annotated[float, Field(ge=0, le=1)]
@@ -64,20 +62,7 @@ class ClipAdapter(Strategy):
     def init_name(self, context: Context) -> str:
         """What the classifier started as; the bottleneck always starts at random."""
         init = context.record.get("init", self._inits(context)[0])
-        return self.names(context).modality if init == "names" else str(init)
-
-    def names(self, context: Context) -> Stream:
-        """The class names.
-
-        Raises:
-            UsageError: if no encoder reads names.
-        """
-        if context.texts is None:
-            raise UsageError(
-                "clip-adapter needs class names for its classifier: choose an encoder that reads them "
-                "(--text-encoder NAME), or --strategy linear"
-            )
-        return context.texts
+        return context.names.modality if init == "names" else str(init)
 
     def trains_head(self, context: Context) -> bool:
         if self.config.head == "auto":
@@ -88,7 +73,7 @@ class ClipAdapter(Strategy):
         return self._start(context, self._inits(context)[0], self._ratios(context)[0])
 
     def _start(self, context: Context, init: Init, ratio: float) -> AdapterClassifier:
-        names = class_means(self.names(context), len(context.classes)).cpu()
+        names = class_means(context.names, len(context.classes)).cpu()
         hidden = max(1, context.dim // self.config.reduction)
         trained = self.trains_head(context)
         model = AdapterClassifier(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -95,14 +94,6 @@ def check_used(towers: Towers, samples: Mapping[str, Inputs]) -> None:
                 f"{layer} of the {modality} encoder can't be adapted: its weights are used, but it is never called; "
                 "choose other layers with --set modules=… or another encoder"
             )
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Within, PyTorch draws by `seed`; afterwards its random state is as before."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
 
 
 def _linear(module: nn.Module) -> bool:

@@ -12,12 +12,12 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from xm.config import Config
-from xm.errors import UsageError
+from xm.device import seeded
 from xm.loop import Plan
 from xm.model import EMBEDDING, LinearClassifier, Towers, class_means
 from xm.strategy import Context, Strategy
 from xm.stream import Batch, Stream
-from xm_lora.adapters import Adapters, check_used, opened, seeded
+from xm_lora.adapters import Adapters, check_used, opened
 from xm_lora.classifier import PromptClassifier
 
 
@@ -81,9 +81,7 @@ class Lora(Strategy):
         """A prompt a class; embedded if their encoder is not opened."""
         if self.config.names_depth:
             return context.read([self.config.template.format(name) for name in context.classes])
-        if context.texts is None:
-            raise UsageError("lora needs class names: choose an encoder that reads them (--text-encoder NAME)")
-        return Stream(context.texts.modality, {EMBEDDING: class_means(context.texts, len(context.classes))})
+        return Stream(context.names.modality, {EMBEDDING: class_means(context.names, len(context.classes))})
 
     def build(self, context: Context) -> nn.Module:
         prompts = self._prompts(context).to(context.device)
@@ -115,8 +113,7 @@ class Lora(Strategy):
 
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
         seen = context if self.config.keep == "val" else replace(context, val=None)
-        with seeded(context.seed, context.device):
-            result = seen.fit(model, self, self.plan(context))
+        result = seen.fit(model, self, self.plan(context))
         context.record |= {
             "steps": result.steps,
             "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),

@@ -17,8 +17,6 @@ from xm.strategy import Context, Strategy
 from xm.stream import Stream
 from xm_lp_plus_plus.descent import Problem, descend
 
-NO_NAMES = "lp++ needs class names: choose an encoder that reads them (--text-encoder NAME)"
-
 
 class LPPlusPlusConfig(Config):
     """Settings of LP++; but for betas and share they are the published ones."""
@@ -51,11 +49,11 @@ class LPPlusPlus(Strategy):
         Raises:
             UsageError: if no encoder reads names.
         """
-        return "+".join(dict.fromkeys((*context.train, _names(context).modality)))
+        return "+".join(dict.fromkeys((*context.train, context.names.modality)))
 
     def build(self, context: Context) -> nn.Module:
         """The zero-shot classifier, whose rows the multipliers blend in."""
-        rows = class_means(_names(context), len(context.classes))
+        rows = class_means(context.names, len(context.classes))
         return LinearClassifier(context.towers, rows, 1.0, trainable=False)
 
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
@@ -90,35 +88,18 @@ class LPPlusPlus(Strategy):
         streams = {name: stream.to(context.device) for name, stream in context.train.items()}
         return Problem(
             x=torch.cat([stream.x[EMBEDDING] for stream in streams.values()]).to(names),
-            y=torch.cat([_labels(stream) for stream in streams.values()]),
-            weights=torch.cat([shares[name] * _parts(stream) for name, stream in streams.items()]).to(names),
+            y=torch.cat([stream.labels for stream in streams.values()]),
+            weights=torch.cat([shares[name] * stream.parts for name, stream in streams.items()]).to(names),
             names=names,
-            size=sum(float(_weight(stream).sum()) for stream in streams.values()),
+            size=sum(_size(stream) for stream in streams.values()),
         )
 
     def _cosine(self, context: Context, names: Tensor) -> float:
         """The mean, over the target's samples, of the cosine between a sample and its class's names."""
         stream = context.train[context.target].to(context.device)
-        return float((stream.x[EMBEDDING] * names[_labels(stream)]).sum(dim=1) @ _parts(stream))
+        return float((stream.x[EMBEDDING] * names[stream.labels]).sum(dim=1) @ stream.parts)
 
 
-def _names(context: Context) -> Stream:
-    if context.texts is None:
-        raise UsageError(NO_NAMES)
-    return context.texts
-
-
-def _labels(stream: Stream) -> Tensor:
-    if stream.y is None:
-        raise ValueError(f"the {stream.modality} stream has no labels")
-    return stream.y
-
-
-def _parts(stream: Stream) -> Tensor:
-    """Each sample's part of its stream's weight: (n,), summing to 1."""
-    weight = _weight(stream)
-    return weight / weight.sum()
-
-
-def _weight(stream: Stream) -> Tensor:
-    return stream.x[EMBEDDING].new_ones(len(stream)) if stream.weight is None else stream.weight
+def _size(stream: Stream) -> float:
+    """What its samples weigh together."""
+    return float(len(stream) if stream.weight is None else stream.weight.sum())

@@ -11,10 +11,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm.config import Config
-from xm.errors import UsageError
 from xm.model import EMBEDDING, Towers, class_means
 from xm.strategy import Context, Strategy
-from xm.stream import Stream
 from xm_tip_adapter.model import CacheModel
 from xm_tip_adapter.search import Grid, geometric_axis, published_axis, search
 
@@ -57,31 +55,17 @@ class TipAdapter(Strategy):
     trainable: ClassVar[bool] = False
 
     def init_name(self, context: Context) -> str:
-        return f"samples and {self.names(context).modality}"
-
-    def names(self, context: Context) -> Stream:
-        """The class names.
-
-        Raises:
-            UsageError: if no encoder reads names, so that there is no zero-shot classifier.
-        """
-        if context.texts is None:
-            raise UsageError(
-                "Tip-Adapter needs class names for its zero-shot part: choose an encoder that reads them "
-                "(--text-encoder NAME), or --strategy linear"
-            )
-        return context.texts
+        return f"samples and {context.names.modality}"
 
     def build(self, context: Context) -> nn.Module:
         streams = list(context.train.values())
-        labels = [_labels(stream) for stream in streams]
         keys = torch.cat([stream.x[EMBEDDING] for stream in streams])
         return CacheModel(
             context.towers,
             keys,
-            torch.cat(labels),
+            torch.cat([stream.labels for stream in streams]),
             torch.cat([keys.new_ones(len(s)) if s.weight is None else s.weight.to(keys) for s in streams]),
-            class_means(self.names(context), len(context.classes)).to(keys),
+            class_means(context.names, len(context.classes)).to(keys),
             alpha=self.config.init_alpha,
             beta=self.config.init_beta,
             scale=self.config.scale,
@@ -123,9 +107,3 @@ def cache_model(model: nn.Module) -> CacheModel:
     if not isinstance(model, CacheModel):
         raise TypeError(f"Tip-Adapter can't use a {type(model).__name__}")
     return model
-
-
-def _labels(stream: Stream) -> Tensor:
-    if stream.y is None:
-        raise ValueError(f"the {stream.modality} stream has no labels")
-    return stream.y

@@ -9,7 +9,6 @@ from pydantic import Field
 from torch import nn
 
 from xm.config import Config
-from xm.errors import UsageError
 from xm.model import LinearClassifier, class_means
 from xm.probe import LinearProbe, ProbeConfig
 from xm.strategy import Context
@@ -46,15 +45,14 @@ class WiseFT(LinearProbe):
         Raises:
             UsageError: if no encoder reads names, so that there is no zero-shot classifier.
         """
-        if context.texts is None:
-            raise UsageError("wise-ft needs class names: choose an encoder that reads them (--text-encoder NAME)")
-        return context.texts.modality if self.config.init == "auto" else str(self.config.init)
+        names = context.names
+        return names.modality if self.config.init == "auto" else str(self.config.init)
 
     def finish(self, model: nn.Module, context: Context) -> nn.Module:
         """The average. Val's accuracy along `ratios` is recorded; of equal ones the nearest to the fitted weights."""
-        if not isinstance(model, LinearClassifier) or context.texts is None:
-            raise TypeError("wise-ft averages linear classifiers")
-        zero_shot = class_means(context.texts, len(context.classes))
+        if not isinstance(model, LinearClassifier):
+            raise TypeError(f"wise-ft can't average a {type(model).__name__}")
+        zero_shot = class_means(context.names, len(context.classes))
 
         def mixed(ratio: float) -> LinearClassifier:
             weight = torch.lerp(model.weight.detach(), zero_shot, ratio)
