@@ -227,9 +227,9 @@ def test_fit_within_a_loss_disturbs_nothing() -> None:
 def test_dropout_draws_by_the_plan_and_leaves_the_process_alone() -> None:
     found = []
     for state in (1, 2):
+        model = nn.Sequential(nn.Dropout(0.5), line())
         torch.manual_seed(state)
         before = torch.get_rng_state()
-        model = nn.Sequential(nn.Dropout(0.5), line())
         fit(model, squares, {"image": stream()}, plan(steps=20))
         found.append(model[1].weight.item())
         assert torch.equal(torch.get_rng_state(), before)
