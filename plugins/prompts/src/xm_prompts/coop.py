@@ -1,0 +1,60 @@
+"""CoOp: context optimisation."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from xm.config import Config
+from xm.model import LinearClassifier
+from xm.strategy import Context
+from xm_prompts.learner import PromptLearner, Prompts
+from xm_prompts.strategy import PromptConfig, PromptStrategy
+from xm_prompts.texts import Position, opened_tail, start_vectors, written
+
+
+class CoOpConfig(PromptConfig):
+    """Settings of CoOp; the defaults are the paper's (section 4.1) but for the optimiser."""
+
+    csc: bool = Field(False, description="class-specific context: each class learns vectors of its own")
+    position: Position = Field("end", description="where the class's name stands: end, middle or front")
+
+
+class CoOp(PromptStrategy):
+    """The context vectors of the class prompts are learned through the frozen text encoder (Zhou et al., IJCV 2022).
+
+    With auxiliary modalities their samples are samples for the classifier that the prompts make (Lin et al., CVPR
+    2023). At the end the prompts are read once more, and the model is the linear classifier of their vectors.
+    """
+
+    config_type: ClassVar[type[Config]] = CoOpConfig
+
+    def build(self, context: Context) -> nn.Module:
+        return self.learner(context)
+
+    def learner(self, context: Context) -> PromptLearner:
+        """The model to be trained."""
+        namer, tail = opened_tail(context)
+        ctx = start_vectors(context, tail, self.config.init, self.config.n_ctx, context.generator)
+        text = written(context, len(ctx), self.config.position)
+        context.record["n_ctx"] = len(ctx)
+        if self.config.csc:
+            ctx = self._each_class(ctx, context)
+        prompts = Prompts(text.x, text.slots, self.config.chunk)
+        return PromptLearner(context.towers, namer, prompts, ctx, self.config.scale)
+
+    def _each_class(self, ctx: torch.Tensor, context: Context) -> torch.Tensor:
+        """Vectors for each class: the same words, or a draw of its own."""
+        shape = (len(context.classes), *ctx.shape)
+        if self.config.init:
+            return ctx.expand(shape).clone()
+        return 0.02 * torch.randn(shape, generator=context.generator)
+
+    def finish(self, model: nn.Module, context: Context) -> nn.Module:
+        if not isinstance(model, PromptLearner):
+            raise TypeError(f"prompts make no classifier of a {type(model).__name__}")
+        with torch.no_grad():
+            return LinearClassifier(context.towers, model.eval().weight(), self.config.scale, trainable=False)

@@ -1,0 +1,135 @@
+"""What is learned: context vectors in the class prompts, read by a frozen text tower."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from xm.encoder import Inputs
+from xm.model import Tower, Towers
+from xm.stream import Stream
+
+
+class Prompts(nn.Module):
+    """The class prompts, without their context.
+
+    Args:
+        x: the trunk's outputs for the prompts with placeholders.
+        slots: (classes, n_ctx), the placeholders' positions.
+        chunk: how many prompts go through the tower at a time.
+    """
+
+    slots: Tensor
+
+    def __init__(self, x: Inputs, slots: Tensor, chunk: int) -> None:
+        super().__init__()
+        self.inputs = nn.Module()
+        for name, value in x.items():
+            self.inputs.register_buffer(name, value)
+        self.register_buffer("slots", slots)
+        self.chunk = chunk
+
+    @classmethod
+    def restored(cls, tensors: Mapping[str, Tensor], chunk: int) -> Prompts:
+        """From what `state_dict` of a module with ``prompts`` holds."""
+        prefix = "prompts.inputs."
+        x = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        return cls(x, tensors["prompts.slots"], chunk)
+
+    def forward(self, tower: Tower, ctx: Tensor, *, recompute: bool = False) -> Tensor:
+        """Unit vectors (m, classes, dim) of the prompts with each of m contexts.
+
+        Args:
+            tower: of the encoder that reads names, opened at its token embeddings.
+            ctx: (m, classes or 1, n_ctx, width).
+            recompute: keep no activations for the backward pass, as is done where there are more prompts than `chunk`.
+        """
+        classes = len(self.slots)
+        rows = torch.arange(classes, device=ctx.device).repeat(len(ctx))
+        ctx = ctx.expand(-1, classes, -1, -1).flatten(0, 1)
+        again = torch.is_grad_enabled() and (recompute or len(rows) > self.chunk)
+        found = []
+        for part in zip(torch.split(rows, self.chunk), torch.split(ctx, self.chunk), strict=True):
+            if again:
+                found.append(checkpoint(self._read, tower, *part, use_reentrant=False, preserve_rng_state=False))
+            else:
+                found.append(self._read(tower, *part))
+        vectors: Tensor = torch.cat(found)
+        return vectors.reshape(-1, classes, vectors.shape[1])
+
+    def _read(self, tower: Tower, rows: Tensor, ctx: Tensor) -> Tensor:
+        x = {name: value[rows] for name, value in self.inputs.named_buffers()}
+        tokens: Tensor = tower.tail.embed(x)  # type: ignore[operator]
+        slots = self.slots[rows][..., None].expand(-1, -1, tokens.shape[2])
+        out: Tensor = tower({**x, "tokens": tokens.scatter(1, slots, ctx.to(tokens.dtype))})
+        return out
+
+
+class PromptLearner(nn.Module):
+    """Logits ``scale * embedding @ weight.T``, whose rows are the class prompts with the learned context.
+
+    Args:
+        towers: frozen.
+        namer: the modality of the tower that reads the prompts.
+        prompts: of all classes.
+        ctx: (n_ctx, width), shared by the classes, or (classes, n_ctx, width), one each; the initial vectors.
+        scale: of the logits.
+    """
+
+    def __init__(self, towers: Towers, namer: str, prompts: Prompts, ctx: Tensor, scale: float) -> None:
+        super().__init__()
+        self.towers = towers
+        self.namer = namer
+        self.prompts = prompts
+        self.ctx = nn.Parameter(ctx)
+        self.scale = scale
+
+    def weight(self) -> Tensor:
+        """The classifier's rows (classes, dim), unit vectors."""
+        ctx = self.ctx if self.ctx.ndim == 3 else self.ctx[None]
+        rows: Tensor = self.prompts(self.towers[self.namer], ctx[None])
+        return rows[0]
+
+    def forward(self, stream: Stream) -> Tensor:
+        """Logits (n, classes)."""
+        embedding: Tensor = self.towers[stream.modality](stream.x)
+        return self.scale * embedding @ self.weight().T
+
+
+class ConditionalLearner(nn.Module):
+    """A prompt learner whose context is shifted for each item by a small network that sees the item's embedding.
+
+    Args:
+        towers: frozen.
+        namer: the modality of the tower that reads the prompts.
+        prompts: of all classes.
+        ctx: (n_ctx, width), the initial vectors.
+        meta: from embeddings (n, dim) to shifts (n, width).
+        scale: of the logits.
+    """
+
+    def __init__(
+        self, towers: Towers, namer: str, prompts: Prompts, ctx: Tensor, meta: nn.Module, scale: float
+    ) -> None:
+        super().__init__()
+        self.towers = towers
+        self.namer = namer
+        self.prompts = prompts
+        self.ctx = nn.Parameter(ctx)
+        self.meta = meta
+        self.scale = scale
+
+    def forward(self, stream: Stream) -> Tensor:
+        """Logits (n, classes); n times as many prompts as classes are read, a few items at a time."""
+        embedding: Tensor = self.towers[stream.modality](stream.x)
+        at_once = max(1, self.prompts.chunk // len(self.prompts.slots))
+        parts = torch.split(embedding, at_once)
+        return torch.cat([self._logits(part, recompute=len(parts) > 1) for part in parts])
+
+    def _logits(self, embedding: Tensor, *, recompute: bool) -> Tensor:
+        ctx = self.ctx + self.meta(embedding)[:, None, :]
+        rows: Tensor = self.prompts(self.towers[self.namer], ctx[:, None], recompute=recompute)
+        return self.scale * torch.einsum("nd,ncd->nc", embedding, rows)
