@@ -1,13 +1,16 @@
-"""Run the README's commands again and put what they print into it.
+"""Run the commands of README.md and docs/results.md again and put what they print into the pages.
 
-A block to fill is a ``text`` fence below ``<!-- output: COMMAND -->``. Commands on real data need ``XM_DATA``.
+A block to fill is a ``text`` fence below ``<!-- output: COMMAND -->``, or, for ``xm bench``, what stands between
+``<!-- tables: COMMAND -->`` and ``<!-- end -->``. Commands on real data need ``XM_DATA``. With ``--runs DIR`` the runs
+of benchmarks are kept there, and an interrupted benchmark goes on where it was.
 
-    python benchmarks/readme.py [--check]
+    python benchmarks/readme.py [--check] [--runs DIR] [PAGE …]
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
 import shlex
@@ -16,36 +19,53 @@ import sys
 import tempfile
 from pathlib import Path
 
-README = Path(__file__).parents[1] / "README.md"
-BLOCK = re.compile(r"<!-- output: (?P<command>.+?) -->\n```text\n(?P<output>.*?)```", re.DOTALL)
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/results.md")
+OUTPUT = re.compile(r"<!-- output: (?P<command>.+?) -->\n```text\n.*?```", re.DOTALL)
+TABLES = re.compile(r"<!-- tables: (?P<command>.+?) -->\n.*?<!-- end -->", re.DOTALL)
 
 
-def output_of(command: str) -> str:
+def printed(command: str, out: Path, *more: str) -> str:
     """What a command prints, without the lines that name the run's folder."""
     program, *arguments = shlex.split(os.path.expandvars(command))
-    with tempfile.TemporaryDirectory() as folder:
-        out = str(Path(folder) / "run")
-        done = subprocess.run(
-            [sys.executable, "-m", "xm_cli", *arguments, "--out", out], capture_output=True, text=True, check=False
-        )
+    words = [sys.executable, "-m", "xm_cli", *arguments, *more, "--out", str(out)]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
     if program != "xm" or done.returncode:
-        sys.exit(f"{command}\n{done.stderr}")
+        sys.exit(f"{command}: ended with {done.returncode}")
     lines = [line.rstrip() for line in done.stdout.splitlines()]
     return "\n".join(line for line in lines if "Run folder" not in line and "xm predict" not in line).strip()
 
 
+def filled(text: str, runs: Path) -> str:
+    """A page with fresh outputs and tables."""
+
+    def output(found: re.Match[str]) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            fresh = printed(found["command"], Path(folder) / "run")
+        return f"<!-- output: {found['command']} -->\n```text\n{fresh}\n```"
+
+    def tables(found: re.Match[str]) -> str:
+        name = hashlib.blake2b(found["command"].encode(), digest_size=6).hexdigest()
+        fresh = printed(found["command"], runs / name, "--markdown")
+        return f"<!-- tables: {found['command']} -->\n\n{fresh}\n\n<!-- end -->"
+
+    return TABLES.sub(tables, OUTPUT.sub(output, text))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if a block differs")
-    check = parser.parse_args().check
-    text = README.read_text(encoding="utf-8")
-    fresh = BLOCK.sub(
-        lambda m: f"<!-- output: {m['command']} -->\n```text\n{output_of(m['command'])}\n```",
-        text,
-    )
-    if check and fresh != text:
-        sys.exit("README.md differs from what its commands print; run: python benchmarks/readme.py")
-    README.write_text(fresh, encoding="utf-8")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pages", nargs="*", default=PAGES, metavar="PAGE")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a page differs")
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="where runs of benchmarks are kept")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.pages:
+            page = ROOT / name
+            text = page.read_text(encoding="utf-8")
+            fresh = filled(text, options.runs or Path(folder))
+            if options.check and fresh != text:
+                sys.exit(f"{name} differs from what its commands print; run: python benchmarks/readme.py {name}")
+            page.write_text(fresh, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,9 @@ from xm.run import INDEX, TESTED, load
 from xm.settings import TrainSettings
 from xm.significance import compare
 from xm.specs import BenchmarkSpec
+
+PLACES = {"out": None, "cache": None}
+"""Settings that say where things lie, which makes no difference to results."""
 
 
 class BenchSettings(Config):
@@ -171,8 +173,8 @@ def _results(
     index = settings.out / INDEX
     if index.is_file():
         run = load(settings.out, plugins=plugins, listener=listener)
-        same = json.loads(settings.model_dump_json())
-        if run.index["settings"] == same:
+        wanted, found = ({**given, **PLACES} for given in (settings.model_dump(mode="json"), run.index["settings"]))
+        if wanted == found:
             return run.results, run.index["notes"]
         raise UsageError(f"{settings.out}: holds a run with other settings; choose another --out, or remove it")
     report = Experiment(settings, plugins, listener).run()

@@ -122,7 +122,7 @@ class Encoder(ABC):
         """
         if depth != 0:
             raise UsageError(
-                f"the {self.modality} encoder ({type(self).__name__}) can't be opened at depth {depth}: it has no blocks; "
+                f"the {self.modality} encoder ({type(self).__name__}) has no blocks to open (depth {depth}); "
                 f"choose one that has (--{self.modality}-encoder NAME), or a strategy that leaves encoders frozen"
             )
         return self.trunk, Tail()
