@@ -127,3 +127,15 @@ def test_names_that_the_data_bring_are_used_as_they_are(run: Run, farm: Callable
     said = farm(names=tuple(Sample(f"one {name}", "text", label) for label, name in enumerate(toy.CLASSES)))
     run(data="farm", aux=("text",))
     assert sorted(said) == [f"one {name}" for name in toy.CLASSES]
+
+
+def test_data_that_bring_their_class_names_take_no_templates() -> None:
+    names = (Sample("a cat", "text", 0), Sample("a dog", "text", 1))
+    with pytest.raises(UsageError, match="farm brings its class names; take --template away"):
+        with_templates(dataset(names=names), ("vanilla",))
+    assert with_templates(dataset(names=names), ()).names == names
+
+
+def test_a_name_may_have_a_dash() -> None:
+    given = TrainSettings.model_validate({"modality": "image", "templates": ["hand-made"]}).templates
+    assert with_templates(dataset(template_sets={"hand-made": ("one {}",)}), given).templates == ("one {}",)

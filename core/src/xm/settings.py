@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from xm.config import Config
 from xm.data.splits import DEFAULT_FRACTIONS, group_by, split_dataset
 from xm.data.types import Dataset
-from xm.errors import unknown
+from xm.errors import UsageError, unknown
 from xm.metrics import METRICS
 
 
@@ -77,7 +77,7 @@ class TrainSettings(Config):
 
     def _templates(self) -> Iterator[str]:
         for template in self.templates:
-            if template.isidentifier():
+            if template.replace("-", "_").isidentifier():
                 continue  # a name
             try:
                 fits = template.format("\0").count("\0") == 1
@@ -91,8 +91,10 @@ def with_templates(dataset: Dataset, given: Sequence[str]) -> Dataset:
     """The dataset with other templates: sentences, or names of its `template_sets`; "classname" is the bare name.
 
     Raises:
-        UsageError: for an unknown name.
+        UsageError: for an unknown name, or if the data bring their class names as samples.
     """
+    if given and dataset.names:
+        raise UsageError(f"templates are of no use: {dataset.name} brings its class names; take --template away")
     known = {"classname": ("{}",), **dataset.template_sets}
     chosen: list[str] = []
     for template in given:
