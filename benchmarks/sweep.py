@@ -3,10 +3,12 @@
     python benchmarks/sweep.py --quick
     python benchmarks/sweep.py --sets 5
     python benchmarks/sweep.py --data ../shared/data --sets 3
+    python benchmarks/sweep.py --imagenet
 
 The published loop is written down here in plain PyTorch: 2 learning rates x 3 weight decays x 2 batch sizes x 12,800
 steps, of which val picks the best head. It gets one thread (--threads), with which it is fastest on a busy machine; xm
-gets what it takes by default. --quick runs 500 steps for each batch size and extrapolates the seconds.
+gets what it takes by default. --quick runs 1,000 steps for each batch size and extrapolates the seconds. --imagenet
+runs nothing but xm's L-BFGS, on 1,000 classes x (16 images + 7 texts), for its time and memory.
 """
 
 from __future__ import annotations
@@ -18,15 +20,16 @@ import math
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain, product, repeat
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean, median, stdev
 
 import torch
+from features import Features, caltech, pair, synthetic
 from sklearn.linear_model import LogisticRegression
-from text_path import Caltech, accuracy
+from text_path import accuracy
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
@@ -37,69 +40,11 @@ from xm.encoder import Tail
 from xm.model import EMBEDDING, Tower, Towers, class_means
 from xm.probe import PENALTIES, LinearProbe
 from xm.strategy import Context, adapt
-from xm.stream import Stream
 
 RATES, DECAYS, BATCH_SIZES, STEPS = (1e-3, 1e-4), (0.0, 0.01, 1e-4), (8, 32), 12_800
 SCALE, WARMUP, EVAL_EVERY = math.exp(4.60517), 50, 100
-QUICK = 500
+QUICK = 1000
 """Steps of --quick, and of every timing of single steps."""
-
-
-@dataclass(frozen=True)
-class Features:
-    """One feature set: unit vectors with labels. `text` holds the class names."""
-
-    image: Stream
-    text: Stream
-    val: Stream
-    test: Stream
-
-    @property
-    def classes(self) -> int:
-        return int(pair(self.text)[1].max()) + 1
-
-    @property
-    def megabytes(self) -> float:
-        """Of what is trained on."""
-        return sum(stream.x[EMBEDDING].nbytes for stream in (self.image, self.text)) / 1e6
-
-
-def pair(stream: Stream) -> tuple[Tensor, Tensor]:
-    assert stream.y is not None
-    return stream.x[EMBEDDING], stream.y
-
-
-def synthetic(seed: int, classes: int = 100, shots: int = 16, dim: int = 1024) -> Features:
-    """Classes in groups of ten, noise with a falling spectrum in a basis of its own, names beyond a gap of their own.
-
-    Were that basis the coordinates', AdamW, which scales each by itself, would have it easier than on embeddings.
-    """
-    generator = torch.Generator().manual_seed(seed)
-
-    def directions(n: int, spectrum: Tensor | float = 1.0) -> Tensor:
-        return normalize(torch.randn(n, dim, generator=generator) * spectrum, dim=1)
-
-    groups, falling = directions(-(-classes // 10)), torch.linspace(0, -4, dim).exp()
-    centres = normalize(groups.repeat_interleave(10, dim=0)[:classes] + directions(classes), dim=1)
-    image_side, text_side = directions(1), directions(1)
-    basis, _ = torch.linalg.qr(torch.randn(dim, dim, generator=generator))
-
-    def images(count: int) -> Stream:
-        y = torch.arange(classes).repeat_interleave(count)
-        x = image_side + 0.5 * centres[y] + 2.2 * directions(len(y), falling) @ basis
-        return Stream("image", {EMBEDDING: normalize(x, dim=1)}, y)
-
-    names = normalize(text_side + 0.5 * centres + 0.5 * directions(classes), dim=1)
-    return Features(images(shots), Stream("text", {EMBEDDING: names}, torch.arange(classes)), images(4), images(20))
-
-
-def caltech(data: Path, shots: int, sets: int) -> Iterator[Features]:
-    """The published draws of Caltech-101 and its whole test split, names through the aligner `names`."""
-    source = Caltech(data)
-    names = source.names(source.kernel())
-    for seed in range(1, sets + 1):
-        draw = source.draw(shots, seed)
-        yield Features(draw.train, names, draw.val, draw.test)
 
 
 def rate(lr: float, step: int) -> float:
@@ -157,10 +102,9 @@ def probe(here: Features, settings: Mapping[str, object]) -> Tensor:
     return adapt(LinearProbe(settings), context).get_parameter("weight").detach()
 
 
-def adamw_steps(here: Features, batch_size: int) -> Tensor:
-    """The first steps of one configuration of xm's loop."""
-    one = {"lr": [RATES[0]], "weight_decay": [DECAYS[0]], "batch_size": [batch_size], "steps": QUICK}
-    return probe(here, {"solver": "adamw", **one})
+def adamw(here: Features, steps: int = STEPS) -> Tensor:
+    """The weights of xm's AdamW sweep of so many steps."""
+    return probe(here, {"solver": "adamw", "steps": steps})
 
 
 def scikit_learn(here: Features) -> Tensor:
@@ -179,19 +123,18 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def peak(seed: int) -> float:
-    """In a fresh process: megabytes of resident memory that xm's L-BFGS takes at most beyond the features (Linux)."""
+def peak(imagenet: bool) -> tuple[float, float, float]:
+    """Of xm's L-BFGS in a fresh process: most resident megabytes beyond what was there, the features', and seconds."""
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    here = synthetic(0, classes=1000, texts=7) if imagenet else synthetic(0)
+    probe(synthetic(0, classes=10, shots=2, dim=64), {})
     if not os.access(reset, os.W_OK):
-        return math.nan
-    here = synthetic(seed)
-    probe(synthetic(seed, classes=10, shots=2, dim=64), {})
+        return math.nan, here.megabytes, seconds(lambda: probe(here, {}))
     reset.write_text("5")
-
     before = status.read_text()
-    probe(here, {})
+    spent = seconds(lambda: probe(here, {}))
     kilobytes = [int(t.split(key)[1].split()[0]) for t, key in ((before, "VmRSS:"), (status.read_text(), "VmHWM:"))]
-    return (kilobytes[1] - kilobytes[0]) * 1024 / 1e6
+    return (kilobytes[1] - kilobytes[0]) * 1024 / 1e6, here.megabytes, spent
 
 
 @dataclass(frozen=True)
@@ -203,8 +146,9 @@ class Timing:
     accuracies: dict[str, float]
 
 
-PUBLISHED, LBFGS, INIT = "published loop", "xm, lbfgs", "xm, lbfgs, pull=init"
-ADAMW, SCIKIT = "xm, adamw", "scikit-learn"
+PUBLISHED, LBFGS, ADAMW, SCIKIT = "published loop", "xm, lbfgs", "xm, adamw", "scikit-learn"
+WIDTHS = (11, 14, 11, 17, 28, 15)
+CONFIGURATIONS = len(RATES) * len(DECAYS) * len(BATCH_SIZES)
 
 
 def measure(here: Features, quick: bool, published_threads: int) -> Timing:
@@ -214,34 +158,39 @@ def measure(here: Features, quick: bool, published_threads: int) -> Timing:
     def timed(name: str, run: Callable[[Features], Tensor]) -> None:
         spent[name] = seconds(lambda: made.__setitem__(name, run(here)))
 
-    def extrapolated(name: str, run: Callable[[Features, int], object]) -> None:
-        steps[name] = seconds(lambda: [run(here, size) for size in BATCH_SIZES]) / QUICK / len(BATCH_SIZES)
-        spent[name] = steps[name] * len(RATES) * len(DECAYS) * len(BATCH_SIZES) * STEPS
+    def extrapolated(name: str, steps_run: int, run: Callable[[], object]) -> None:
+        steps[name] = seconds(run) / steps_run
+        spent[name] = steps[name] * CONFIGURATIONS * STEPS
 
     timed(LBFGS, lambda here: probe(here, {}))
-    timed(INIT, lambda here: probe(here, {"pull": "init"}))
     with threadpool_limits(1, "blas"):
         timed(SCIKIT, scikit_learn)
-    extrapolated(ADAMW, adamw_steps)
+    extrapolated(ADAMW, QUICK * CONFIGURATIONS, lambda: adamw(here, QUICK))
     with threads(published_threads):
-        extrapolated(PUBLISHED, lambda here, size: published(here, RATES[0], DECAYS[0], size, QUICK))
+        first = (here, RATES[0], DECAYS[0])
+        extrapolated(PUBLISHED, QUICK * 2, lambda: [published(*first, size, QUICK) for size in BATCH_SIZES])
         if not quick:
             timed(PUBLISHED, published_sweep)
+    if not quick:
+        timed(ADAMW, adamw)
     return Timing(spent, steps, {name: accuracy(weight, here.test) for name, weight in made.items()})
 
 
 def table(timings: list[Timing], quick: bool) -> str:
     """One row a method: medians of seconds, means of accuracies and of their paired differences to the published."""
-    lines = [f"{'':<20}{'s a sweep':>12}{'times faster':>14}{'ms a step':>11}{'test accuracy %':>17}{'difference':>12}"]
-    for name in (PUBLISHED, LBFGS, INIT, ADAMW, SCIKIT):
+    head = ("s a sweep", "times faster", "ms a step", "test accuracy %", "of each set", "difference")
+    lines = [f"{'':<16}" + "".join(f"{text:>{width}}" for text, width in zip(head, WIDTHS, strict=True))]
+    for name in (PUBLISHED, LBFGS, ADAMW, SCIKIT):
         spent = f"{median(t.seconds[name] for t in timings):.3g}"
         step = f"{1000 * median(t.steps[name] for t in timings):.2f}" if name in timings[0].steps else "–"
-        accurate = against = "–"
+        accurate = each = against = "–"
         if name in timings[0].accuracies:
-            accurate = f"{100 * mean(t.accuracies[name] for t in timings):.2f}"
-            against = "–" if quick else f"{difference(timings, name):+.2f}"
-        spent = "~" + spent if name == ADAMW or (quick and name == PUBLISHED) else spent
-        lines.append(f"{name:<20}{spent:>12}{ratio(timings, name):>14.1f}{step:>11}{accurate:>17}{against:>12}")
+            values = [100 * t.accuracies[name] for t in timings]
+            accurate, each = f"{mean(values):.2f}", " ".join(f"{value:.1f}" for value in values)
+            against = "–" if quick or name == PUBLISHED else "{:+.2f} ± {:.2f}".format(*difference(timings, name))
+        spent = "~" + spent if quick and name in (PUBLISHED, ADAMW) else spent
+        cells = (spent, f"{ratio(timings, name):.1f}", step, accurate, each, against)
+        lines.append(f"{name:<16}" + "".join(f"{text:>{width}}" for text, width in zip(cells, WIDTHS, strict=True)))
     return "\n".join(lines)
 
 
@@ -250,9 +199,20 @@ def ratio(timings: list[Timing], name: str) -> float:
     return median(timing.seconds[PUBLISHED] / timing.seconds[name] for timing in timings)
 
 
-def difference(timings: list[Timing], name: str) -> float:
-    """Mean over feature sets of the test accuracy minus the published loop's, in points."""
-    return 100 * mean(timing.accuracies[name] - timing.accuracies[PUBLISHED] for timing in timings)
+def difference(timings: list[Timing], name: str) -> tuple[float, float]:
+    """The test accuracy minus the published loop's, in points: mean over feature sets, and its standard error."""
+    points = [100 * (timing.accuracies[name] - timing.accuracies[PUBLISHED]) for timing in timings]
+    return mean(points), (stdev(points) / math.sqrt(len(points)) if len(points) > 1 else math.nan)
+
+
+def memory(imagenet: bool) -> float:
+    """Prints what L-BFGS takes; its peak as a multiple of the features."""
+    with multiprocessing.get_context("spawn").Pool(1) as fresh:
+        most, features, spent = fresh.apply(peak, (imagenet,))
+    size = "1,000 classes x (16 images + 7 texts)" if imagenet else "100 classes x (16 images + 1 text)"
+    print(f"{LBFGS}, {size} of 1,024 dimensions: {spent:.1f} s, at its peak {most:.0f} MB of resident memory ", end="")
+    print(f"beyond the features, which are {features:.1f} MB: {most / features:.1f} times", flush=True)
+    return most / features
 
 
 def main() -> None:
@@ -263,14 +223,19 @@ def main() -> None:
     add("--data", type=Path, default=os.environ.get("XM_DATA"), help="adds Caltech-101; default: XM_DATA")
     add("--shots", type=int, default=16, help="of Caltech-101's draws")
     add("--threads", type=int, default=1, help="of the published loop")
+    add("--imagenet", action="store_true", help="time and memory of L-BFGS at ImageNet's size, nothing else")
     add("--json", action="store_true", help="end with one line of JSON")
     given = parser.parse_args()
+    if given.imagenet:
+        at_imagenet = memory(imagenet=True)
+        if given.json:
+            print(json.dumps({"peak_over_features_imagenet": round(at_imagenet, 2)}))
+        return
     kinds = {"synthetic": [synthetic(seed) for seed in range(given.sets)]}
     if given.data is not None:
         kinds[f"caltech-101, {given.shots} shots"] = list(caltech(Path(given.data), given.shots, min(3, given.sets)))
-    with multiprocessing.get_context("spawn").Pool(1) as fresh:
-        memory = fresh.apply(peak, (0,))
-    adamw_steps(synthetic(0, classes=10, shots=2, dim=64), 8)  # loads what the first optimiser needs
+    over = memory(imagenet=False)
+    adamw(synthetic(0, classes=10, shots=20, dim=64), 8)  # loads what the first optimiser needs
     summary: dict[str, object] = {}
     for kind, sets in kinds.items():
         load = os.getloadavg()[0]
@@ -284,15 +249,13 @@ def main() -> None:
         print(table(timings, given.quick) + "\n", flush=True)
         per_step = median(t.steps[PUBLISHED] / t.steps[ADAMW] for t in timings)
         numbers = {"ratio": round(ratio(timings, LBFGS), 1), "step_ratio": round(per_step, 2)}
-        for key, name in () if given.quick else (("difference", LBFGS), ("difference_pull_init", INIT)):
-            numbers[key] = round(difference(timings, name), 2)
+        for key, name in () if given.quick else (("difference", LBFGS), ("difference_adamw", ADAMW)):
+            numbers[key] = round(difference(timings, name)[0], 2)
         summary = {**numbers, **summary, kind: numbers}
-    size = kinds["synthetic"][0].megabytes
-    print(f"~ extrapolated from {QUICK} steps of each batch size to {STEPS} of each configuration")
-    print(f"peak resident memory of {LBFGS}, synthetic: {memory:.0f} MB beyond the features, which are {size:.1f} MB")
+    if given.quick:
+        print(f"~ extrapolated from {QUICK} steps of each batch size to {STEPS} of each configuration")
     if given.json:
-        summary |= {"extrapolated": given.quick, "peak_over_features": round(memory / size, 2)}
-        print(json.dumps(summary))
+        print(json.dumps(summary | {"extrapolated": given.quick, "peak_over_features": round(over, 2)}))
 
 
 if __name__ == "__main__":

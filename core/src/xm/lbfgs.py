@@ -87,14 +87,15 @@ def path(
         samples = [(x.to(precise), y, weights) for x, y, weights in samples]
     parts = _parts([(x, y, weights.to(precise)) for x, y, weights in samples], len(centre))
     curvature, before = Curvature(largest=0.5), 0.0  # of softmax regression on unit vectors, at most
-    for penalty in penalties:
-        curvature.add(penalty - before)
-        before = penalty
-        workers = torch.get_num_threads()
-        with threads(1), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            objective = partial(_objective, parts, pull, penalty, map if len(parts) == 1 else pool.map)
-            delta = descend(objective, delta, curvature, max_iter, tolerance)
-        yield (pull + delta if basis is None else centre + delta @ basis).to(given)
+    workers = min(torch.get_num_threads(), len(parts))
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for penalty in penalties:
+            curvature.add(penalty - before)
+            before = penalty
+            objective = partial(_objective, parts, pull, penalty, map if workers == 1 else pool.map)
+            with threads(1):
+                delta = descend(objective, delta, curvature, max_iter, tolerance)
+            yield (pull + delta if basis is None else centre + delta @ basis).to(given)
 
 
 def _parts(samples: Sequence[Block], classes: int) -> list[list[Block]]:

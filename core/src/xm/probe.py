@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm.config import Config
-from xm.device import threads
+from xm.device import spread, threads
 from xm.errors import UsageError
 from xm.lbfgs import path
 from xm.loop import Plan
@@ -28,6 +28,9 @@ PENALTIES = tuple(10.0**-k for k in range(1, 9))
 
 PULLS = {"zero": 0.0, "third": 1 / 3, "init": 1.0}
 """What the penalty of solver=lbfgs pulls to, by name: this part of the initial weights."""
+
+SIDE_BY_SIDE = 2**19
+"""Weights up to which the paths of solver=lbfgs are solved at once, a thread each, which takes memory for each."""
 
 
 class ProbeConfig(Config):
@@ -121,7 +124,9 @@ class LinearProbe(Strategy):
         informed = self.init_name(context) not in ("random", "zero")
         if context.val is None or not informed:
             return along("zero")
-        return iter([_clearly_better({pull: max(along(pull), key=context.evaluate) for pull in PULLS}, context)])
+        each = spread if start.numel() <= SIDE_BY_SIDE else map
+        leaders = each(lambda pull: max(along(pull), key=context.evaluate), PULLS)
+        return iter([_clearly_better(dict(zip(PULLS, leaders, strict=True)), context)])
 
     def _adamw(self, model: LinearClassifier, context: Context) -> Iterator[nn.Module]:
         """The published sweep. With no val, its first configuration."""
@@ -186,7 +191,8 @@ def _clearly_better(models: Mapping[str, LinearClassifier], context: Context) ->
 
     This is the one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984, section 3.4.3).
     """
-    scores = {pull: context.evaluate(model) for pull, model in models.items()}
+    with threads(1):
+        scores = {pull: context.evaluate(model) for pull, model in models.items()}
     first, (accuracy, _) = next(iter(scores.items()))
     error = math.sqrt(accuracy * (1 - accuracy) / (1 if context.val is None else len(context.val)))
     leader = max(scores, key=lambda pull: scores[pull])

@@ -44,13 +44,21 @@ def batch_counts(shares: Mapping[str, float], batch_size: int) -> dict[str, int]
 
 
 def batches(streams: Mapping[str, Stream], counts: Mapping[str, int], generator: torch.Generator) -> Iterator[Batch]:
-    """Endless batches. Each stream is shuffled anew for every pass of its own, incomplete rests are dropped.
+    """Endless batches of the samples that `batch_rows` draws."""
+    for rows in batch_rows(streams, counts, generator):
+        yield {name: streams[name][drawn] for name, drawn in rows.items()}
+
+
+def batch_rows(
+    streams: Mapping[str, Stream], counts: Mapping[str, int], generator: torch.Generator
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Endless draws. Each stream is shuffled anew for every pass of its own, incomplete rests are dropped.
 
     A stream with fewer samples than its count gives all of them each time.
     """
     rows = {name: _rows(len(streams[name]), counts[name], generator) for name in counts}
     while True:
-        yield {name: streams[name][next(rows[name])] for name in counts}
+        yield {name: next(rows[name]) for name in counts}
 
 
 def _rows(size: int, count: int, generator: torch.Generator) -> Iterator[torch.Tensor]:

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import accumulate, islice
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
-from xm.device import spread
+from xm.device import threads
 from xm.events import Event, Listener, silent
 from xm.loop import FitResult, Plan, adamw, learning_rate
 from xm.model import EMBEDDING
-from xm.sampler import batch_counts, batches
+from xm.sampler import batch_counts, batch_rows
 from xm.stream import Stream
+
+EXTRA = 16
+"""Zeros behind every row: rows a power of two apart, as CLIP's are, crowd each other out of the processor's cache."""
 
 Found: TypeAlias = tuple[Tensor, FitResult]
 """A head's weights (classes, dim), and how it was fitted."""
@@ -35,7 +39,8 @@ def fit_heads(
 ) -> list[Found]:
     """AdamW on the mean cross-entropy of each batch: of each plan the best weights on val, else the last.
 
-    Plans that differ in nothing but `lr` and `weight_decay` take their steps together, a thread for each such group.
+    Plans that differ in nothing but `lr` and `weight_decay` take their steps together. One thread does it all: the
+    operations are too small to share out, and Python's lock makes two groups at once slower than one after the other.
 
     Args:
         start: (classes, dim), of every head.
@@ -49,12 +54,13 @@ def fit_heads(
     for index, plan in enumerate(plans):
         groups.setdefault(repr(replace(plan, lr=0.0, weight_decay=0.0)), []).append(index)
 
-    def fit_group(members: list[int]) -> list[Found]:
-        return _fit_together(start, scale, streams, [plans[index] for index in members], val, on_event)
-
-    found = zip(groups.values(), spread(fit_group, groups.values()), strict=True)
-    by_index = {index: one for members, ones in found for index, one in zip(members, ones, strict=True)}
-    return [by_index[index] for index in range(len(plans))]
+    found = dict[int, Found]()
+    with threads(1):
+        for members in groups.values():
+            together = [plans[index] for index in members]
+            ones = _fit_together(start, scale, streams, together, val, on_event)
+            found |= zip(members, ones, strict=True)
+    return [found[index] for index in range(len(plans))]
 
 
 def _fit_together(
@@ -66,13 +72,13 @@ def _fit_together(
     on_event: Listener,
 ) -> list[Found]:
     plan, count = plans[0], len(plans)
-    heads = start.detach().repeat(count, 1, 1)
+    heads = pad(start.detach(), (0, EXTRA)).repeat(count, 1, 1)
     gradients, best = torch.empty_like(heads), heads.clone()
     flat, flat_gradients = heads.flatten(0, 1), gradients.flatten(0, 1)
     optimiser = adamw([_group(*one) for one in zip(heads, gradients, plans, strict=True)])
     results = [FitResult() for _ in plans]
     for step, (x, y, weight) in enumerate(islice(_samples(streams, plan, start.device), plan.steps)):
-        residual = (flat @ x.T).mul_(scale).unflatten(0, (count, -1)).softmax(dim=1)
+        residual = torch.mm(flat, x.T).mul_(scale).view(count, -1, len(x)).softmax(dim=1)
         residual[:, y, torch.arange(len(y), device=y.device)] -= 1
         torch.mm(residual.mul_(scale * weight).flatten(0, 1), x, out=flat_gradients)
         for group, one in zip(optimiser.param_groups, plans, strict=True):
@@ -86,13 +92,13 @@ def _fit_together(
         on_event(Event("step", {"step": step, "steps": plan.steps}))
         if val is None:
             continue
-        for result, head, kept, score in zip(results, heads, best, _accuracies(heads, val), strict=True):
+        for result, head, kept, score in zip(results, heads, best, _accuracies(heads[..., :-EXTRA], val), strict=True):
             if result in running and result.note(step, score):
                 kept.copy_(head)
             on_event(Event("eval", {"step": step, "score": score}))
         if all(result.stale(plan) for result in results):
             break
-    return list(zip(heads if val is None else best, results, strict=True))
+    return list(zip((heads if val is None else best)[..., :-EXTRA], results, strict=True))
 
 
 def _group(head: Tensor, gradient: Tensor, plan: Plan) -> dict[str, object]:
@@ -105,13 +111,17 @@ def _group(head: Tensor, gradient: Tensor, plan: Plan) -> dict[str, object]:
 def _samples(
     streams: Mapping[str, Stream], plan: Plan, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Endless batches as x (n, dim), y (n,) and weights (n,) that sum to 1."""
-    generator = torch.Generator().manual_seed(plan.seed)
-    for batch in batches(streams, batch_counts(plan.shares, plan.batch_size), generator):
-        parts = [stream.to(device) for stream in batch.values()]
-        x = torch.cat([part.x[EMBEDDING] for part in parts])
-        weight = torch.cat([x.new_ones(len(part)) if part.weight is None else part.weight for part in parts])
-        yield x, torch.cat([labels(part) for part in parts]), weight / weight.sum()
+    """Endless batches as x (n, dim + EXTRA), y (n,) and weights (n,) that sum to 1."""
+    counts = batch_counts(plan.shares, plan.batch_size)
+    parts = [streams[name].to(device) for name in counts]
+    x = pad(torch.cat([part.x[EMBEDDING] for part in parts]), (0, EXTRA))
+    y = torch.cat([labels(part) for part in parts])
+    weight = torch.cat([x.new_ones(len(part)) if part.weight is None else part.weight for part in parts])
+    first = dict(zip(counts, accumulate((len(part) for part in parts), initial=0), strict=False))
+    for drawn in batch_rows(streams, counts, torch.Generator().manual_seed(plan.seed)):
+        rows = torch.cat([some + first[name] for name, some in drawn.items()]).to(device)
+        own = weight[rows]
+        yield x[rows], y[rows], own / own.sum()
 
 
 def _accuracies(heads: Tensor, val: Stream) -> list[float]:
