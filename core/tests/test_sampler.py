@@ -109,3 +109,14 @@ def test_rows_keep_their_labels_and_weights() -> None:
     batch = next(batches({"image": given}, {"image": 3}, generator()))["image"]
     assert batch.y is not None and batch.weight is not None
     assert batch.y.tolist() == batch.weight.tolist() == batch.x["features"].flatten().tolist()
+
+
+def test_shares_by_name() -> None:
+    streams = dict.fromkeys(("image", "text", "audio"), stream(1))
+    assert shares_of(streams, "image", {"text": 0.1, "video": 0.9}) == pytest.approx(
+        {"image": 0.65, "text": 0.1, "audio": 0.25}
+    )
+    with pytest.raises(UsageError, match=r"nothing is left for image \(text 0\.8, audio 0\.25\)"):
+        shares_of(streams, "image", {"text": 0.8})
+    del streams["image"]
+    assert shares_of(streams, "image", {"text": 0.75}) == {"text": 0.75, "audio": 0.25}

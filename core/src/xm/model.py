@@ -13,6 +13,9 @@ from xm.stream import Stream
 
 EMBEDDING = "embedding"
 
+FEW = 64
+"""Samples that go through an opened tower at a time."""
+
 
 class Behind(nn.Module):
     """An alignment behind an encoder's tail, whose vectors do for features: alignments scale to unit length first."""
@@ -62,6 +65,18 @@ class Towers(nn.ModuleDict):
         with torch.no_grad():
             embedding = self[stream.modality](stream.x)
         return Stream(stream.modality, {EMBEDDING: embedding}, stream.y, stream.weight)
+
+    def embedded(self, stream: Stream) -> Stream:
+        """The stream as it is if it was embedded, else `embed` of it, a few samples at a time."""
+        if EMBEDDING in stream.x:
+            return stream
+        rows = torch.arange(len(stream), device=next(iter(stream.x.values())).device).chunk(-(-len(stream) // FEW))
+        return Stream(
+            stream.modality,
+            {EMBEDDING: torch.cat([self.embed(stream[some]).x[EMBEDDING] for some in rows])},
+            stream.y,
+            stream.weight,
+        )
 
 
 class LinearClassifier(nn.Module):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import torch
 from pydantic import Field
@@ -21,7 +22,7 @@ from xm.objectives import cross_entropy
 from xm.predictor import Argmax
 from xm.strategy import Context, Strategy
 from xm.stream import Stream
-from xm.sweep import fit_heads, labels
+from xm.sweep import fit_heads
 
 PENALTIES = tuple(10.0**-k for k in range(1, 9))
 """The regularisers of solver=lbfgs, strong to weak, on the weights times the logit scale."""
@@ -33,13 +34,21 @@ SIDE_BY_SIDE = 2**19
 """Weights up to which the paths of solver=lbfgs are solved at once, a thread each, which takes memory for each."""
 
 
+Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
+Weight: TypeAlias = Annotated[float, Field(gt=0)]
+
+
 class ProbeConfig(Config):
     """Settings of a linear probe; the defaults of solver=adamw are the published sweep (Lin et al., appendix)."""
 
     init: str = Field("auto", description="auto, random, zero, or a modality whose class means are the start")
     solver: Literal["lbfgs", "adamw"] = Field("lbfgs", description="full batch, or the published loop")
     scale: float = Field(100.0, gt=0, description="of the logits; CLIP's")
-    share: float = Field(0.5, gt=0, lt=1, description="of the auxiliary streams in a batch or the objective")
+    share: Share | dict[str, Share] = Field(
+        0.5,
+        description="of the auxiliary streams in a batch or the objective; or of each by its modality",
+    )
+    weights: dict[str, Weight] = Field({}, description="of a modality's samples in the loss; 1 where not named")
     penalties: tuple[float, ...] = Field(PENALTIES, min_length=1, description="lbfgs: strong to weak")
     pull: Literal["val", "zero", "third", "init"] = Field(
         "val", description="lbfgs: what the penalty pulls to; val: zero, or the best if that is clearly better on val"
@@ -79,11 +88,12 @@ class LinearProbe(Strategy):
         if name == "random":
             bound = 1 / math.sqrt(context.dim)
             return torch.empty(shape).uniform_(-bound, bound, generator=context.generator)
-        return class_means(self._named_stream(name, context), len(context.classes))
+        return class_means(self.named_stream(name, context), len(context.classes))
 
-    def _named_stream(self, name: str, context: Context) -> Stream:
+    def named_stream(self, name: str, context: Context) -> Stream:
+        """The samples whose class means are the start, embedded."""
         if name in context.train:
-            return context.train[name]
+            return context.towers.embedded(context.train[name].to(context.device))
         if context.texts is not None and context.texts.modality == name:
             return context.texts
         known = {*context.train, "auto", "random", "zero"}
@@ -97,15 +107,17 @@ class LinearProbe(Strategy):
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
         if not isinstance(model, LinearClassifier):
             raise TypeError(f"a linear probe can't solve a {type(model).__name__}")
-        solver = self._lbfgs if self.config.solver == "lbfgs" else self._adamw
+        solver = self._lbfgs if self.config.solver == "lbfgs" else self.sweep
         yield from solver(model, context)
 
     def _lbfgs(self, model: LinearClassifier, context: Context) -> Iterator[nn.Module]:
         if context.objective is not cross_entropy:
             raise UsageError("solver=lbfgs minimises cross-entropy; for another objective: --set solver=adamw")
         shares = context.shares(self.config.share)
-        train = [(stream.to(model.weight.device), shares[name]) for name, stream in context.train.items()]
-        samples = [(stream.x[EMBEDDING], labels(stream), share * _parts(stream)) for stream, share in train]
+        parts = {name: share * self.config.weights.get(name, 1.0) for name, share in shares.items()}
+        train = [(stream.to(model.weight.device), parts[name]) for name, stream in context.train.items()]
+        whole = sum(parts.values())
+        samples = [(stream.x[EMBEDDING], stream.labels, part / whole * stream.parts) for stream, part in train]
         start = model.weight.detach() * model.scale
         few = context.val is None
         penalties = (self.config.default_penalty,) if few else self.config.penalties
@@ -128,8 +140,11 @@ class LinearProbe(Strategy):
         leaders = each(lambda pull: max(along(pull), key=context.evaluate), PULLS)
         return iter([_clearly_better(dict(zip(PULLS, leaders, strict=True)), context)])
 
-    def _adamw(self, model: LinearClassifier, context: Context) -> Iterator[nn.Module]:
+    def sweep(self, model: LinearClassifier, context: Context) -> Iterator[nn.Module]:
         """The published sweep. With no val, its first configuration."""
+        weights = self.config.weights
+        train = {n: stream.times(weights[n]) if n in weights else stream for n, stream in context.train.items()}
+        context = replace(context, train=train)
         plans = [
             Plan(
                 shares=context.shares(self.config.share),
@@ -198,9 +213,3 @@ def _clearly_better(models: Mapping[str, LinearClassifier], context: Context) ->
     leader = max(scores, key=lambda pull: scores[pull])
     context.record["pull"] = leader if scores[leader][0] > accuracy + error else first
     return models[str(context.record["pull"])]
-
-
-def _parts(stream: Stream) -> Tensor:
-    """Each sample's part of its stream's weight: (n,), summing to 1."""
-    weight = stream.x[EMBEDDING].new_ones(len(stream)) if stream.weight is None else stream.weight
-    return weight / weight.sum()

@@ -9,20 +9,34 @@ import torch
 from xm.errors import UsageError
 from xm.stream import Batch, Stream
 
+AUXILIARY = 0.5
+"""The share of all auxiliary streams together."""
 
-def shares_of(streams: Mapping[str, Stream], target: str, auxiliary: float = 0.5) -> dict[str, float]:
+
+def shares_of(
+    streams: Mapping[str, Stream], target: str, auxiliary: float | Mapping[str, float] = AUXILIARY
+) -> dict[str, float]:
     """The share of each stream in a batch, summing to 1.
 
     The auxiliary streams divide `auxiliary` among them equally; the target has the rest (half and half in Lin et al.,
-    CVPR 2023, section 4). With one side only, it has everything.
+    CVPR 2023, section 4). With one side only, it has everything. Where shares are given by name, a stream that is not
+    named has its part of a half.
+
+    Raises:
+        UsageError: if nothing is left for the target.
     """
     others = [name for name in streams if name != target]
-    if target not in streams:
-        auxiliary = 1.0
-    elif not others:
-        auxiliary = 0.0
-    shares = {name: auxiliary / len(others) for name in others}
-    return {target: 1 - auxiliary, **shares} if target in streams else shares
+    if isinstance(auxiliary, Mapping):
+        shares = {name: auxiliary.get(name, AUXILIARY / len(others)) for name in others}
+    else:
+        shares = {name: auxiliary / len(others) for name in others}
+    rest = 1 - sum(shares.values())
+    if target in streams:
+        if rest <= 0:
+            told = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+            raise UsageError(f"share: nothing is left for {target} ({told}); auxiliary shares must sum to less than 1")
+        return {target: rest, **shares}
+    return {name: share / (1 - rest) for name, share in shares.items()}
 
 
 def batch_counts(shares: Mapping[str, float], batch_size: int) -> dict[str, int]:

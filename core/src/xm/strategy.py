@@ -16,7 +16,7 @@ from xm.loop import FitResult, Plan, add_up, fit
 from xm.model import LinearClassifier, Towers, load_towers
 from xm.objectives import Objective, cross_entropy
 from xm.predictor import Argmax, Predictor, decide
-from xm.sampler import shares_of
+from xm.sampler import AUXILIARY, shares_of
 from xm.stream import Batch, Stream
 
 CPU = torch.device("cpu")
@@ -96,8 +96,8 @@ class Context:
         """A generator seeded for this fit, new at each call."""
         return torch.Generator().manual_seed(self.seed)
 
-    def shares(self, auxiliary: float = 0.5) -> dict[str, float]:
-        """The part of each stream in a batch: by default half target, half auxiliary."""
+    def shares(self, auxiliary: float | Mapping[str, float] = AUXILIARY) -> dict[str, float]:
+        """The part of each stream in a batch: by default half target, half auxiliary (`xm.sampler.shares_of`)."""
         return shares_of(self.train, self.target, auxiliary)
 
     def fit(self, model: nn.Module, strategy: Strategy, plan: Plan) -> FitResult:

@@ -46,6 +46,11 @@ class Stream:
         weight = self.labels.new_ones(len(self), dtype=torch.float32) if self.weight is None else self.weight
         return weight / weight.sum()
 
+    def times(self, factor: float) -> Self:
+        """The same samples, each of `factor` times the weight."""
+        one = torch.ones(len(self), device=next(iter(self.x.values())).device)
+        return replace(self, weight=factor * (one if self.weight is None else self.weight))
+
     def __getitem__(self, rows: Tensor) -> Stream:
         """The samples at `rows` (indices)."""
         return Stream(

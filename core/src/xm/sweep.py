@@ -115,7 +115,7 @@ def _samples(
     counts = batch_counts(plan.shares, plan.batch_size)
     parts = [streams[name].to(device) for name in counts]
     x = pad(torch.cat([part.x[EMBEDDING] for part in parts]), (0, EXTRA))
-    y = torch.cat([labels(part) for part in parts])
+    y = torch.cat([part.labels for part in parts])
     weight = torch.cat([x.new_ones(len(part)) if part.weight is None else part.weight for part in parts])
     first = dict(zip(counts, accumulate((len(part) for part in parts), initial=0), strict=False))
     for drawn in batch_rows(streams, counts, torch.Generator().manual_seed(plan.seed)):
@@ -127,12 +127,5 @@ def _samples(
 def _accuracies(heads: Tensor, val: Stream) -> list[float]:
     """Of each head on val, 0..1."""
     logits = heads @ val.x[EMBEDDING].to(heads.device).T
-    hits: list[float] = (logits.argmax(dim=1) == labels(val).to(heads.device)).float().mean(dim=1).tolist()
+    hits: list[float] = (logits.argmax(dim=1) == val.labels.to(heads.device)).float().mean(dim=1).tolist()
     return hits
-
-
-def labels(stream: Stream) -> Tensor:
-    """The labels of a stream that must have them."""
-    if stream.y is None:
-        raise ValueError(f"the {stream.modality} stream has no labels")
-    return stream.y

@@ -101,6 +101,27 @@ def test_the_share_decides_between_modalities() -> None:
         assert int(model(here.train["text"]).argmax(dim=1)[0]) == label
 
 
+@pytest.mark.parametrize("solver", ({}, {"solver": "adamw", "steps": 400, "lr": [0.1], "batch_size": [4]}))
+def test_the_weight_of_a_modality_decides_too(solver: dict[str, Any]) -> None:
+    here = context()
+    swapped = {**here.train, "text": Stream("text", {EMBEDDING: torch.eye(2)}, torch.tensor([1, 0]))}
+    for weight, label in ((20.0, 1), (0.05, 0)):
+        model = adapt(LinearProbe({"weights": {"text": weight}, "init": "zero"} | solver), context(train=swapped))
+        assert int(model(here.train["text"]).argmax(dim=1)[0]) == label
+
+
+def test_a_weight_of_the_objective_is_a_share() -> None:
+    """By hand: half and half with weight 3 for text is three quarters of text."""
+    weighted = adapt(LinearProbe({"weights": {"text": 3.0}}), context())
+    shared = adapt(LinearProbe({"share": {"text": 0.75}}), context())
+    torch.testing.assert_close(weighted.state_dict()["weight"], shared.state_dict()["weight"], atol=1e-4, rtol=1e-4)
+
+
+def test_shares_that_leave_nothing_are_refused() -> None:
+    with pytest.raises(UsageError, match="share"):
+        LinearProbe({"share": {"text": 1.0}})
+
+
 def test_a_sample_of_weight_2_counts_as_two() -> None:
     here = context()
     image = here.train["image"]

@@ -6,18 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
-import torch
 from pydantic import Field
 from torch import nn
 
 from xm.config import Config
-from xm.model import EMBEDDING, LinearClassifier
-from xm.probe import LinearProbe
+from xm.model import LinearClassifier
+from xm.probe import LinearProbe, Share, Weight
 from xm.strategy import Context
-from xm.stream import Stream
-
-PART = 64
-"""Samples that go through a tower at a time for class means."""
 
 
 class PartialConfig(Config):
@@ -27,7 +22,8 @@ class PartialConfig(Config):
     aux_depth: int = Field(0, ge=-1, description="of the auxiliary encoders; published: 0, the text's is frozen")
     init: str = Field("auto", description="auto, random, zero, or a modality whose class means are the start")
     scale: float = Field(math.exp(4.0), gt=0, description="of the logits; published: exp(4)")
-    share: float = Field(0.5, gt=0, lt=1, description="of the auxiliary streams in a batch")
+    share: Share | dict[str, Share] = Field(0.5, description="of the auxiliary streams in a batch; or by modality")
+    weights: dict[str, Weight] = Field({}, description="of a modality's samples in the loss; 1 where not named")
     lr: tuple[float, ...] = Field((1e-5, 1e-6, 1e-7), min_length=1, description="AdamW's learning rates")
     weight_decay: tuple[float, ...] = Field((0.0, 1e-3, 1e-5), min_length=1, description="AdamW's")
     batch_size: tuple[int, ...] = Field((8,), min_length=1, description="over all streams")
@@ -53,14 +49,4 @@ class Partial(LinearProbe):
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
         if not isinstance(model, LinearClassifier):
             raise TypeError(f"partial finetuning can't train a {type(model).__name__}")
-        yield from self._adamw(model, context)
-
-    def _named_stream(self, name: str, context: Context) -> Stream:
-        """Embedded, as class means need it."""
-        stream = super()._named_stream(name, context)
-        if EMBEDDING in stream.x:
-            return stream
-        parts = torch.split(torch.arange(len(stream)), PART)
-        embedded = [context.towers.embed(stream[part].to(context.device)).x[EMBEDDING] for part in parts]
-        y = None if stream.y is None else stream.y.to(context.device)
-        return Stream(name, {EMBEDDING: torch.cat(embedded)}, y)
+        yield from self.sweep(model, context)
