@@ -29,9 +29,10 @@ def accuracies(report: BenchReport) -> Table:
     ]
     cost = ["", f"{target} labels, train + val", *(labels_of(report.results, k) for k in shots), ""]
     seeds = sorted({r.seed for r in report.results})
+    spread = f"mean and standard deviation over seeds {joined(seeds)}" if len(seeds) > 1 else f"seed {seeds[0]}"
     title = (
-        f"{report.name}: {report.results[0].metric} in % on {report.results[0].n} {target} items of test, mean and "
-        f"standard deviation over seeds {joined(seeds)}, by shots; seconds a fit, at most shots"
+        f"{report.name}: {report.results[0].metric} in % on {report.results[0].n} {target} items of test, {spread}, by "
+        "shots; seconds a fit, at most shots"
     )
     return title, ["strategy", "learned from", *map(str, shots), "seconds"], [*rows, cost]
 
@@ -48,10 +49,9 @@ def differences(report: BenchReport) -> Table:
         for (strategy, aux), found in cells.items()
     ]
     against = report.comparisons[0].against if report.comparisons else ""
-    title = (
-        f"Against {against} on {target} alone, in points, with 95 % intervals over seeds and test items; * where "
-        "they do not hold zero"
-    )
+    over = "seeds and test items" if any(c.seeds > 1 for c in report.comparisons) else "test items"
+    what = f"Against {against} on {target} alone, in points"
+    title = f"{what}, with 95 % intervals over {over}; * where they do not hold zero"
     return title, ["strategy", "learned from", *map(str, shots)], rows
 
 

@@ -1,0 +1,79 @@
+"""``xm bench``: flags, tables and errors, on the toy plugin's data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xm import BenchmarkSpec
+from xm.report import Comparison, Result
+from xm_cli.bench_tables import accuracies, differences, left_out
+
+Xm = Callable[..., Any]
+
+
+def result(strategy: str, aux: tuple[str, ...], shots: int, seed: int, value: float) -> Result:
+    labels = {"train": 2 * shots, "val": min(shots, 4)}
+    return Result(
+        "image", aux, strategy, "none", shots, seed, "test", "accuracy", value, 50, labels=labels, seconds=2.0
+    )
+
+
+@pytest.fixture
+def report() -> Any:
+    from xm.benchmark import BenchReport
+
+    made = [result("ours", aux, 4, seed, 0.5 + 0.1 * len(aux)) for aux in ((), ("text",)) for seed in (1, 2)]
+    free = [result("free", ("text",), 0, seed, 0.4) for seed in (1, 2)]
+    compared = Comparison("ours", ("text",), "ours", (), 4, 0.1, 0.02, 0.18, 0.01, 0.01, 2)
+    return BenchReport("toy", (*made, *free), (compared,), {"picky": "it wants the moon"}, (), {})
+
+
+def test_tables(report: Any) -> None:
+    title, headers, rows = accuracies(report)
+    assert title.startswith("toy: accuracy in % on 50 image items of test, mean and standard deviation over seeds 1, 2")
+    assert headers == ["strategy", "learned from", "0", "4", "seconds"]
+    assert rows == [
+        ["ours", "image", "-", "50.0 ± 0.0", "2.0"],
+        ["ours", "image + text", "-", "60.0 ± 0.0", "2.0"],
+        ["free", "image + text", "40.0 ± 0.0", "-", "2.0"],
+        ["", "image labels, train + val", "0 + 0", "8 + 4", ""],
+    ]
+    title, headers, rows = differences(report)
+    assert title.startswith("Against ours on image alone")
+    assert rows == [["ours", "image + text", "+10.0* (+2.0 to +18.0)"]]
+    assert left_out(report) == ["Left out: picky (it wants the moon)"]
+
+
+def test_an_unknown_benchmark_is_told_in_a_line(xm: Xm) -> None:
+    done = xm("bench", "nothing")
+    assert done.exit_code == 2 and "unknown benchmark 'nothing'" in done.stderr
+
+
+def test_markdown_and_json(xm: Xm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: Any) -> None:
+    asked: dict[str, Any] = {}
+
+    def bench(name: str, *, listener: Any, **settings: Any) -> Any:
+        asked.update(settings, name=name)
+        return report
+
+    monkeypatch.setattr("xm.benchmark.bench", bench)
+    done = xm(
+        "bench", "toy", "--quick", "--set", "ours.a=[1]", "--strategies", "ours,free", "--markdown", "--shots", "4"
+    )
+    assert done.exit_code == 0, done.stderr
+    assert asked | {"shots": ["4"], "seeds": ["1"]} == asked, "--quick cuts what is not named"
+    assert asked["set"] == {"ours.a": [1]} and asked["strategies"] == ["ours", "free"] and asked["name"] == "toy"
+    assert "| ours | image + text | - | 60.0 ± 0.0 | 2.0 |" in done.stdout
+    assert "Left out: picky (it wants the moon)" in done.stdout
+    printed = json.loads(xm("bench", "toy", "--json").stdout)
+    assert printed["name"] == "toy" and printed["comparisons"][0]["difference"] == 0.1
+
+
+def test_a_spec_has_its_fields() -> None:
+    spec = BenchmarkSpec(name="toy", target="xm.benchmark:few_shot", modality="image")
+    assert (spec.aux, spec.reference) == ((), "")
