@@ -15,12 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from xm.device import threads
 from xm.events import Event, Listener, silent
 from xm.loop import FitResult, Plan, adamw, learning_rate
 from xm.model import EMBEDDING
 from xm.sampler import batch_counts, batch_rows
 from xm.stream import Stream
+
+AHEAD = 20
+"""Batches that are gathered at once."""
 
 EXTRA = 16
 """Zeros behind every row: rows a power of two apart, as CLIP's are, crowd each other out of the processor's cache."""
@@ -39,8 +41,8 @@ def fit_heads(
 ) -> list[Found]:
     """AdamW on the mean cross-entropy of each batch: of each plan the best weights on val, else the last.
 
-    Plans that differ in nothing but `lr` and `weight_decay` take their steps together. One thread does it all: the
-    operations are too small to share out, and Python's lock makes two groups at once slower than one after the other.
+    Plans that differ in nothing but `lr` and `weight_decay` take their steps together; one group after the other, as
+    Python's lock makes two at once slower. PyTorch's threads share the products, which pays where cores are free.
 
     Args:
         start: (classes, dim), of every head.
@@ -55,11 +57,10 @@ def fit_heads(
         groups.setdefault(repr(replace(plan, lr=0.0, weight_decay=0.0)), []).append(index)
 
     found = dict[int, Found]()
-    with threads(1):
-        for members in groups.values():
-            together = [plans[index] for index in members]
-            ones = _fit_together(start, scale, streams, together, val, on_event)
-            found |= zip(members, ones, strict=True)
+    for members in groups.values():
+        together = [plans[index] for index in members]
+        ones = _fit_together(start, scale, streams, together, val, on_event)
+        found |= zip(members, ones, strict=True)
     return [found[index] for index in range(len(plans))]
 
 
@@ -111,17 +112,19 @@ def _group(head: Tensor, gradient: Tensor, plan: Plan) -> dict[str, object]:
 def _samples(
     streams: Mapping[str, Stream], plan: Plan, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Endless batches as x (n, dim + EXTRA), y (n,) and weights (n,) that sum to 1."""
+    """Endless batches as x (n, dim + EXTRA), y (n,), and weights (n,) that sum to 1."""
     counts = batch_counts(plan.shares, plan.batch_size)
     parts = [streams[name].to(device) for name in counts]
     x = pad(torch.cat([part.x[EMBEDDING] for part in parts]), (0, EXTRA))
     y = torch.cat([part.labels for part in parts])
     weight = torch.cat([x.new_ones(len(part)) if part.weight is None else part.weight for part in parts])
     first = dict(zip(counts, accumulate((len(part) for part in parts), initial=0), strict=False))
-    for drawn in batch_rows(streams, counts, torch.Generator().manual_seed(plan.seed)):
-        rows = torch.cat([some + first[name] for name, some in drawn.items()]).to(device)
+    drawn = batch_rows(streams, counts, torch.Generator().manual_seed(plan.seed))
+    while True:  # some batches at a time, as gathering takes longer to begin than to do
+        block = [torch.cat([some + first[name] for name, some in rows.items()]) for rows in islice(drawn, AHEAD)]
+        rows = torch.stack(block).to(device)
         own = weight[rows]
-        yield x[rows], y[rows], own / own.sum()
+        yield from zip(x[rows], y[rows], own / own.sum(dim=1, keepdim=True), strict=True)
 
 
 def _accuracies(heads: Tensor, val: Stream) -> list[float]:
