@@ -70,6 +70,7 @@ def test_parts_are_decided_as_the_whole_is(monkeypatch: pytest.MonkeyPatch, numb
     model = Linear()
     whole = decide(Argmax(), model, inputs(), CPU)
     monkeypatch.setattr(predictor, "PART", numbers)
+    monkeypatch.setattr(predictor, "LEAST", 1)
     watching = Watching()
     torch.testing.assert_close(decide(watching, model, inputs(), CPU), whole)
     assert watching.seen == parts
@@ -77,6 +78,7 @@ def test_parts_are_decided_as_the_whole_is(monkeypatch: pytest.MonkeyPatch, numb
 
 def test_a_rule_for_sets_sees_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predictor, "PART", 1)
+    monkeypatch.setattr(predictor, "LEAST", 1)
     watching = WatchingAll()
     assert decide(watching, Linear(), inputs(), CPU).shape == (11, 4)
     assert watching.seen == [11]
@@ -84,6 +86,7 @@ def test_a_rule_for_sets_sees_all_at_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_streams_without_labels_and_of_one_item(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predictor, "PART", 20)
+    monkeypatch.setattr(predictor, "LEAST", 1)
     for n in (1, 5):
         given = inputs(n)
         unlabelled = Stream(given.modality, given.x)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from xm.config import Configurable
 from xm.stream import Stream
 
-PART = 2**24
-"""Numbers that `decide` hands a model at a time."""
+PART, LEAST = 2**20, 64
+"""Numbers that `decide` hands a model at a time, and the least items."""
 
 
 class Predictor(Configurable, ABC):
@@ -53,7 +53,7 @@ def decide(predictor: Predictor, model: nn.Module, inputs: Stream, device: torch
     """
     n = len(inputs)
     numbers = sum(value[:1].numel() for value in inputs.x.values())
-    rows = n if predictor.scope == "set" else max(1, PART // numbers)
+    rows = n if predictor.scope == "set" else max(LEAST, PART // numbers)
     parts = [inputs[torch.arange(i, min(i + rows, n))] for i in range(0, n, rows)] if rows < n else [inputs]
     return torch.cat([predictor.predict(model, part.to(device)) for part in parts])
 
