@@ -220,6 +220,7 @@ def main() -> None:
     add = parser.add_argument
     add("--quick", action="store_true", help=f"{QUICK} steps of the published loop, extrapolated")
     add("--sets", type=int, default=5, help="feature sets; of Caltech-101, published draws (3 exist)")
+    add("--first", type=int, default=0, help="seed of the first synthetic set")
     add("--data", type=Path, default=os.environ.get("XM_DATA"), help="adds Caltech-101; default: XM_DATA")
     add("--shots", type=int, default=16, help="of Caltech-101's draws")
     add("--threads", type=int, default=1, help="of the published loop")
@@ -231,7 +232,7 @@ def main() -> None:
         if given.json:
             print(json.dumps({"peak_over_features_imagenet": round(at_imagenet, 2)}))
         return
-    kinds = {"synthetic": [synthetic(seed) for seed in range(given.sets)]}
+    kinds = {"synthetic": [synthetic(given.first + i) for i in range(given.sets)]}
     if given.data is not None:
         kinds[f"caltech-101, {given.shots} shots"] = list(caltech(Path(given.data), given.shots, min(3, given.sets)))
     over = memory(imagenet=False)

@@ -15,11 +15,11 @@ import xm
 from xm import Predictor, PredictorSpec, Stream, UsageError, predictor
 from xm.config import Config
 from xm.files import read_tensors
+from xm.layout import RULE
 from xm.model import class_means
 from xm.plugins import PluginManager
 from xm.predictor import Argmax, decide
 from xm.report import Report
-from xm.run import RULE
 
 CPU = torch.device("cpu")
 

@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from xm.files import read_tensors
+from xm.layout import TESTED
 from xm.report import Comparison, Report, Result
-from xm.run import TESTED
 from xm.significance import RESAMPLES, _resampled, compare, with_the_target_alone
 
 Hits = NDArray[np.bool_]

@@ -17,7 +17,8 @@ from xm_cli.progress import Teller
 from xm_cli.tables import print_json, print_table, warn, warn_of_plugins
 
 if TYPE_CHECKING:
-    from xm.run import Prediction, Run
+    from xm.report import Prediction
+    from xm.run import Run
 
 FAILED = 3
 """The exit code if an item could not be read."""

@@ -16,9 +16,10 @@ from xm.errors import UsageError
 from xm.events import Event, Listener, logged
 from xm.experiment import Experiment
 from xm.files import read_tensors
+from xm.layout import INDEX, TESTED
 from xm.plugins import PluginManager, manager
 from xm.report import Comparison, Result, Summary, summarise
-from xm.run import INDEX, TESTED, load
+from xm.run import load
 from xm.settings import TrainSettings
 from xm.significance import compare
 from xm.specs import BenchmarkSpec

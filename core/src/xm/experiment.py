@@ -17,7 +17,6 @@ from xm.align import AlignmentMaker, without_held_out
 from xm.config import validated
 from xm.data.open import open_dataset
 from xm.data.task import Draws, Task
-from xm.data.types import View
 from xm.device import pick_device
 from xm.encoders import EncoderChoice
 from xm.errors import DataError, UsageError
@@ -27,6 +26,7 @@ from xm.home import Home
 from xm.metrics import find_metric, measure
 from xm.objectives import Objective
 from xm.plugins import PluginManager, manager
+from xm.pool import check_readable
 from xm.predictor import Predictor, decide
 from xm.report import Reference, Report, Result, mean_std, versions
 from xm.settings import TrainSettings, split_as, with_templates
@@ -34,7 +34,6 @@ from xm.significance import with_the_target_alone
 from xm.specs import StrategySpec
 from xm.store import FeatureStore
 from xm.strategy import Context, Strategy, adapt
-from xm.stream import Stream
 from xm.views import Views
 from xm.writer import RunWriter
 
@@ -227,7 +226,7 @@ class Experiment:
     def _context(self, name: str, task: Task, aux: Sequence[str]) -> Context:
         target, depths, pool = self.settings.modality, self.depths(name, aux), self.home.pool
         streams = {m: pool.stream(m, task.samples["train"][m], depths.get(m, 0)) for m in (target, *aux)}
-        self._check_readable(task, streams)
+        check_readable(task, streams)
         return Context(
             classes=task.classes,
             target=target,
@@ -245,17 +244,6 @@ class Experiment:
             precision=self.settings.precision,
             listener=self._tell,
         )
-
-    def _check_readable(self, task: Task, streams: Mapping[str, Stream | None]) -> None:
-        """Every class that had items of a modality in train still has one."""
-        for modality, stream in streams.items():
-            drawn = {sample.label for sample in task.samples["train"][modality]}
-            left = set() if stream is None or stream.y is None else set(stream.y.tolist())
-            for label in sorted(label for label in drawn - left if label is not None):
-                raise DataError(
-                    f"no {modality} item of class {task.classes[label]!r} in train can be read "
-                    f"(shots {task.shots}, seed {task.seed}); mend or replace the items named in the warnings"
-                )
 
     def _cell(self, name: str, task: Task, aux: tuple[str, ...], writer: RunWriter) -> Result:
         strategy, context = self.strategy(name), self._context(name, task, aux)
@@ -275,7 +263,10 @@ class Experiment:
             value=measure(self.settings.metric, labels, predicted),
             n=len(labels),
             val=None if context.val is None else context.accuracy(model),
-            labels={"train": self._labelled(task), "val": 0 if context.val is None else len(context.val)},
+            labels={
+                "train": self.home.pool.labels(task.target, task.samples["train"][task.target]),
+                "val": 0 if context.val is None else len(context.val),
+            },
             transductive=self.predictor.scope == "set",
             model=writer.place(name, aux, task),
             record=context.record,
@@ -284,12 +275,6 @@ class Experiment:
         self.hits[result.model] = (labels == predicted).numpy()
         writer.keep(result.model, model, {"label": labels, "predicted": predicted})
         return result
-
-    def _labelled(self, task: Task) -> int:
-        """Items of the target in train; views of an item cost no label."""
-        items = [sample for sample in task.samples["train"][task.target] if not isinstance(sample.item, View)]
-        stream = self.home.pool.stream(task.target, items)
-        return 0 if stream is None else len(stream)
 
     def _test(self, model: nn.Module, task: Task, depths: Mapping[str, int]) -> tuple[Tensor, Tensor]:
         """Labels of test and what the model says of it: (n,) each."""

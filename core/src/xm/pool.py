@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-from xm.data.types import Sample
+from xm.data.task import Task
+from xm.data.types import Sample, View
 from xm.encoder import Encoder, Inputs
 from xm.errors import DataError
 from xm.model import Towers
@@ -63,3 +64,24 @@ class Pool:
         labels = [-1 if sample.label is None else sample.label for sample in readable]
         y = torch.tensor(labels, device=device)
         return Stream(modality, {name: value[index] for name, value in x.items()}, y)
+
+    def labels(self, modality: str, samples: Sequence[Sample]) -> int:
+        """How many of the samples could be read and cost a label: views of an item cost none."""
+        stream = self.stream(modality, [sample for sample in samples if not isinstance(sample.item, View)])
+        return 0 if stream is None else len(stream)
+
+
+def check_readable(task: Task, streams: Mapping[str, Stream | None]) -> None:
+    """Every class that had items of a modality in train still has one.
+
+    Raises:
+        DataError: that names the first class that has none.
+    """
+    for modality, stream in streams.items():
+        drawn = {sample.label for sample in task.samples["train"][modality]}
+        left = set() if stream is None or stream.y is None else set(stream.y.tolist())
+        for label in sorted(label for label in drawn - left if label is not None):
+            raise DataError(
+                f"no {modality} item of class {task.classes[label]!r} in train can be read "
+                f"(shots {task.shots}, seed {task.seed}); mend or replace the items named in the warnings"
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -136,6 +136,23 @@ class Comparison:
     p: float
     mcnemar: float
     seeds: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of an item.
+
+    Attributes:
+        item: as given.
+        label: the class, in words; None if the item could not be read.
+        probabilities: by class.
+        error: why the item could not be read.
+    """
+
+    item: Any
+    label: str | None
+    probabilities: Mapping[str, float]
+    error: str | None = None
 
 
 @dataclass(frozen=True)

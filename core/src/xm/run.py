@@ -1,15 +1,10 @@
-"""Run folders: written whole, read without data or cache.
-
-``xm.json`` says what was done, with which plugins, and what came out; ``maps/<modality>.safetensors`` are the ways into
-the home space; ``shots-1/seed-1/image+text/model.safetensors`` are the models, a baseline's below
-``baselines/<strategy>/``, with what each said of test beside it.
-"""
+"""Run folders, read without data or cache; `xm.layout` says what is in them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,43 +24,16 @@ from xm.encoders import make_encoder
 from xm.errors import DataError, RunError, described, unknown
 from xm.events import Listener, logged
 from xm.files import cache_dir, read_tensors
+from xm.layout import FORMAT, INDEX, MODEL, RULE
 from xm.metrics import measure
 from xm.model import Tower, Towers
 from xm.plugins import PluginManager, manager
 from xm.predictor import Predictor, decide
-from xm.report import Result
+from xm.report import Prediction, Result
 from xm.settings import TrainSettings, split_as
 from xm.store import FeatureStore
 from xm.strategy import Strategy
 from xm.stream import Stream
-
-FORMAT = 1
-"""Of ``xm.json``; a run of another format is refused."""
-
-INDEX = "xm.json"
-MODEL = "model.safetensors"
-TESTED = "tested.safetensors"
-"""What a model said of test: ``label`` and ``predicted``, (n,) each, in the order of test."""
-
-RULE = "predictor.safetensors"
-"""What the predictor knows of the classes; only of predictors that need to know something."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of an item.
-
-    Attributes:
-        item: as given.
-        label: the class, in words; None if the item could not be read.
-        probabilities: by class.
-        error: why the item could not be read.
-    """
-
-    item: Any
-    label: str | None
-    probabilities: Mapping[str, float]
-    error: str | None = None
 
 
 def load(

@@ -18,10 +18,10 @@ from xm.data.task import Task
 from xm.errors import UsageError
 from xm.events import Listener
 from xm.files import write_json, write_tensors
+from xm.layout import FORMAT, INDEX, MODEL, RULE, TESTED
 from xm.model import own_tensors
 from xm.plugins import PluginManager
 from xm.report import Report
-from xm.run import FORMAT, INDEX, MODEL, RULE, TESTED
 from xm.settings import TrainSettings
 
 

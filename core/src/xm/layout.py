@@ -1,0 +1,19 @@
+"""What a run folder holds.
+
+``xm.json`` says what was done, with which plugins, and what came out; ``maps/<modality>.safetensors`` are the ways into
+the home space; ``shots-1/seed-1/image+text/model.safetensors`` are the models, a baseline's below
+``baselines/<strategy>/``, with what each said of test beside it.
+"""
+
+from __future__ import annotations
+
+FORMAT = 1
+"""Of ``xm.json``; a run of another format is refused."""
+
+INDEX = "xm.json"
+MODEL = "model.safetensors"
+TESTED = "tested.safetensors"
+"""What a model said of test: ``label`` and ``predicted``, (n,) each, in the order of test."""
+
+RULE = "predictor.safetensors"
+"""What the predictor knows of the classes; only of predictors that need to know something."""
