@@ -169,10 +169,10 @@ class Plain(nn.Module):
 
 
 def test_training_is_clip_loras() -> None:
-    """Same start of A, same batches, no dropout: the same classifier after 9 steps a shot, and it moved."""
+    """Same start of A, same batches, no dropout: the same classifier after 5 steps a shot, and it moved."""
     from xm_lora.strategy import Lora
 
-    given = {"dropout": 0.0, "batch_size": 4, "steps_per_shot": 9, "lr": 2e-3}
+    given = {"dropout": 0.0, "batch_size": 4, "steps_per_shot": 5, "lr": 2e-3}
     strategy = Lora(given)
     here = context()
     start = {name: p.detach().clone() for name, p in strategy.build(here).named_parameters() if "lora_" in name}
@@ -184,7 +184,7 @@ def test_training_is_clip_loras() -> None:
         own = {name.removeprefix(prefix): value for name, value in start.items() if name.startswith(prefix)}
         towers[modality] = Plain(tower.map, own)
     parameters = [p for tower in towers.values() for p in tower.factors.values()]
-    steps = 9 * 2
+    steps = 5 * 2
     optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=1e-2, betas=(0.9, 0.999))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     source = batches(here.train, batch_counts({"image": 1.0}, 4), torch.Generator().manual_seed(here.seed))
@@ -198,7 +198,7 @@ def test_training_is_clip_loras() -> None:
     test = pixels(5, 9)
     with torch.no_grad():
         expected = 100 * towers["image"](test.x) @ towers["text"](prompts).T
-        torch.testing.assert_close(model(test), expected, atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(model(test), expected, atol=1e-4, rtol=1e-4)
         zero_shot = strategy.build(here).eval()(test)
     assert (expected - zero_shot).abs().max() > 0.1
 
