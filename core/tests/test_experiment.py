@@ -326,3 +326,8 @@ def test_who_listens_to_nothing_reads_warnings_in_the_log(
     places: dict[str, Any] = {"out": tmp_path / "run", "cache": tmp_path / "cache"}
     train("image", plugins=plugins, data=str(images), shots=(6,), seeds=(1,), **places)
     assert str(spoilt) in caplog.text
+
+
+def test_wrong_settings_of_an_aligner_are_told_before_data_are_looked_at(run: Callable[..., Report]) -> None:
+    with pytest.raises(UsageError, match="unknown setting 'alphaz'"):
+        run(data="nowhere", aligner="ridge", aligner_set={"alphaz": [1.0]})

@@ -75,3 +75,8 @@ def test_configurable() -> None:
         Thing({"width": "x", "widht": 1})
     with pytest.raises(UsageError, match="known: width"):
         Thing({"zzz": 1})
+
+
+def test_settings_of_an_aligner_need_its_name() -> None:
+    with pytest.raises(UsageError, match="aligner_set is of use with a named aligner only; name it with --aligner"):
+        validated(TrainSettings, {"modality": "image", "aligner_set": {"top": 5}}, "train")

@@ -84,7 +84,7 @@ class Experiment:
         for name in self.settings.trackers:
             self.plugins.trackers.find(name)
         if self.settings.aligner:
-            self.plugins.aligners.find(self.settings.aligner)
+            self.plugins.aligners.find(self.settings.aligner).load()(self.settings.aligner_set)
         find_metric(self.settings.metric)
         _ = self.predictor
 

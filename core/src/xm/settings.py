@@ -58,6 +58,8 @@ class TrainSettings(Config):
         wrong = [*self._twice(), *self._templates()]
         if self.modality in self.aux:
             wrong.append(f"{self.modality} is the target; take it out of aux")
+        if self.aligner_set and self.aligner is None:
+            wrong.append("aligner_set is of use with a named aligner only; name it with --aligner")
         if min(self.shots) < 0:
             wrong.append("shots can't be negative")
         if not all(math.isfinite(part) for part in self.split):
