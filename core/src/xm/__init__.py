@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from xm.encoder import Encoder, Prototypes, fingerprint_of
     from xm.experiment import train
     from xm.loop import FitResult, Plan, fit
+    from xm.objectives import PairBatch, PairObjective
     from xm.predictor import Predictor
     from xm.run import Run, load
     from xm.strategy import Context, Strategy
@@ -42,6 +43,8 @@ _LAZY = {
     "Dataset": "xm.data.types",
     "Encoder": "xm.encoder",
     "FitResult": "xm.loop",
+    "PairBatch": "xm.objectives",
+    "PairObjective": "xm.objectives",
     "Plan": "xm.loop",
     "Predictor": "xm.predictor",
     "Prototypes": "xm.encoder",
@@ -83,6 +86,8 @@ __all__ = [
     "FitResult",
     "ItemError",
     "ObjectiveSpec",
+    "PairBatch",
+    "PairObjective",
     "Plan",
     "PluginError",
     "Predictor",

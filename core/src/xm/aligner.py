@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from xm.checkpoint import Checkpoint
 from xm.config import Configurable
 from xm.encoder import Encoder, Inputs
+from xm.events import Listener, silent
+from xm.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -20,10 +24,16 @@ class Pairs:
     Attributes:
         source: trunk outputs of the source's side, n rows.
         target: trunk outputs of the target's side, n rows.
+        group: (n,) whole numbers: pairs of equal group belong together crosswise as well (weak pairs: a shared label
+            or tag); None where each pair stands for itself.
     """
 
     source: Inputs
     target: Inputs
+    group: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.source.values())))
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,11 @@ class AlignContext:
         namer: an encoder that accepts names, in a space of its own; None if there is none.
         pairs: items of both spaces that belong together; None if there are none.
         features: trunk outputs of an encoder for items, cached.
+        labelled: labelled trunk outputs of the target's modality; None if there are none.
+        seed: of whatever is drawn.
+        device: where to compute.
+        listener: hears steps.
+        checkpoint: where a long fit keeps how far it came, to go on from there; None keeps nothing.
     """
 
     source: Encoder
@@ -43,6 +58,24 @@ class AlignContext:
     namer: Encoder | None
     pairs: Pairs | None
     features: Callable[[Encoder, Sequence[Any]], Inputs]
+    labelled: Stream | None = None
+    seed: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    listener: Listener = silent
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Maps of both sides into one space.
+
+    Attributes:
+        source: the source's map.
+        target: the target's map; None where the target's space stays as it is.
+    """
+
+    source: nn.Module
+    target: nn.Module | None = None
 
 
 class Aligner(Configurable, ABC):
@@ -57,14 +90,26 @@ class Aligner(Configurable, ABC):
 
     uses_pairs: ClassVar[bool] = False
 
+    @property
+    def moves_target(self) -> bool:
+        """Whether, with its settings, it maps the target's side too, into a space that is neither's own.
+
+        Such an aligner writes `sides`, and serves ``xm align``, not ``xm train``, where the target's space is home.
+        """
+        return False
+
     @abstractmethod
     def why_not(self, context: AlignContext) -> str | None:
         """None if this aligner can make the map, else what is missing."""
 
     @abstractmethod
     def fit(self, context: AlignContext) -> nn.Module:
-        """The map, frozen."""
+        """The source's map, frozen."""
+
+    def sides(self, context: AlignContext) -> Sides:
+        """The maps of both sides, frozen; by default the target's space stays as it is."""
+        return Sides(self.fit(context))
 
     @abstractmethod
     def restore(self, tensors: Mapping[str, Tensor]) -> nn.Module:
-        """The map again, from its `state_dict`."""
+        """The map of either side again, from its `state_dict`."""

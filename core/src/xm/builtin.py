@@ -31,7 +31,13 @@ def objectives() -> list[ObjectiveSpec]:
             name="cross-entropy",
             target="xm.objectives:cross_entropy",
             summary="softmax cross-entropy over all classes",
-        )
+        ),
+        ObjectiveSpec(
+            name="infonce",
+            target="xm.objectives:InfoNce",
+            summary="CLIP's contrast of the pairs of a batch, with a learnable temperature",
+            pairs=True,
+        ),
     ]
 
 

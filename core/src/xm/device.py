@@ -55,6 +55,22 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+def random_state(device: torch.device) -> torch.Tensor:
+    """PyTorch's random state, the CPU's and then CUDA's, as bytes."""
+    states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    return torch.cat(states)
+
+
+def set_random_state(state: torch.Tensor, device: torch.device) -> None:
+    """Put back what `random_state` gave on a device of the same kind."""
+    size = len(torch.get_rng_state())
+    torch.set_rng_state(state[:size])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state[size:], device)
+
+
 @contextmanager
 def threads(n: int) -> Iterator[None]:
     """`n` threads for PyTorch's operations, and as many as before afterwards.

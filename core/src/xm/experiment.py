@@ -24,7 +24,7 @@ from xm.events import Event, Listener, logged
 from xm.files import cache_dir
 from xm.home import Home
 from xm.metrics import find_metric, measure
-from xm.objectives import Objective
+from xm.objectives import Objective, find_objective
 from xm.plugins import PluginManager, manager
 from xm.pool import check_readable
 from xm.predictor import Predictor, decide
@@ -157,8 +157,7 @@ class Experiment:
 
     @cached_property
     def objective(self) -> Objective:
-        found: Objective = self.plugins.objectives.find(self.settings.objective).load()
-        return found
+        return find_objective(self.settings.objective, self.plugins)
 
     @cached_property
     def predictor(self) -> Predictor:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from xm.device import autocast, seeded
+from xm.checkpoint import Checkpoint
+from xm.device import autocast, random_state, seeded, set_random_state
 from xm.events import Event, Listener, silent
 from xm.sampler import batch_counts, batches
 from xm.stream import Batch, Stream
@@ -113,6 +114,7 @@ def fit(
     backward: Backward = add_up,
     score: Callable[[], float] | None = None,
     on_event: Listener = silent,
+    checkpoint: Checkpoint | None = None,
 ) -> FitResult:
     """Optimise whatever of `model` requires a gradient, and leave it at its best score.
 
@@ -128,6 +130,8 @@ def fit(
         score: of the model as it stands, higher is better; asked at step 0 and every `plan.eval_every` steps after. Of
             equal scores the first is kept.
         on_event: hears "step" and "eval" events.
+        checkpoint: where to keep how far it came. If it holds something, the fit goes on from there, to the same
+            weights as without the interruption; at the end it is removed.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     result = FitResult()
@@ -136,10 +140,13 @@ def fit(
     device = parameters[0].device
     optimiser = adamw([{"params": parameters, "lr": plan.lr, "weight_decay": plan.weight_decay}])
     generator = torch.Generator().manual_seed(plan.seed)
-    source = batches(streams, batch_counts(plan.shares, plan.batch_size), generator)
+    counts = batch_counts(plan.shares, plan.batch_size)
     best: dict[str, Tensor] = {}
     with seeded(plan.seed, device):
-        for step in range(plan.steps):
+        if checkpoint is not None:
+            best = _resume(checkpoint, model, optimiser, result, device)
+        source = batches(streams, counts, generator, start=result.steps)
+        for step in range(result.steps, plan.steps):
             batch = {name: stream.to(device) for name, stream in next(source).items()}
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(plan, step)
@@ -150,20 +157,22 @@ def fit(
             backward(model, losses)
             optimiser.step()
             result.steps = step + 1
-            if step % plan.eval_every:
-                continue
-            on_event(Event("step", {"step": step, "steps": plan.steps}))
-            if score is None:
-                continue
-            model.eval()
-            value = score()
-            on_event(Event("eval", {"step": step, "score": value}))
-            if result.note(step, value):
-                best = {name: value.detach().clone() for name, value in changing(model).items()}
-            elif result.stale(plan):
-                break
+            if step % plan.eval_every == 0:
+                on_event(Event("step", {"step": step, "steps": plan.steps}))
+                if score is not None:
+                    model.eval()
+                    value = score()
+                    on_event(Event("eval", {"step": step, "score": value}))
+                    if result.note(step, value):
+                        best = {name: value.detach().clone() for name, value in changing(model).items()}
+                    elif result.stale(plan):
+                        break
+            if checkpoint is not None and checkpoint.due(result.steps):
+                _save(checkpoint, model, optimiser, result, best, device)
     if best:
         model.load_state_dict(best, strict=False)
+    if checkpoint is not None:
+        checkpoint.remove()
     model.eval()
     return result
 
@@ -172,3 +181,56 @@ def changing(model: nn.Module) -> dict[str, Tensor]:
     """The part of a model's state that training changes: parameters with a gradient, and buffers."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     return {name: value for name, value in model.state_dict().items() if name not in frozen}
+
+
+MODEL, BEST, OPTIMISER, RANDOM = "model.", "best.", "optimiser.", "random"
+"""Prefixes and names of a checkpoint's tensors."""
+
+
+def _save(
+    checkpoint: Checkpoint,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    result: FitResult,
+    best: Mapping[str, Tensor],
+    device: torch.device,
+) -> None:
+    """Keep the model, the optimiser's moments, PyTorch's random state, and the scores so far."""
+    moments = optimiser.state_dict()["state"]
+    tensors = {
+        **{MODEL + name: value for name, value in changing(model).items()},
+        **{BEST + name: value for name, value in best.items()},
+        **{f"{OPTIMISER}{i}.{name}": value for i, own in moments.items() for name, value in own.items()},
+        RANDOM: random_state(device),
+    }
+    checkpoint.write(tensors, asdict(result))
+
+
+def _resume(
+    checkpoint: Checkpoint,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    result: FitResult,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """Put back what `_save` kept, if anything; returns the best parameters so far."""
+    kept = checkpoint.read()
+    if kept is None:
+        return {}
+    tensors, values = kept
+    result.steps, result.best_step, result.best_score = values["steps"], values["best_step"], values["best_score"]
+    result.history = [(step, score) for step, score in values["history"]]
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        return {name: value.to(device) for name, value in own.items()}
+
+    model.load_state_dict(part(MODEL), strict=False)
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in part(OPTIMISER).items():
+        i, _, name = key.partition(".")
+        moments.setdefault(int(i), {})[name] = value
+    state = optimiser.state_dict()
+    optimiser.load_state_dict({**state, "state": moments})
+    set_random_state(tensors[RANDOM], device)
+    return part(BEST)

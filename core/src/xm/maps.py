@@ -1,11 +1,16 @@
-"""Affine maps between spaces, and ridge regression to find them."""
+"""Maps between spaces: affine ones, by ridge regression, and trainable ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+MapKind: TypeAlias = Literal["linear", "mlp", "adapter"]
+"""Of a `Projection`: ``S x + b``, ``U gelu(D x + c) + b``, or the sum of both, which starts as the linear one."""
 
 
 class Affine(nn.Module):
@@ -39,3 +44,73 @@ def ridge(x: Tensor, y: Tensor, alphas: Sequence[float]) -> Affine:
     weight = torch.from_numpy(model.coef_.T.copy()).to(x.dtype)
     bias = torch.from_numpy(model.intercept_.copy()).to(x.dtype)
     return Affine(weight, bias)
+
+
+class Projection(nn.Module):
+    """A trainable map from vectors (n, dim in) to vectors (n, dim out): ``S x + U gelu(D x + c) + b``.
+
+    Args:
+        skip: S, (dim out, dim in), or None.
+        hidden: D (hidden, dim in), c (hidden,) and U (dim out, hidden), or None.
+        bias: b, (dim out,).
+    """
+
+    def __init__(self, skip: Tensor | None, hidden: tuple[Tensor, Tensor, Tensor] | None, bias: Tensor) -> None:
+        super().__init__()
+        if skip is None and hidden is None:
+            raise ValueError("a projection needs a skip or a hidden layer")
+        self.skip = None if skip is None else nn.Parameter(skip)
+        self.down, self.shift, self.up = (None, None, None) if hidden is None else map(nn.Parameter, hidden)
+        self.bias = nn.Parameter(bias)
+
+    @classmethod
+    def fresh(
+        cls,
+        kind: MapKind,
+        dim_in: int,
+        dim_out: int,
+        generator: torch.Generator,
+        hidden: int = 512,
+        start: Affine | None = None,
+    ) -> Self:
+        """One to be trained.
+
+        Args:
+            kind: which parts it has.
+            dim_in: of what it takes.
+            dim_out: of what it gives.
+            generator: of the initial weights.
+            hidden: size of the hidden layer.
+            start: the skip and bias to start with; None: an orthogonal matrix (the identity for equal dims), and zeros.
+        """
+        skip = start.weight.T.clone() if start else _orthogonal(dim_out, dim_in, generator)
+        bias = start.bias.clone() if start else torch.zeros(dim_out)
+        down = torch.randn(hidden, dim_in, generator=generator) * dim_in**-0.5
+        up = torch.randn(dim_out, hidden, generator=generator) * hidden**-0.5
+        parts = {
+            "linear": (skip, None),
+            "mlp": (None, (down, torch.zeros(hidden), up)),
+            "adapter": (skip, (down, torch.zeros(hidden), torch.zeros_like(up))),
+        }
+        return cls(*parts[kind], bias)
+
+    @classmethod
+    def restored(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """The same again, from its `state_dict`."""
+        hidden = (tensors["down"], tensors["shift"], tensors["up"]) if "down" in tensors else None
+        return cls(tensors.get("skip"), hidden, tensors["bias"])
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bias
+        if self.skip is not None:
+            out = out + x @ self.skip.T
+        if self.down is not None and self.shift is not None and self.up is not None:
+            out = out + gelu(x @ self.down.T + self.shift) @ self.up.T
+        return out
+
+
+def _orthogonal(dim_out: int, dim_in: int, generator: torch.Generator) -> Tensor:
+    weight = torch.empty(dim_out, dim_in)
+    if dim_out == dim_in:
+        return nn.init.eye_(weight)
+    return nn.init.orthogonal_(weight, generator=generator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -57,9 +58,11 @@ def batch_counts(shares: Mapping[str, float], batch_size: int) -> dict[str, int]
     return {first: batch_size - sum(counts.values()), **counts}
 
 
-def batches(streams: Mapping[str, Stream], counts: Mapping[str, int], generator: torch.Generator) -> Iterator[Batch]:
-    """Endless batches of the samples that `batch_rows` draws."""
-    for rows in batch_rows(streams, counts, generator):
+def batches(
+    streams: Mapping[str, Stream], counts: Mapping[str, int], generator: torch.Generator, start: int = 0
+) -> Iterator[Batch]:
+    """Endless batches of the samples that `batch_rows` draws, from batch number `start` on."""
+    for rows in itertools.islice(batch_rows(streams, counts, generator), start, None):
         yield {name: streams[name][drawn] for name, drawn in rows.items()}
 
 

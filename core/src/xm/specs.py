@@ -116,7 +116,13 @@ class AlignerSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveSpec(Spec):
-    """A loss. The target is ``(logits (n, k), labels (n,), weights (n,) or None) -> scalar``."""
+    """A loss. The target is ``(logits (n, k), labels (n,), weights (n,) or None) -> scalar``, or a `PairObjective`.
+
+    Attributes:
+        pairs: it is one of alignments (`xm.PairObjective`), on pairs of vectors, not one of classifiers.
+    """
+
+    pairs: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
