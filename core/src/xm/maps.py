@@ -55,13 +55,19 @@ class Projection(nn.Module):
         bias: b, (dim out,).
     """
 
+    skip: Tensor | None
+    down: Tensor | None
+    shift: Tensor | None
+    up: Tensor | None
+    bias: Tensor
+
     def __init__(self, skip: Tensor | None, hidden: tuple[Tensor, Tensor, Tensor] | None, bias: Tensor) -> None:
         super().__init__()
         if skip is None and hidden is None:
             raise ValueError("a projection needs a skip or a hidden layer")
-        self.skip = None if skip is None else nn.Parameter(skip)
-        self.down, self.shift, self.up = (None, None, None) if hidden is None else map(nn.Parameter, hidden)
-        self.bias = nn.Parameter(bias)
+        down, shift, up = hidden or (None, None, None)
+        for name, value in {"skip": skip, "down": down, "shift": shift, "up": up, "bias": bias}.items():
+            self.register_parameter(name, None if value is None else nn.Parameter(value))
 
     @classmethod
     def fresh(
@@ -87,7 +93,7 @@ class Projection(nn.Module):
         bias = start.bias.clone() if start else torch.zeros(dim_out)
         down = torch.randn(hidden, dim_in, generator=generator) * dim_in**-0.5
         up = torch.randn(dim_out, hidden, generator=generator) * hidden**-0.5
-        parts = {
+        parts: dict[MapKind, tuple[Tensor | None, tuple[Tensor, Tensor, Tensor] | None]] = {
             "linear": (skip, None),
             "mlp": (None, (down, torch.zeros(hidden), up)),
             "adapter": (skip, (down, torch.zeros(hidden), torch.zeros_like(up))),
