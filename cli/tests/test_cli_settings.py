@@ -12,8 +12,9 @@ import pytest
 
 from xm.errors import UsageError
 from xm.settings import TrainSettings
+from xm_cli.options import rewritten
 from xm_cli.settings import Setting, gather, resolve, values
-from xm_cli.train import NO_SETTINGS, _rewritten, train
+from xm_cli.train import NO_SETTINGS, train
 
 Xm = Callable[..., Any]
 
@@ -81,8 +82,8 @@ def test_a_missing_file_is_named() -> None:
         gather({}, {}, Path("nope.toml"))
 
 
-def test_encoder_flags_of_any_modality_are_rewritten() -> None:
-    assert _rewritten(["--smell-encoder", "x:y=z", "--shots", "1", "--word-encoder=w", "--encoder", "a=b"]) == [
+def test_encoder_flags_of_any_modality_arerewritten() -> None:
+    assert rewritten(["--smell-encoder", "x:y=z", "--shots", "1", "--word-encoder=w", "--encoder", "a=b"]) == [
         *("--encoder", "smell=x:y=z", "--shots", "1", "--encoder", "word=w", "--encoder", "a=b")
     ]
 

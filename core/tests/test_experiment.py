@@ -123,7 +123,7 @@ def test_spaces_that_nothing_aligns_are_one_line_with_the_way_out(run: Run, toy:
     with pytest.raises(UsageError) as caught:
         run(aux=("audio",), data=str(table))
     message = str(caught.value)
-    assert "toy-sound" in message and "give pairs in a manifest, or encoders of one space" in message
+    assert "toy-sound" in message and message.endswith("xm align --anchor image --new audio --pairs FILE")
     assert "\n" not in message
     assert not list((tmp_path / "runs").glob("*")) if (tmp_path / "runs").exists() else True
 
@@ -266,7 +266,7 @@ def test_a_default_name_that_another_process_took_is_chosen_anew(
     monkeypatch.chdir(tmp_path)
     names: Sequence[Path] = [Path("runs/a"), Path("runs/b")]
     free = iter(names)
-    monkeypatch.setattr(writer, "_free_name", lambda settings: next(free))
+    monkeypatch.setattr(writer, "free_name", lambda *words: next(free))
     keep = writer.RunWriter.keep
 
     def taken(self: Any, place: str, model: Any, tested: Any) -> None:

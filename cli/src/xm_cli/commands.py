@@ -27,6 +27,7 @@ class Entry:
 OWN: Mapping[str, Mapping[str, Entry]] = {
     "": {
         "train": Entry("xm_cli.train:app", "Train with few samples of several modalities, and test."),
+        "align": Entry("xm_cli.align:app", "Bring encoders that share no space into one."),
         "eval": Entry("xm_cli.evaluate:evaluate", "Score a run again, on its own or other data."),
         "predict": Entry("xm_cli.predict:predict", "Classify files, folders of files, or texts."),
         "bench": Entry("xm_cli.bench:bench", "Compare strategies on a benchmark's data, as the papers' tables do."),
@@ -35,6 +36,10 @@ OWN: Mapping[str, Mapping[str, Entry]] = {
     "data": {
         "list": Entry("xm_cli.data_command:list_", "List datasets and readers of data."),
         "show": Entry("xm_cli.data_command:show", "Count what is in a dataset, a folder or a file."),
+    },
+    "search": {
+        "build": Entry("xm_cli.search:building", "Make an index over the items of one modality."),
+        "find": Entry("xm_cli.search:finding", "Find the items of an index nearest to a file or to words."),
     },
     "plugins": {
         "list": Entry("xm_cli.plugins_command:list_", "List plugins and what each adds."),
@@ -46,7 +51,7 @@ OWN: Mapping[str, Mapping[str, Entry]] = {
 }
 """The program's own commands, by group and name; the group "" is the program itself."""
 
-GROUPS = {"data": "Look at datasets.", "plugins": "Look at plugins."}
+GROUPS = {"data": "Look at datasets.", "search": "Find items by items of any modality.", "plugins": "Look at plugins."}
 
 
 def _quick(params: list[Any]) -> list[Any]:

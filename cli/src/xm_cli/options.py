@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from xm.errors import UsageError
+from xm_cli.commands import Command
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
 Pick = Annotated[
@@ -22,6 +24,38 @@ Features = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Instead of --data: precomputed features, .npz or .safetensors."),
 ]
+Encoders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--encoder", metavar="MODALITY=REF", help="Encoder of a modality; repeatable. Or --<modality>-encoder REF."
+    ),
+]
+"""Of a command whose class is `WithEncoders`."""
+
+_ENCODER = re.compile(r"--(?P<modality>[^=]+)-encoder(?:=(?P<reference>.*))?", re.DOTALL)
+
+
+class WithEncoders(Command):
+    """Reads ``--<modality>-encoder REF``, for any modality, as ``--encoder <modality>=REF``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, rewritten(args))
+
+
+def rewritten(args: list[str]) -> list[str]:
+    """Arguments with ``--encoder <modality>=REF`` in place of ``--<modality>-encoder REF``."""
+    found: list[str] = []
+    rest = iter(args)
+    for arg in rest:
+        match = _ENCODER.fullmatch(arg)
+        if match is None:
+            found.append(arg)
+            continue
+        reference = match["reference"] or next(rest, "")
+        if not reference:
+            raise UsageError(f"{arg} needs an encoder: NAME or NAME:ARGUMENT")
+        found += ["--encoder", f"{match['modality']}={reference}"]
+    return found
 
 
 def source_of(data: str | None, features: Path | None) -> str | None:

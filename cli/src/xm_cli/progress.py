@@ -49,6 +49,8 @@ class Teller(AbstractContextManager["Teller"]):
             self._advance(f"embed {event.data['modality']}", event)
         elif event.kind == "cell":
             self._advance("fit and test", event)
+        elif event.kind == "step":
+            self._advance("steps", Event("step", {"done": event.data["step"], "total": event.data["steps"]}))
 
     def warn(self, message: str) -> None:
         """Tell a warning, once."""

@@ -4,42 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from xm.errors import UsageError
-from xm_cli.commands import Command
-from xm_cli.options import Features, Json, source_of
+from xm_cli.options import Encoders, Features, Json, WithEncoders, source_of
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, warn_of_plugins
 
-_ENCODER = re.compile(r"--(?P<modality>[^=]+)-encoder(?:=(?P<reference>.*))?", re.DOTALL)
-
-
-class Train(Command):
-    """Reads ``--<modality>-encoder REF``, for any modality, as ``--encoder <modality>=REF``."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _rewritten(args))
-
-
-def _rewritten(args: list[str]) -> list[str]:
-    found: list[str] = []
-    rest = iter(args)
-    for arg in rest:
-        match = _ENCODER.fullmatch(arg)
-        if match is None:
-            found.append(arg)
-            continue
-        reference = match["reference"] or next(rest, "")
-        if not reference:
-            raise UsageError(f"{arg} needs an encoder: NAME or NAME:ARGUMENT")
-        found += ["--encoder", f"{match['modality']}={reference}"]
-    return found
-
+Train = WithEncoders
 
 NO_SETTINGS = ("features", "config", "print_config", "as_json")
 """Parameters that are no settings."""
@@ -48,7 +22,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(
-    cls=Train,
+    cls=WithEncoders,
     epilog="Every setting is also a variable (XM_SHOTS=1,2) and a key of the file (shots = [1, 2]); flags go first, "
     "then variables. --print-config shows values and where they came from.",
 )
@@ -59,12 +33,7 @@ def train(
         str | None, typer.Option(metavar="SOURCE", help="A dataset's name, a folder or a file; else the default data.")
     ] = None,
     features: Features = None,
-    encoders: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--encoder", metavar="MODALITY=REF", help="Encoder of a modality; repeatable. Or --<modality>-encoder REF."
-        ),
-    ] = None,
+    encoders: Encoders = None,
     strategy: Annotated[str | None, typer.Option(metavar="NAME", help="How to adapt.")] = None,
     set_: Annotated[
         list[str] | None,

@@ -24,6 +24,7 @@ from xm.specs import (
 
 if TYPE_CHECKING:
     from xm.aligner import AlignContext, Aligner
+    from xm.aligning import align
     from xm.benchmark import bench
     from xm.data.types import Dataset, Sample
     from xm.encoder import Encoder, Prototypes, fingerprint_of
@@ -52,6 +53,7 @@ _LAZY = {
     "Sample": "xm.data.types",
     "Strategy": "xm.strategy",
     "Stream": "xm.stream",
+    "align": "xm.aligning",
     "bench": "xm.benchmark",
     "fingerprint_of": "xm.encoder",
     "fit": "xm.loop",
@@ -102,6 +104,7 @@ __all__ = [
     "TrackerSpec",
     "UsageError",
     "XMError",
+    "align",
     "bench",
     "fingerprint_of",
     "fit",

@@ -95,6 +95,7 @@ class Aligner(Configurable, ABC):
         """Whether, with its settings, it maps the target's side too, into a space that is neither's own.
 
         Such an aligner writes `sides`, and serves ``xm align``, not ``xm train``, where the target's space is home.
+        Once a modality moved the target, ``xm align`` brings others there by `fit`.
         """
         return False
 
@@ -104,7 +105,11 @@ class Aligner(Configurable, ABC):
 
     @abstractmethod
     def fit(self, context: AlignContext) -> nn.Module:
-        """The source's map, frozen."""
+        """The source's map, frozen; the target's space stays as it is.
+
+        Raises:
+            UsageError: if it can only map both sides.
+        """
 
     def sides(self, context: AlignContext) -> Sides:
         """The maps of both sides, frozen; by default the target's space stays as it is."""

@@ -137,6 +137,32 @@ class Encoder(ABC):
         return self
 
 
+class Derived(Encoder):
+    """An encoder on top of another one, whose outputs are the ones to keep: what is added is cheap.
+
+    A subclass writes `derive`, `fingerprint`, and sets `space` and `dim`; what it reads is as of `base`.
+
+    Attributes:
+        base: the encoder below.
+    """
+
+    def __init__(self, base: Encoder) -> None:
+        self.base = base
+        self.modality, self.suffixes, self.accepts_names = base.modality, base.suffixes, base.accepts_names
+        self.views, self.batch_size, self.cached, self.device = base.views, base.batch_size, base.cached, base.device
+
+    @abstractmethod
+    def derive(self, x: Inputs) -> Inputs:
+        """Trunk outputs, from those of `base`."""
+
+    def trunk(self, items: Sequence[Any]) -> Inputs:
+        return self.derive(self.base.trunk(items))
+
+    def to(self, device: torch.device | str) -> Self:
+        self.base.to(device)
+        return super().to(device)
+
+
 def fingerprint_of(*parts: str | int | float | Path | bytes) -> str:
     """A fingerprint over settings (by value) and files (by content), as 32 hex digits."""
     digest = hashlib.blake2b(digest_size=16)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
 from xm.data.types import Dataset
 from xm.encoder import Encoder
 from xm.errors import PluginError, UsageError, unknown
+from xm.layout import INDEX
 from xm.plugins import PluginManager
 from xm.specs import ANY, EncoderSpec
 
@@ -19,7 +21,7 @@ class Chosen:
     """An encoder and how it was named.
 
     Attributes:
-        reference: "NAME" or "NAME:ARGUMENT", with which the encoder can be made again.
+        reference: "NAME", "NAME:ARGUMENT" or the folder of a run of ``xm align``: what makes the encoder again.
         encoder: itself.
         why: who chose it, in words.
     """
@@ -67,7 +69,8 @@ class EncoderChoice:
 
     def _make(self, modality: str) -> Chosen:
         if modality in self.named:
-            return Chosen(self.named[modality], self._resolve(self.named[modality], modality), "you named it")
+            reference = located(self.named[modality])
+            return Chosen(reference, self._resolve(reference, modality), "you named it")
         if modality in self.dataset.encoders:
             reference = self.dataset.encoders[modality]
             return Chosen(reference, self._resolve(reference, modality), f"{self.dataset.name} asks for it")
@@ -80,6 +83,8 @@ class EncoderChoice:
 
     def _fellow(self, reference: str, other: str, modality: str) -> Chosen | None:
         """The encoder of `modality` that lives with the named one: same plugin, argument and space."""
+        if is_run(reference):
+            return self._of_run(located(reference), other, modality)
         specs, argument = self.manager.encoders, reference.partition(":")[2]
         plugin = specs.plugin_of.get(reference.partition(":")[0])
         for spec in specs.values():
@@ -96,6 +101,13 @@ class EncoderChoice:
                 if found.encoder.space == self[other].encoder.space:
                     return found
         return None
+
+    def _of_run(self, reference: str, other: str, modality: str) -> Chosen | None:
+        from xm.aligned import SavedAlignment  # it makes encoders too
+
+        if modality not in SavedAlignment(Path(reference)).ways:
+            return None
+        return Chosen(reference, self._resolve(reference, modality), f"it shares the space of the {other} encoder")
 
     def _resolve(self, reference: str, modality: str) -> Encoder:
         return make_encoder(reference, self.manager, self.device, modality)
@@ -129,8 +141,18 @@ class EncoderChoice:
         return None
 
 
+def is_run(reference: str) -> bool:
+    """Whether a reference is the folder of a run."""
+    return (Path(reference).expanduser() / INDEX).is_file()
+
+
+def located(reference: str) -> str:
+    """The reference, which means the same wherever it is used again: a run's folder as an absolute path."""
+    return str(Path(reference).expanduser().resolve()) if is_run(reference) else reference
+
+
 def make_encoder(reference: str, manager: PluginManager, device: torch.device, modality: str | None = None) -> Encoder:
-    """The encoder of a reference, "NAME" or "NAME:ARGUMENT".
+    """The encoder of a reference: "NAME", "NAME:ARGUMENT", or the folder of a run of ``xm align``.
 
     Where a plugin's encoders of several modalities share a name up to the modality ("openclip", "openclip-text"),
     either name serves for either.
@@ -138,7 +160,13 @@ def make_encoder(reference: str, manager: PluginManager, device: torch.device, m
     Raises:
         UsageError: if the name is unknown, or the encoder is of another modality.
         PluginError: if it does not load.
+        RunError: if a run is none of ``xm align``, or damaged.
     """
+    if is_run(reference):
+        from xm.aligned import SavedAlignment  # it makes encoders too
+
+        saved = SavedAlignment(Path(reference).expanduser())
+        return saved.encoder(modality or saved.index["anchor"], manager, device)
     name, _, argument = reference.partition(":")
     spec = manager.encoders.find(name)
     if modality is not None and spec.modality not in (modality, ANY):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from xm.align import AlignmentMaker, without_held_out
+from xm.alignment import AlignmentMaker, WaysHome, without_held_out
 from xm.config import validated
 from xm.data.open import open_dataset
 from xm.data.task import Draws, Task
@@ -124,13 +124,22 @@ class Experiment:
         settings, strict = self.settings, self.settings.on_error == "fail"
         pairable = without_held_out([self.draws(seed).dataset for seed in settings.seeds])
         store = FeatureStore(self.cache / "features", strict=strict, listener=self._tell)
+        maker = AlignmentMaker(
+            self.plugins,
+            self.encoders,
+            store,
+            settings.aligner,
+            settings.aligner_set,
+            device=self.device,
+            listener=self._tell,
+        )
         return Home(
             target=settings.modality,
             aux=settings.aux,
             dataset=self.dataset,
             pairable=pairable,
             encoders=self.encoders,
-            align=AlignmentMaker(self.plugins, self.encoders, pairable, store, settings.aligner, settings.aligner_set),
+            align=WaysHome(maker, pairable),
             store=store,
             device=self.device,
             note=self._note,

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def now() -> str:
+    """The time, for a record."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def write_json(path: Path, value: Any) -> None:

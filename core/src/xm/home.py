@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xm.align import Alignment, AlignmentMaker, labelled_in_pairs, opened
+from xm.alignment import Alignment, WaysHome, opened
 from xm.data.task import Task
 from xm.data.types import Dataset, Sample
 from xm.encoder import Encoder
 from xm.encoders import Chosen, EncoderChoice
 from xm.errors import no_names
 from xm.model import Tower, Towers
+from xm.pairing import labelled_in_pairs
 from xm.pool import Pool
 from xm.store import FeatureStore
 from xm.stream import Stream
@@ -43,7 +44,7 @@ class Home:
     dataset: Dataset
     pairable: Dataset
     encoders: EncoderChoice
-    align: AlignmentMaker
+    align: WaysHome
     store: FeatureStore
     device: torch.device
     note: Callable[[str], None]

@@ -7,6 +7,8 @@ the home space; ``shots-1/seed-1/image+text/model.safetensors`` are the models, 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 FORMAT = 1
 """Of ``xm.json``; a run of another format is refused."""
 
@@ -15,5 +17,13 @@ MODEL = "model.safetensors"
 TESTED = "tested.safetensors"
 """What a model said of test: ``label`` and ``predicted``, (n,) each, in the order of test."""
 
+ALIGNMENT = "alignment"
+"""The kind of a run that ``xm align`` wrote; a run of ``xm train`` says none."""
+
 RULE = "predictor.safetensors"
 """What the predictor knows of the classes; only of predictors that need to know something."""
+
+
+def map_file(modality: str) -> Path:
+    """Where the map of a modality is, below the run's folder."""
+    return Path("maps") / f"{modality}.safetensors"

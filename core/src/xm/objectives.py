@@ -61,6 +61,20 @@ class PairObjective(nn.Module, Configurable, ABC):
         """The loss, a scalar, of at least two pairs."""
 
 
+class ScaledObjective(PairObjective):
+    """With a scale, the inverse temperature, from the settings `temperature`, `learn_temperature` and `max_scale`."""
+
+    def __init__(self, config: Mapping[str, Any] | Config | None = None) -> None:
+        super().__init__(config)
+        start = torch.tensor(-math.log(self.config.temperature))
+        self.log_scale = nn.Parameter(start, requires_grad=self.config.learn_temperature)
+
+    @property
+    def scale(self) -> Tensor:
+        """The inverse temperature as it stands."""
+        return self.log_scale.exp().clamp(max=self.config.max_scale)
+
+
 class InfoNceConfig(Config):
     """Settings of `infonce`."""
 
@@ -69,7 +83,7 @@ class InfoNceConfig(Config):
     max_scale: float = Field(100.0, gt=0, description="the largest inverse temperature; CLIP's")
 
 
-class InfoNce(PairObjective):
+class InfoNce(ScaledObjective):
     """Symmetric InfoNCE with a learnable temperature (Radford et al., CLIP, ICML 2021, figure 3).
 
     The mean of the cross-entropies of each source among all targets of the batch, and of each target among all sources.
@@ -77,14 +91,8 @@ class InfoNce(PairObjective):
 
     config_type = InfoNceConfig
 
-    def __init__(self, config: Mapping[str, Any] | Config | None = None) -> None:
-        super().__init__(config)
-        start = torch.tensor(-math.log(self.config.temperature))
-        self.log_scale = nn.Parameter(start, requires_grad=self.config.learn_temperature)
-
     def forward(self, batch: PairBatch) -> Tensor:
-        scale = self.log_scale.exp().clamp(max=self.config.max_scale)
-        logits = scale * batch.source @ batch.target.T
+        logits = self.scale * batch.source @ batch.target.T
         own = torch.arange(len(batch), device=logits.device)
         return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xm.align import opened, restored
+from xm.aligned import encoder_again
+from xm.alignment import opened, restored
 from xm.config import validated
 from xm.data.content import item_name
 from xm.data.open import open_dataset
@@ -20,11 +21,10 @@ from xm.data.paths import modality_of
 from xm.data.types import Sample
 from xm.device import pick_device
 from xm.encoder import Encoder
-from xm.encoders import make_encoder
 from xm.errors import DataError, RunError, described, unknown
 from xm.events import Listener, logged
 from xm.files import cache_dir, read_tensors
-from xm.layout import FORMAT, INDEX, MODEL, RULE
+from xm.layout import ALIGNMENT, FORMAT, INDEX, MODEL, RULE, map_file
 from xm.metrics import measure
 from xm.model import Tower, Towers
 from xm.plugins import PluginManager, manager
@@ -88,6 +88,10 @@ class Run:
             raise RunError(
                 f"{path}: format {found!r}, but this xm reads {FORMAT}; train again, or install the xm that wrote it"
             )
+        if self.index.get("kind") == ALIGNMENT:
+            raise RunError(
+                f"{folder}: is an alignment, not a classifier; name it as an encoder: --<modality>-encoder {folder}"
+            )
         missing = [key for key in ("classes", "dataset", "results", "settings", "ways") if not self.index.get(key)]
         if missing:
             raise RunError(f"{path}: damaged (without {', '.join(missing)})")
@@ -136,14 +140,7 @@ class Run:
         ways = self.index["ways"]
         if modality not in ways:
             raise unknown("modality of this run", modality, ways)
-        way = ways[modality]
-        encoder = make_encoder(way["encoder"], self.plugins, self.device, modality)
-        if encoder.fingerprint() != way["fingerprint"]:
-            raise RunError(
-                f"{self.folder}: encoder {way['encoder']!r} is not the one of training: its weights, preprocessing or "
-                "length policy differ; install the versions named in xm.json"
-            )
-        return encoder
+        return encoder_again(ways[modality], modality, self.plugins, self.device, self.folder)
 
     def strategy(self, result: Result) -> Strategy:
         """The strategy of a model, with the settings it had."""
@@ -174,7 +171,7 @@ class Run:
 
     def _way_home(self, modality: str, encoder: Encoder, depth: int) -> nn.Module:
         way = self.index["ways"][modality]
-        path = self.folder / "maps" / f"{modality}.safetensors"
+        path = self.folder / map_file(modality)
         tensors = read_tensors(path) if way["aligner"] else {}
         try:
             given = self.index["settings"].get("aligner_set")

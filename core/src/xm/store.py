@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from xm.data.content import content_key, item_name
-from xm.encoder import Encoder, Inputs, Trunk
+from xm.encoder import Derived, Encoder, Inputs, Trunk
 from xm.errors import ItemError, RunError
 from xm.events import Event, Listener, silent
 from xm.files import read_tensors, write_tensors
@@ -70,6 +70,9 @@ class FeatureStore:
         Raises:
             ItemError: if `strict` and an item can't be read.
         """
+        if isinstance(encoder, Derived) and depth == 0:
+            below = self.features(encoder.base, items)
+            return replace(below, x=_in_parts(encoder, below.x)) if len(below.kept) else below
         place = (encoder.fingerprint(), depth)
         rows = self._rows.get(place)
         if rows is None:
@@ -182,3 +185,14 @@ class FeatureStore:
     def _warn(self, message: str) -> None:
         log.debug(message)
         self.listener(Event("warning", {"message": message}))
+
+
+def _in_parts(encoder: Derived, x: Inputs) -> Inputs:
+    """What the encoder makes of its base's outputs, a shard at a time, on the CPU."""
+    size = len(next(iter(x.values())))
+    parts: list[Inputs] = []
+    with torch.no_grad():
+        for start in range(0, size, SHARD):
+            rows = {name: value[start : start + SHARD].to(encoder.device) for name, value in x.items()}
+            parts.append({name: value.cpu() for name, value in encoder.derive(rows).items()})
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

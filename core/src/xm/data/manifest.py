@@ -6,6 +6,7 @@ import csv
 import difflib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from xm.data.paths import SPLIT_WORDS, missing, modality_of
 from xm.data.types import Dataset, Sample
 from xm.errors import DataError
 
-COLUMNS = ("path", "text", "modality", "label", "split", "group", "pair")
+COLUMNS = ("path", "text", "modality", "label", "split", "group", "pair", "tags")
 _SHOWN = 3
 
 
@@ -27,8 +28,8 @@ def open_manifest(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     Columns: `path` (relative to the table's folder) or `text`, one of them in each row; `modality`, which may
     be left out where the path's suffix says it (a text is of the modality of ``.txt`` files); `label`, in
     words, empty where unlabelled; `split`: train, val, test or another word ("pool"), empty where it is to be
-    drawn; `group` and `pair`. Labels are taken as written, classes are in alphabetical order. `cache` is not
-    used.
+    drawn; `group` and `pair`; `tags`, with semicolons between them. Labels are taken as written, classes are in
+    alphabetical order. `cache` is not used.
 
     Raises:
         DataError: naming file and lines: the first three that are wrong, and how many more.
@@ -59,7 +60,7 @@ def open_manifest(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     return Dataset(
         name=table.stem,
         classes=classes,
-        samples=tuple(Sample(s.item, s.modality, index.get(label), s.split, s.group, s.pair) for label, s in samples),
+        samples=tuple(replace(sample, label=index.get(label)) for label, sample in samples),
     )
 
 
@@ -123,7 +124,7 @@ def _sample(row: Mapping[str, Any] | _RowError, folder: Path, suffixes: Mapping[
     """The label in words, "" if there is none, and the sample."""
     if isinstance(row, _RowError):
         raise row
-    path, text, modality, label, split, group, pair = (_text(row, column) for column in COLUMNS)
+    path, text, modality, label, split, group, pair, tags = (_text(row, column) for column in COLUMNS)
     if path and text:
         raise _RowError("has both path and text; give one of them")
     if not path and not text:
@@ -134,6 +135,7 @@ def _sample(row: Mapping[str, Any] | _RowError, folder: Path, suffixes: Mapping[
         split=SPLIT_WORDS.get(split.lower(), split) or None,
         group=group or None,
         pair=pair or None,
+        tags=tuple(tag for part in tags.split(";") if (tag := part.strip())),
     )
     return label, sample
 

@@ -41,6 +41,7 @@ class Sample:
             still to be drawn.
         group: what must not be split (a fold, a speaker, a recording).
         pair: samples of different modalities with equal `pair` belong together.
+        tags: in words; samples of different modalities with a tag in common may be taken for weak pairs.
     """
 
     item: Any
@@ -49,6 +50,7 @@ class Sample:
     split: str | None = None
     group: str | None = None
     pair: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

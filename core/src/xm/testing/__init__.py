@@ -3,6 +3,7 @@
 from xm.testing.aligners import AlignerConformance
 from xm.testing.datasets import DatasetConformance
 from xm.testing.encoders import EncoderConformance
+from xm.testing.objectives import PairObjectiveConformance
 from xm.testing.predictors import PredictorConformance
 from xm.testing.strategies import StrategyConformance
 
@@ -10,6 +11,7 @@ __all__ = [
     "AlignerConformance",
     "DatasetConformance",
     "EncoderConformance",
+    "PairObjectiveConformance",
     "PredictorConformance",
     "StrategyConformance",
 ]

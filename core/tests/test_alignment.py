@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from xm.align import AlignmentMaker, labelled_in_pairs, pairs_of, restored, without_held_out
 from xm.aligner import AlignContext, Aligner
+from xm.alignment import AlignmentMaker, WaysHome, restored, without_held_out
 from xm.data.open import open_dataset
 from xm.data.types import Dataset, Sample
 from xm.encoder import Tail
@@ -26,10 +26,9 @@ def dataset(plugins: PluginManager, table: Path, tmp_path: Path) -> Dataset:
     return open_dataset(table, plugins, tmp_path)
 
 
-def maker(plugins: PluginManager, dataset: Dataset, aligner: str | None = None) -> AlignmentMaker:
-    return AlignmentMaker(
-        plugins, EncoderChoice(plugins, dataset, torch.device("cpu")), dataset, FeatureStore(None), aligner
-    )
+def ways(plugins: PluginManager, dataset: Dataset, aligner: str | None = None) -> WaysHome:
+    encoders = EncoderChoice(plugins, dataset, torch.device("cpu"))
+    return WaysHome(AlignmentMaker(plugins, encoders, FeatureStore(None), aligner), dataset)
 
 
 class Noted(Aligner):
@@ -54,16 +53,16 @@ class Never(Noted):
 
 
 def test_equal_spaces_need_no_map(plugins: PluginManager, dataset: Dataset) -> None:
-    make = maker(plugins, dataset)
-    found = make(make.encoders["text"].encoder, make.encoders["image"].encoder)
+    make = ways(plugins, dataset)
+    found = make(make.maker.encoders["text"].encoder, make.maker.encoders["image"].encoder)
     assert (found.aligner, found.pairs, found.tensors()) == ("", 0, {})
     x = torch.randn(3, 8)
     torch.testing.assert_close(found.map({"features": x}), nn.functional.normalize(x, dim=1))
 
 
 def test_a_map_is_learned_from_pairs_restored_and_made_once(plugins: PluginManager, dataset: Dataset, toy: Any) -> None:
-    make = maker(plugins, dataset)
-    source, target = make.encoders["audio"].encoder, make.encoders["image"].encoder
+    make = ways(plugins, dataset)
+    source, target = make.maker.encoders["audio"].encoder, make.maker.encoders["image"].encoder
     found = make(source, target)
     assert (found.aligner, found.pairs) == ("ridge", 30)
     assert not any(p.requires_grad for p in found.map.parameters())
@@ -83,56 +82,55 @@ def test_what_an_aligner_is_given(
     monkeypatch.setattr(Noted, "seen", [])
     plugins.aligners["noted"] = AlignerSpec(name="noted", target="xm_toy:Noted", priority=98)
     plugins.aligners["never"] = AlignerSpec(name="never", target="xm_toy:Never", priority=99)
-    make = maker(plugins, dataset)
-    found = make(make.encoders["audio"].encoder, make.encoders["image"].encoder)
+    make = ways(plugins, dataset)
+    found = make(make.maker.encoders["audio"].encoder, make.maker.encoders["image"].encoder)
     assert (found.aligner, found.pairs) == ("noted", 0), "it says that it uses no pairs"
     [context] = Noted.seen
     assert context.namer is not None and context.namer.modality == "text"
     assert context.pairs is not None
     assert context.pairs.source["features"].shape == (30, 12)
     assert context.pairs.target["features"].shape == (30, 8)
-    other = maker(plugins, dataset, "ridge")
-    assert other(other.encoders["audio"].encoder, other.encoders["image"].encoder).aligner == "ridge"
+    other = ways(plugins, dataset, "ridge")
+    assert other(other.maker.encoders["audio"].encoder, other.maker.encoders["image"].encoder).aligner == "ridge"
 
 
 def test_where_nothing_applies_every_reason_is_told(plugins: PluginManager, dataset: Dataset, toy: Any) -> None:
     toy.Never = Never
     plugins.aligners["never"] = AlignerSpec(name="never", target="xm_toy:Never", priority=99)
     bare = Dataset(dataset.name, dataset.classes, tuple(s for s in dataset.samples if s.pair is None))
-    make = maker(plugins, bare)
+    make = ways(plugins, bare)
     with pytest.raises(UsageError) as caught:
-        make(make.encoders["audio"].encoder, make.encoders["image"].encoder)
+        make(make.maker.encoders["audio"].encoder, make.maker.encoders["image"].encoder)
     said = str(caught.value)
     assert "never: it is Monday; ridge: there are no pairs of audio and image items" in said
     assert "audio (space toy-sound) and image (space toy)" in said and "\n" not in said
     plugins.aligners.clear()
-    make = maker(plugins, bare)
+    make = ways(plugins, bare)
     with pytest.raises(UsageError, match="no aligner is installed"):
-        make(make.encoders["audio"].encoder, make.encoders["image"].encoder)
+        make(make.maker.encoders["audio"].encoder, make.maker.encoders["image"].encoder)
+    make = ways(plugins, bare, "croma")
     with pytest.raises(UsageError, match="unknown aligner 'croma'"):
-        maker(plugins, bare, "croma")
+        make(make.maker.encoders["audio"].encoder, make.maker.encoders["image"].encoder)
 
 
-def test_an_unreadable_half_of_a_pair_is_named(plugins: PluginManager, table: Path, tmp_path: Path) -> None:
-    spoilt = table.parent / "sounds" / "dog" / "pair2.snd"
-    spoilt.write_text("broken")
-    make = maker(plugins, open_dataset(table, plugins, tmp_path))
-    with pytest.raises(DataError, match=f"alignment needs every item: {spoilt}: is broken"):
-        make(make.encoders["audio"].encoder, make.encoders["image"].encoder)
+def test_an_unreadable_half_of_a_pair_costs_that_pair(
+    plugins: PluginManager, table: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (table.parent / "sounds" / "dog" / "pair2.snd").write_text("broken")
+    make = ways(plugins, open_dataset(table, plugins, tmp_path))
+    assert make(make.maker.encoders["audio"].encoder, make.maker.encoders["image"].encoder).pairs == 29
+
+
+def test_where_no_pair_can_be_read_it_says_so(plugins: PluginManager, table: Path, tmp_path: Path) -> None:
+    for path in (table.parent / "sounds").glob("*/pair*.snd"):
+        path.write_text("broken")
+    make = ways(plugins, open_dataset(table, plugins, tmp_path))
+    with pytest.raises(DataError, match=r"no pair can be read: .*is broken"):
+        make(make.maker.encoders["audio"].encoder, make.maker.encoders["image"].encoder)
 
 
 def sample(item: str, modality: str, split: str, pair: str | None, label: int | None = 0) -> Sample:
     return Sample(item, modality, label, split, None, pair)
-
-
-def test_pairs() -> None:
-    a, b = sample("a", "image", "pool", "1"), sample("b", "audio", "pool", "1", None)
-    c, d = sample("c", "audio", "pool", "1"), sample("d", "image", "pool", "2", None)
-    e, f = sample("e", "audio", "pool", "2"), sample("f", "image", "pool", "lonely")
-    data = Dataset("d", ("x",), (a, b, c, d, e, f))
-    assert pairs_of(data, "image", "audio") == [(a, b), (a, c), (d, e)]
-    assert pairs_of(data, "audio", "image") == [(b, a), (c, a), (e, d)]
-    assert labelled_in_pairs(data, "image") == [a] and labelled_in_pairs(data, "audio") == [c, e]
 
 
 def test_what_is_held_out_in_any_split_is_left_out() -> None:

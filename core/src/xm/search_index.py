@@ -1,0 +1,240 @@
+"""An index, opened to be asked.
+
+It is a folder: ``index.json`` (what it is of, and by which encoder), ``vectors.safetensors`` (``vectors``, (n, dim),
+float32, unit length) and ``index.faiss``. Files are kept by their paths relative to it, so index and files can be moved
+together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from xm.data.paths import modality_of
+from xm.data.types import Dataset
+from xm.encoder import Encoder
+from xm.encoders import EncoderChoice
+from xm.errors import PluginError, RunError, UsageError
+from xm.events import Event, Listener
+from xm.files import read_tensors
+from xm.nearest import Nearest
+from xm.plugins import PluginManager
+from xm.search_items import restored
+
+FORMAT = 1
+"""Of ``index.json``; an index of another format is refused."""
+
+KIND = "index"
+INDEX = "index.json"
+VECTORS = "vectors.safetensors"
+FAISS = "index.faiss"
+KEYS = ("modality", "encoder", "fingerprint", "space", "dim", "recall", "items")
+
+NO_DATA = Dataset("", (), ())
+"""Where encoders are chosen without data."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """An item that was found.
+
+    Attributes:
+        rank: from 1.
+        score: cosine of query and item.
+        item: a file's path; of a text, itself; else a name that says dataset, number and class.
+    """
+
+    rank: int
+    score: float
+    item: Path | str
+
+
+class Index:
+    """An index, to be asked.
+
+    Attributes:
+        about: what ``index.json`` says.
+        modality: of its items.
+        items: as `Hit.item` gives them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        encoders: Mapping[str, str],
+        plugins: PluginManager,
+        device: torch.device,
+        listener: Listener,
+    ) -> None:
+        self.folder = folder
+        self.listener = listener
+        self._plugins = plugins
+        self._named = encoders
+        self._device = device
+        self.about = _about(folder)
+        self.modality = str(self.about["modality"])
+        self._nearest = Nearest.read(folder / FAISS, self.about["recall"])
+        try:
+            self.items = [restored(entry, folder) for entry in self.about["items"]]
+        except (KeyError, TypeError, AttributeError):
+            raise RunError(f"{folder / INDEX}: damaged (items without path or name)") from None
+        if (len(self._nearest), self._nearest.dim) != (len(self.items), self.about["dim"]):
+            raise RunError(
+                f"{folder}: damaged ({FAISS} holds {len(self._nearest)} vectors of {self._nearest.dim} dimensions, "
+                f"{INDEX} says {len(self.items)} of {self.about['dim']})"
+            )
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @cached_property
+    def vectors(self) -> Tensor:
+        """Of the items, (n, dim), unit length.
+
+        Raises:
+            RunError: if the file is missing or damaged.
+        """
+        found = read_tensors(self.folder / VECTORS).get("vectors")
+        if found is None or found.shape != (len(self), self.about["dim"]):
+            raise RunError(f"{self.folder / VECTORS}: damaged (vectors are missing)")
+        return found
+
+    def find(self, queries: Sequence[Any], *, k: int = 5, modality: str | None = None) -> list[list[Hit]]:
+        """The k nearest items of each query, or all if there are fewer.
+
+        Args:
+            queries: a `Path` is a file, a string is words, an array an item of the index's modality.
+            k: how many, 1 at least.
+            modality: of the queries; None: a file's is told by its suffix, and words are for an encoder that reads
+                them, if there is one in the index's space.
+
+        Raises:
+            UsageError: if the query's encoder is of another space (it says how to align the two), or no encoder
+                reads words.
+            RunError: if the index's encoder is not the one at building time.
+            ItemError: if a query can't be read.
+        """
+        if k < 1:
+            raise UsageError(f"k must be 1 at least, not {k}")
+        modalities = [modality or self._modality_of(query) for query in queries]
+        vectors = np.zeros((len(queries), self.about["dim"]), dtype=np.float32)
+        for name in dict.fromkeys(modalities):
+            rows = [i for i, found in enumerate(modalities) if found == name]
+            encoded = self._comparable(name).encode([queries[i] for i in rows])
+            vectors[rows] = normalize(encoded.float().cpu(), dim=1).numpy()
+        if not queries:
+            return []
+        scores, rows_ = self._nearest.search(vectors, k)
+        found = [
+            [Hit(rank, float(score), self.items[row]) for rank, (score, row) in enumerate(zip(*pair, strict=True), 1)]
+            for pair in zip(scores, rows_, strict=True)
+        ]
+        self._warn_of_moved(found)
+        return found
+
+    @cached_property
+    def _choice(self) -> EncoderChoice:
+        """The encoders of queries; that of the index is checked.
+
+        Raises:
+            RunError: if it can't be made again, or is not the one at building time.
+        """
+        reference, flag = self.about["encoder"], f"--{self.modality}-encoder"
+        EncoderChoice(self._plugins, NO_DATA, self._device, self._named)  # what is wrong with these is told as it is
+        try:
+            choice = EncoderChoice(self._plugins, NO_DATA, self._device, {self.modality: reference, **self._named})
+            encoder = choice[self.modality].encoder
+        except UsageError as error:
+            if self.modality in self._named:
+                raise
+            hint = f"name it with {flag} if it is elsewhere now"
+            raise RunError(f"{self.folder}: its encoder {reference!r} can't be made again: {error}; {hint}") from error
+        if encoder.fingerprint() != self.about["fingerprint"]:
+            given = self._named.get(self.modality)
+            hint = f"leave out {flag}" if given not in (None, reference) else "build the index again"
+            raise RunError(
+                f"{self.folder}: encoder {given or reference!r} is not the one it was built with: its weights or "
+                f"preprocessing differ; {hint}"
+            )
+        return choice
+
+    def _comparable(self, modality: str) -> Encoder:
+        """The encoder of a query, of the index's space."""
+        chosen = self._choice[modality]
+        if chosen.encoder.space == self.about["space"]:
+            return chosen.encoder
+        mine = self.modality
+        raise UsageError(
+            f"{modality} encoder {chosen.reference!r} is of the space {chosen.encoder.space!r}, the index of "
+            f"{self.about['space']!r}: align them (xm align --anchor {mine} --new {modality} --pairs FILE "
+            f"--out runs/align), then search with --{modality}-encoder runs/align, in an index built with "
+            f"--{mine}-encoder runs/align if the alignment moves {mine} too"
+        )
+
+    def _modality_of(self, query: Any) -> str:
+        if isinstance(query, str):
+            return self._reads_words
+        if not isinstance(query, Path):
+            return self.modality
+        suffixes = suffixes_of(self._plugins, self._choice[self.modality].encoder)
+        found = modality_of(query.name, suffixes)
+        if found is None:
+            known = ", ".join(sorted(suffixes))
+            raise UsageError(f"{query}: its suffix says no modality; name it with --modality (suffixes: {known})")
+        return found
+
+    @cached_property
+    def _reads_words(self) -> str:
+        """The modality of an encoder that reads words: one the user named, else one of the index's space, else any."""
+        others = []
+        for modality in dict.fromkeys((*self._named, self.modality, *self._choice.modalities())):
+            try:
+                encoder = self._choice[modality].encoder
+            except PluginError:
+                continue
+            if encoder.accepts_names:
+                if modality in self._named or encoder.space == self.about["space"]:
+                    return modality
+                others.append(modality)
+        if not others:
+            raise UsageError("no encoder here reads words: ask with a file")
+        return others[0]
+
+    def _warn_of_moved(self, found: Sequence[Sequence[Hit]]) -> None:
+        for hit in (hit for hits in found for hit in hits):
+            if isinstance(hit.item, Path) and not hit.item.exists():
+                message = f"{hit.item}: no such file any more; move index and files together, or build the index again"
+                self.listener(Event("warning", {"message": message}))
+                return
+
+
+def suffixes_of(plugins: PluginManager, encoder: Encoder) -> dict[str, str]:
+    """File suffix to modality, the encoder's own too."""
+    return plugins.suffixes() | dict.fromkeys(encoder.suffixes, encoder.modality)
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    path = folder / INDEX
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{folder}: not an index ({INDEX}: {error.strerror or error})") from None
+    except ValueError as error:
+        raise RunError(f"{path}: damaged ({error})") from None
+    if not isinstance(about, dict) or about.get("kind") != KIND:
+        raise RunError(f"{path}: not of an index that xm search build wrote")
+    if about.get("format") != FORMAT:
+        raise RunError(f"{path}: format {about.get('format')!r}, but this xm reads {FORMAT}; build the index again")
+    missing = [key for key in KEYS if key not in about]
+    if missing:
+        raise RunError(f"{path}: damaged (without {', '.join(missing)})")
+    return about

@@ -1,0 +1,61 @@
+"""Gap, alignment and uniformity, by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+import xm.geometry
+from xm import DataError
+from xm.geometry import Geometry, alignment, measure, modality_gap, uniformity
+
+EAST, NORTH, WEST = [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]
+
+
+def test_the_gap_is_between_the_means() -> None:
+    # means (0, 0.5) of three and (1, 0) of one
+    source = torch.tensor([EAST, WEST, NORTH, NORTH])
+    assert modality_gap(source, torch.tensor([EAST])) == pytest.approx(math.sqrt(1 + 0.25))
+    assert modality_gap(source, source) == 0
+
+
+def test_alignment_is_the_mean_squared_distance_of_pairs() -> None:
+    source, target = torch.tensor([EAST, EAST, EAST]), torch.tensor([EAST, NORTH, WEST])
+    assert alignment(source, target) == pytest.approx((0 + 2 + 4) / 3)
+    assert alignment(source, target, alpha=1) == pytest.approx((0 + math.sqrt(2) + 2) / 3)
+
+
+def test_uniformity_is_the_log_of_the_mean_potential() -> None:
+    # squared distances 2, 4 and 2
+    x = torch.tensor([EAST, NORTH, WEST])
+    assert uniformity(x) == pytest.approx(math.log((math.exp(-4) + math.exp(-8) + math.exp(-4)) / 3))
+    assert uniformity(x, t=1) == pytest.approx(math.log((math.exp(-2) + math.exp(-4) + math.exp(-2)) / 3))
+    assert uniformity(torch.tensor([EAST, EAST])) == 0
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = normalize(torch.randn(60, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    expected = math.log(float(torch.pdist(x.double()).pow(2).mul(-2).exp().mean()))
+    assert uniformity(x) == pytest.approx(expected, abs=1e-6)
+    monkeypatch.setattr(xm.geometry, "CELLS", 100)
+    assert uniformity(x) == pytest.approx(expected, abs=1e-6)
+
+
+def test_all_of_it() -> None:
+    source, target = torch.tensor([EAST, NORTH]), torch.tensor([NORTH, EAST])
+    found = measure(source, target)
+    assert found == Geometry(0, pytest.approx(2), pytest.approx(-4), pytest.approx(-4))
+    assert json.loads(json.dumps(found.to_json()))["gap"] == 0
+
+
+def test_what_has_no_geometry_is_refused() -> None:
+    with pytest.raises(DataError, match="two vectors at least, not 1"):
+        measure(torch.tensor([EAST]), torch.tensor([EAST]))
+    with pytest.raises(DataError, match="equal shapes"):
+        measure(torch.tensor([EAST]), torch.tensor([EAST, NORTH]))
+    with pytest.raises(DataError, match="not finite"):
+        measure(torch.tensor([EAST, [math.nan, 0.0]]), torch.tensor([EAST, NORTH]))
