@@ -236,7 +236,8 @@ def test_resplit_draws_anew_and_groups_rotate(run: Run, toy: Any, tmp_path: Path
     for resplit in (True, False):
         experiment = Experiment(TrainSettings(modality="image", resplit=resplit, **given), plugins)
         trains = [
-            {s.group for s in experiment.draws(seed).dataset.samples if s.split == "train"} for seed in given["seeds"]
+            {s.group for s in experiment.drawing.draws(seed).dataset.samples if s.split == "train"}
+            for seed in given["seeds"]
         ]
         folds.append(trains)
     assert sorted(map(sorted, folds[0])) == [[f"fold{n}"] for n in range(5)]
@@ -331,3 +332,17 @@ def test_who_listens_to_nothing_reads_warnings_in_the_log(
 def test_wrong_settings_of_an_aligner_are_told_before_data_are_looked_at(run: Callable[..., Report]) -> None:
     with pytest.raises(UsageError, match="unknown setting 'alphaz'"):
         run(data="nowhere", aligner="ridge", aligner_set={"alphaz": [1.0]})
+
+
+def test_wrong_labels_on_purpose(run: Run, images: Path) -> None:
+    """Labels of train and val are wrong as often as was asked for; test is as it was, and results say so."""
+    clean, noisy, worst = (run(data=str(images), shots=(4,), seeds=(1, 2), label_noise=n) for n in (0.0, 0.4, 1.0))
+    values = [report.summary[0].mean for report in (clean, noisy, worst)]
+    assert values[0] > values[1] > values[2]
+    assert any(note.startswith("40% of the target's labels in train and val are wrong") for note in noisy.notes)
+    assert not any("on purpose" in note for note in clean.notes)
+    assert [r.value for r in run(data=str(images), shots=(4,), seeds=(1, 2), label_noise=0.4).results] == [
+        r.value for r in noisy.results
+    ]
+    with pytest.raises(UsageError, match="label_noise"):
+        run(data=str(images), label_noise=1.5)

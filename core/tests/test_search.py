@@ -17,7 +17,7 @@ import xm.nearest
 from xm import DataError, Encoder, EncoderSpec, ItemError, PluginError, RunError, UsageError, hookimpl
 from xm.encoder import fingerprint_of
 from xm.events import Event
-from xm.nearest import Nearest
+from xm.nearest import Effort, Nearest
 from xm.plugins import PluginManager
 from xm.search import Index, build, open_index
 
@@ -345,10 +345,12 @@ def cut(path: Path) -> None:
         (lambda f: rewrite(f, kind="run"), "not of an index that xm search build wrote"),
         (lambda f: rewrite(f, format=99), "format 99, but this xm reads 1; build the index again"),
         (lambda f: (f / "index.json").write_text('{"kind": "index", "format": 1}'), "damaged (without modality,"),
-        (lambda f: rewrite(f, items=[{}]), "damaged (items without path or name)"),
+        (lambda f: rewrite(f, items=[{}]), "index.json: damaged (KeyError: 'name')"),
         (lambda f: rewrite(f, items=[{"name": "one"}]), "holds 5 vectors of 3 dimensions, index.json says 1 of 3"),
         (lambda f: cut(f / "index.faiss"), "index.faiss: damaged"),
         (lambda f: (f / "index.faiss").write_bytes(b"nonsense"), "index.faiss: damaged"),
+        (lambda f: rewrite(f, near={"probes": 4, "recall": 1.0}), "index.faiss: damaged (it is of another kind)"),
+        (lambda f: rewrite(f, far=3), "index.json: damaged (TypeError: "),
         (lambda f: (f / "index.faiss").unlink(), "index.faiss: no such file"),
     ],
 )
@@ -392,10 +394,24 @@ def test_cells_find_what_exact_search_finds(monkeypatch: pytest.MonkeyPatch, tmp
     assert np.mean([len({*a} & {*b}) / 10 for a, b in zip(exact, rows, strict=True)]) >= 0.95
     assert np.allclose(scores[:, 0], np.take_along_axis(asked @ x.T, rows[:, :1], axis=1)[:, 0], atol=1e-5)
     nearest.write(tmp_path / "x")
-    again = Nearest.read(tmp_path / "x", nearest.recall)
+    again = Nearest.read(tmp_path / "x", nearest.near, nearest.far)
     assert again.method == "ivf" and np.array_equal(again.search(asked, 10)[1], rows)
     everything = again.search(asked[:3], 5000)[1]
     assert [len(set(row)) for row in everything] == [5000] * 3 and everything.min() == 0
+
+
+def test_queries_that_lie_off_look_through_more_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xm.nearest, "EXACT_BELOW", 1000)
+    x, asked = clustered(5000, 16, 1), clustered(100, 16, 2)
+    asked = asked + 3 * np.eye(16, dtype=np.float32)[0]
+    nearest = Nearest.of(x)
+    exact = np.argsort(-asked @ x.T, axis=1)[:, :10]
+    recall = [
+        np.mean([len({*a} & {*b}) / 10 for a, b in zip(exact, nearest.search(asked, 10, far=far)[1], strict=True)])
+        for far in (False, True)
+    ]
+    assert nearest.far.probes > nearest.near.probes
+    assert recall[0] < recall[1] and recall[1] >= 0.95
 
 
 def test_where_cells_do_not_pay_search_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,5 +419,5 @@ def test_where_cells_do_not_pay_search_is_exact(monkeypatch: pytest.MonkeyPatch)
     x = np.random.default_rng(0).standard_normal((2000, 128), dtype=np.float32)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     nearest = Nearest.of(x)
-    assert (nearest.method, nearest.recall) == ("exact", 1.0)
+    assert (nearest.method, nearest.near, nearest.far) == ("exact", Effort(), Effort())
     assert (nearest.search(x[:50], 1)[1][:, 0] == np.arange(50)).all()

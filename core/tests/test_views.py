@@ -220,7 +220,7 @@ def test_a_task_with_views_is_the_same_draw(plugins: PluginManager, table: Path,
     tasks = []
     for views in ((), ("flip",)):
         settings = TrainSettings(modality="image", data=str(table), views=views)
-        tasks.append(Experiment(settings, plugins).task(2, 1))
+        tasks.append(Experiment(settings, plugins).drawing.task(2, 1))
     assert tasks[0].digest == tasks[1].digest, "what was drawn does not depend on how it is seen"
     plain = tuple(s for s in tasks[1].samples["train"]["image"] if not isinstance(s.item, View))
     assert [s.item for s in plain] == [s.item for s in tasks[0].samples["train"]["image"]]

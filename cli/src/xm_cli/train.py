@@ -63,6 +63,9 @@ def train(
     val_shots: Annotated[
         int | None, typer.Option(metavar="N", help="Per class for val; else shots, at most 4.")
     ] = None,
+    label_noise: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Of the target's labels in train and val, made wrong.")
+    ] = None,
     group_by: Annotated[
         str | None, typer.Option(metavar="REGEX", help="On the path: what it matches is not split.")
     ] = None,

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from xm.alignment import AlignmentMaker, WaysHome, without_held_out
 from xm.config import validated
 from xm.data.open import open_dataset
-from xm.data.task import Draws, Task
+from xm.data.task import Task
 from xm.device import pick_device
+from xm.drawing import Drawing
 from xm.encoders import EncoderChoice
 from xm.errors import DataError, UsageError
 from xm.events import Event, Listener, logged
@@ -29,12 +30,11 @@ from xm.plugins import PluginManager, manager
 from xm.pool import check_readable
 from xm.predictor import Predictor, decide
 from xm.report import Reference, Report, Result, mean_std, versions
-from xm.settings import TrainSettings, split_as, with_templates
+from xm.settings import TrainSettings, with_templates
 from xm.significance import with_the_target_alone
 from xm.specs import StrategySpec
 from xm.store import FeatureStore
 from xm.strategy import Context, Strategy, adapt
-from xm.views import Views
 from xm.writer import RunWriter
 
 
@@ -73,9 +73,7 @@ class Experiment:
         self.cache = settings.cache or cache_dir()
         self.dataset = with_templates(open_dataset(settings.data, plugins, self.cache), settings.templates)
         self.encoders = EncoderChoice(plugins, self.dataset, self.device, settings.encoders)
-        self.views = Views(settings.views)
         self.hits: dict[str, NDArray[np.bool_]] = {}
-        self._draws: dict[int, Draws] = {}
 
     def _check_names(self) -> None:
         """Everything that can be wrong before data are looked at."""
@@ -97,32 +95,11 @@ class Experiment:
         self.notes.append(text)
         self._tell(Event("note", {"message": text}))
 
-    def draws(self, seed: int) -> Draws:
-        """The split dataset that tasks of a seed are drawn from."""
-        key = seed if self.settings.resplit else 0
-        if key not in self._draws:
-            self._draws[key] = Draws(split_as(self.dataset, self.settings, seed))
-        return self._draws[key]
-
-    def task(self, shots: int, seed: int) -> Task:
-        """The task with all auxiliary modalities, and with views of the target's items in train."""
-        task = self.draws(seed).task(
-            target=self.settings.modality,
-            aux=self.settings.aux,
-            shots=shots,
-            seed=seed,
-            aux_shots=self.settings.aux_shots,
-            val_shots=self.settings.val_shots if shots else 0,
-            names=self.named,
-        )
-        train = {**task.samples["train"], task.target: self.views.of(task.samples["train"][task.target])}
-        return replace(task, samples={**task.samples, "train": train})
-
     @cached_property
     def home(self) -> Home:
         """The target's space. Alignments learn from what is neither val nor test for any of the seeds."""
         settings, strict = self.settings, self.settings.on_error == "fail"
-        pairable = without_held_out([self.draws(seed).dataset for seed in settings.seeds])
+        pairable = without_held_out([self.drawing.draws(seed).dataset for seed in settings.seeds])
         store = FeatureStore(self.cache / "features", strict=strict, listener=self._tell)
         maker = AlignmentMaker(
             self.plugins,
@@ -146,10 +123,12 @@ class Experiment:
         )
 
     @cached_property
-    def named(self) -> frozenset[str]:
-        """The auxiliary modalities that class names are samples of."""
+    def drawing(self) -> Drawing:
+        """Of tasks; class names are samples of the auxiliary modalities that hold or read them."""
         given = {sample.modality for sample in self.dataset.names}
-        return frozenset(m for m in self.settings.aux if m in given or self.encoders[m].encoder.accepts_names)
+        aux = self.settings.aux
+        named = frozenset(m for m in aux if m in given or self.encoders[m].encoder.accepts_names)
+        return Drawing(self.settings, self.dataset, named)
 
     @cached_property
     def strategies(self) -> dict[str, StrategySpec]:
@@ -177,15 +156,19 @@ class Experiment:
         """Do it all and write the run folder."""
         for modality in (self.settings.modality, *self.settings.aux):
             _ = self.encoders[modality]  # a wrong reference is told before anything is computed
-        self.views.check(self.encoders[self.settings.modality].encoder)
+        self.drawing.views.check(self.encoders[self.settings.modality].encoder)
         cells = list(self._cells())
         if not cells:
             raise UsageError(f"strategy {self.settings.strategy!r} needs an auxiliary modality; name one with --aux")
-        tasks = {(shots, seed): self.task(shots, seed) for _, _, shots, seed in cells}
+        tasks = {(shots, seed): self.drawing.task(shots, seed) for _, _, shots, seed in cells}
         with RunWriter(self.settings, self.plugins) as writer:
             self.trackers = writer.trackers
-            for note in self.draws(self.settings.seeds[0]).dataset.notes:
+            for note in self.drawing.draws(self.settings.seeds[0]).dataset.notes:
                 self._note(note)
+            if self.settings.label_noise:
+                self._note(
+                    f"{self.settings.label_noise:.0%} of the target's labels in train and val are wrong, on purpose."
+                )
             rule = self.predictor.prepare(self.dataset.classes, lambda: self.home.texts)
             self.predictor.tensors = {name: value.to(self.device) for name, value in rule.items()}
             writer.keep_rule(self.predictor.tensors)
@@ -241,7 +224,7 @@ class Experiment:
             dim=self.home.encoder.dim,
             train={name: stream for name, stream in streams.items() if stream is not None},
             val=pool.stream(target, task.samples["val"][target], depths.get(target, 0)),
-            named=self.named & set(aux),
+            named=self.drawing.named & set(aux),
             towers=self.home.towers_at(depths),
             device=self.device,
             read_names=lambda: self.home.texts,

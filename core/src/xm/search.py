@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -84,7 +85,8 @@ def build(
             "space": chosen.encoder.space,
             "dim": vectors.shape[1],
             "method": nearest.method,
-            "recall": nearest.recall,
+            "near": asdict(nearest.near),
+            "far": asdict(nearest.far),
             "items": [stored(item, folder) for item in kept],
         }
         write_json(new.partial / INDEX, about)

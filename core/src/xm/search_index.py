@@ -8,13 +8,12 @@ together.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -23,10 +22,10 @@ from xm.data.paths import modality_of
 from xm.data.types import Dataset
 from xm.encoder import Encoder
 from xm.encoders import EncoderChoice
-from xm.errors import PluginError, RunError, UsageError
+from xm.errors import PluginError, RunError, UsageError, described
 from xm.events import Event, Listener
 from xm.files import read_tensors
-from xm.nearest import Nearest
+from xm.nearest import Effort, Nearest
 from xm.plugins import PluginManager
 from xm.search_items import restored
 
@@ -37,7 +36,7 @@ KIND = "index"
 INDEX = "index.json"
 VECTORS = "vectors.safetensors"
 FAISS = "index.faiss"
-KEYS = ("modality", "encoder", "fingerprint", "space", "dim", "recall", "items")
+KEYS = ("modality", "encoder", "fingerprint", "space", "dim", "near", "far", "items")
 
 NO_DATA = Dataset("", (), ())
 """Where encoders are chosen without data."""
@@ -82,11 +81,12 @@ class Index:
         self._device = device
         self.about = _about(folder)
         self.modality = str(self.about["modality"])
-        self._nearest = Nearest.read(folder / FAISS, self.about["recall"])
         try:
+            efforts = [Effort(**self.about[name]) for name in ("near", "far")]
             self.items = [restored(entry, folder) for entry in self.about["items"]]
-        except (KeyError, TypeError, AttributeError):
-            raise RunError(f"{folder / INDEX}: damaged (items without path or name)") from None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{folder / INDEX}: damaged ({described(error)})") from None
+        self._nearest = Nearest.read(folder / FAISS, *efforts)
         if (len(self._nearest), self._nearest.dim) != (len(self.items), self.about["dim"]):
             raise RunError(
                 f"{folder}: damaged ({FAISS} holds {len(self._nearest)} vectors of {self._nearest.dim} dimensions, "
@@ -126,20 +126,18 @@ class Index:
         if k < 1:
             raise UsageError(f"k must be 1 at least, not {k}")
         modalities = [modality or self._modality_of(query) for query in queries]
-        vectors = np.zeros((len(queries), self.about["dim"]), dtype=np.float32)
+        found: dict[int, list[Hit]] = {}
         for name in dict.fromkeys(modalities):
-            rows = [i for i, found in enumerate(modalities) if found == name]
-            encoded = self._comparable(name).encode([queries[i] for i in rows])
-            vectors[rows] = normalize(encoded.float().cpu(), dim=1).numpy()
-        if not queries:
-            return []
-        scores, rows_ = self._nearest.search(vectors, k)
-        found = [
-            [Hit(rank, float(score), self.items[row]) for rank, (score, row) in enumerate(zip(*pair, strict=True), 1)]
-            for pair in zip(scores, rows_, strict=True)
-        ]
-        self._warn_of_moved(found)
-        return found
+            mine = [i for i, of in enumerate(modalities) if of == name]
+            vectors = normalize(self._comparable(name).encode([queries[i] for i in mine]).float().cpu(), dim=1)
+            scores, rows = self._nearest.search(vectors.numpy(), k, far=name != self.modality)
+            found |= {i: self._hits(*pair) for i, *pair in zip(mine, scores, rows, strict=True)}
+        self._warn_of_moved(found.values())
+        return [found[i] for i in range(len(queries))]
+
+    def _hits(self, scores: Iterable[float], rows: Iterable[int]) -> list[Hit]:
+        pairs = zip(scores, rows, strict=True)
+        return [Hit(rank, float(score), self.items[row]) for rank, (score, row) in enumerate(pairs, start=1)]
 
     @cached_property
     def _choice(self) -> EncoderChoice:
@@ -209,7 +207,7 @@ class Index:
             raise UsageError("no encoder here reads words: ask with a file")
         return others[0]
 
-    def _warn_of_moved(self, found: Sequence[Sequence[Hit]]) -> None:
+    def _warn_of_moved(self, found: Iterable[Sequence[Hit]]) -> None:
         for hit in (hit for hits in found for hit in hits):
             if isinstance(hit.item, Path) and not hit.item.exists():
                 message = f"{hit.item}: no such file any more; move index and files together, or build the index again"

@@ -36,6 +36,7 @@ class TrainSettings(Config):
     seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="of the draws")
     aux_shots: int | None = Field(None, ge=0, description="per class and auxiliary modality; none: as shots")
     val_shots: int | None = Field(None, ge=0, description="per class for val; none: shots, at most 4 (CoOp)")
+    label_noise: float = Field(0.0, ge=0, le=1, description="share of the target's labels made wrong, in train and val")
     group_by: str | None = Field(None, description="regular expression on the path: what must not be split")
     split: tuple[float, float, float] = Field(
         DEFAULT_FRACTIONS, description="train, val, test where the data have no splits (CoOp's)"
