@@ -33,7 +33,7 @@ def printed(command: str, out: Path, *more: str) -> str:
     if program != "xm" or done.returncode:
         sys.exit(f"{command}: ended with {done.returncode}")
     lines = [line.rstrip() for line in done.stdout.splitlines()]
-    return "\n".join(line for line in lines if "Run folder" not in line and "xm predict" not in line).strip()
+    return "\n".join(line for line in lines if not line.startswith(("Run folder", "Use it"))).strip()
 
 
 def filled(text: str, runs: Path) -> str:

@@ -54,6 +54,17 @@ def test_own_strategy(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir()), "the example leaves files behind"
 
 
+@pytest.mark.whole
+def test_align(tmp_path: Path) -> None:
+    printed = run("align.py", tmp_path)
+    found = re.search(r"median rank of \d+: ([\d.]+) before, ([\d.]+) after", printed)
+    assert found and float(found[2]) < float(found[1])
+    assert "audio is in the space pixels-8x8 now, of 64 dimensions" in printed
+    [alone], [both] = percents(printed, r"image +linear"), percents(printed, r"image \+ audio +linear")
+    assert both > alone > 40
+    assert not any(tmp_path.iterdir()), "the example leaves files behind"
+
+
 def test_every_example_is_run_and_short() -> None:
     here = Path(__file__).read_text(encoding="utf-8")
     for path in EXAMPLES.glob("*.py"):
