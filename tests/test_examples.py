@@ -56,7 +56,7 @@ def test_own_strategy(tmp_path: Path) -> None:
 
 @pytest.mark.whole
 def test_align(tmp_path: Path) -> None:
-    printed = run("align.py", tmp_path)
+    printed = run("aligned_encoder.py", tmp_path)
     found = re.search(r"median rank of \d+: ([\d.]+) before, ([\d.]+) after", printed)
     assert found and float(found[2]) < float(found[1])
     assert "audio is in the space pixels-8x8 now, of 64 dimensions" in printed

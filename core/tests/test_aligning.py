@@ -23,6 +23,7 @@ from xm.errors import DataError, RunError, UsageError
 from xm.events import Event
 from xm.loop import Plan, fit
 from xm.maps import Projection
+from xm.model import Behind
 from xm.plugins import PluginManager
 from xm.specs import AlignerSpec, ObjectiveSpec
 from xm.store import FeatureStore
@@ -87,12 +88,57 @@ class ToBoth(Aligner):
         return nn.Sequential(Tail(), Projection.restored(own))
 
 
+class Tails(Aligner):
+    """Trains the source's tail until it is home."""
+
+    uses_pairs = True
+
+    @property
+    def depth(self) -> int:
+        return 1
+
+    def why_not(self, context: AlignContext) -> str | None:
+        return None if context.pairs else "no pairs"
+
+    def fit(self, context: AlignContext) -> nn.Module:
+        assert context.pairs is not None and context.tail is not None
+        streams = {
+            "pairs": Stream("pairs", {"x": context.pairs.source["hidden"], "y": context.pairs.target["features"]})
+        }
+        model = Behind(context.tail, nn.Sequential(Tail(), nn.Identity()))
+
+        def loss(model: nn.Module, batch: Mapping[str, Stream]) -> dict[str, Tensor]:
+            given = batch["pairs"].x
+            return {"loss": (model({"hidden": given["x"]}) - nn.functional.normalize(given["y"])).square().mean()}
+
+        fit(model, loss, streams, Plan({"pairs": 1.0}, steps=80, batch_size=8, lr=0.05, eval_every=100))
+        return model
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> nn.Module:
+        assert not tensors
+        return nn.Sequential(Tail(), nn.Identity())
+
+
+class OpenTail(nn.Module):
+    """One layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.layer = nn.Linear(12, 8, bias=False)
+        self.layer.weight.data = 0.1 * torch.randn(8, 12, generator=generator)
+
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        return nn.functional.normalize(self.layer(x["hidden"]), dim=1)
+
+
 @pytest.fixture
 def align(plugins: PluginManager, toy: Any, table: Path, events: list[Event], tmp_path: Path) -> Align:
     """`xm.align` of the toys: audio to images, by the pairs of the table."""
-    toy.ToBoth = ToBoth
+    toy.ToBoth, toy.Tails = ToBoth, Tails
     ToBoth.seen.clear()
     plugins.aligners["both"] = AlignerSpec(name="both", target="xm_toy:ToBoth")
+    plugins.aligners["tails"] = AlignerSpec(name="tails", target="xm_toy:Tails")
     counter = iter(range(100))
 
     def call(new: str | tuple[str, ...] = "audio", **settings: Any) -> AlignReport:
@@ -192,6 +238,40 @@ def _with_texts(table: Path) -> Path:
     head = ["path,text,modality,label,split,pair", *(f"{p},,{m},{y},{s},{pair}" for p, m, y, s, pair in rows)]
     other.write_text("\n".join([*head, *(f",{text}" for text in texts)]) + "\n")
     return other
+
+
+def test_an_encoder_that_is_opened(
+    align: Align, plugins: PluginManager, run: Callable[..., Any], table: Path, toy: Any, tmp_path: Path
+) -> None:
+    """Its tail is trained, saved with the run, and there again when the run is an encoder."""
+
+    class Opening(toy.ToySound):  # type: ignore[misc]
+        dim = 8
+
+        def split(self, depth: int) -> tuple[Any, nn.Module]:
+            if depth == 0:
+                return self.trunk, Tail()
+            return lambda items: {"hidden": toy.ToySound().trunk(items)["features"]}, OpenTail()
+
+        def trunk(self, items: Any) -> Any:
+            return {"features": OpenTail()({"hidden": toy.ToySound().trunk(items)["features"]}).detach()}
+
+    toy.Opening = Opening
+    plugins.encoders["opening"] = xm.EncoderSpec(name="opening", target="xm_toy:Opening", modality="audio")
+    report = align(aligner="tails", encoders={"audio": "opening"})
+    assert (report.space, report.ways["audio"]["depth"], report.ways["audio"]["pairs"]) == ("toy", 1, 24)
+    heard, seen = (make_encoder(report.run, plugins, CPU, m) for m in ("audio", "image"))
+    cosines = heard.encode(list(toy.CLASSES)) @ seen.encode(list(toy.CLASSES)).T
+    assert cosines.argmax(dim=1).tolist() == [0, 1, 2, 3, 4]
+    stored = FeatureStore(tmp_path / "features").features(heard, ["cat 1", "dog 2"])
+    torch.testing.assert_close(nn.functional.normalize(stored.x["features"]), heard.encode(["cat 1", "dog 2"]))
+    trunk, tail = heard.split(1)
+    torch.testing.assert_close(tail(trunk(["cat 1"])), heard.encode(["cat 1"]))
+    assert all(parameter.requires_grad for parameter in tail.parameters())
+    with pytest.raises(UsageError, match="opened at depth 1 by its alignment; open it at that depth, not at 2"):
+        heard.split(2)
+    with pytest.raises(UsageError, match="tails: it trains the audio encoder; save that with xm align"):
+        run(data=str(table), aux=("audio",), aligner="tails", encoders={"audio": "opening"})
 
 
 def test_diagnoses_before_and_after(align: Align) -> None:

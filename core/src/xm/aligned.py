@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,18 @@ class Aligned(Derived):
         map: from its trunk outputs to vectors (n, dim) of the space.
         space: its name.
         dim: of the space.
+        depth: of the trunk outputs that the map takes.
     """
 
-    def __init__(self, base: Encoder, map: nn.Module, space: str, dim: int) -> None:
-        super().__init__(base)
+    def __init__(self, base: Encoder, map: nn.Module, space: str, dim: int, depth: int = 0) -> None:
+        super().__init__(base, depth)
         self.map = map.to(base.device)
         self.space = space
         self.dim = dim
 
     def fingerprint(self) -> str:
         parts = [part for name, value in sorted(self.map.state_dict().items()) for part in (name, _bytes(value))]
-        return fingerprint_of("aligned", self.space, self.base.fingerprint(), *parts)
+        return fingerprint_of("aligned", self.space, self.base.fingerprint(), self.depth, *parts)
 
     def derive(self, x: Inputs) -> Inputs:
         return {"features": self.map(x)}
@@ -49,7 +51,14 @@ class Aligned(Derived):
         if self.base.prototypes() is not None:
             raise UsageError(f"the {self.modality} encoder can't be opened: its alignment may read its class scores")
         trunk, tail = self.base.split(depth)
-        return trunk, Behind(tail, self.map)
+        if not self.depth:
+            return trunk, Behind(tail, self.map)
+        if depth != self.depth:
+            raise UsageError(
+                f"the {self.modality} encoder was opened at depth {self.depth} by its alignment; open it at that "
+                f"depth, not at {depth}"
+            )
+        return trunk, deepcopy(self.map).requires_grad_(True)
 
     def to(self, device: torch.device | str) -> Aligned:
         self.map.to(device)
@@ -101,10 +110,10 @@ class SavedAlignment:
         path = self.folder / map_file(modality)
         try:
             given = self.index["settings"].get("aligner_set") or None
-            alignment = restored(way["aligner"], read_tensors(path), base, plugins, given)
+            alignment = restored(way["aligner"], read_tensors(path), base, plugins, given, way["depth"])
         except (KeyError, ValueError, RuntimeError) as error:
             raise RunError(f"{path}: does not hold a map of {way['aligner']!r} ({described(error)})") from error
-        return Aligned(base, alignment.map, self.index["space"], self.index["dim"])
+        return Aligned(base, alignment.map, self.index["space"], self.index["dim"], way["depth"])
 
 
 def encoder_again(

@@ -22,7 +22,7 @@ class Pairs:
     """n pairs of items that belong together.
 
     Attributes:
-        source: trunk outputs of the source's side, n rows.
+        source: trunk outputs of the source's side, n rows, at the aligner's depth.
         target: trunk outputs of the target's side, n rows.
         group: (n,) whole numbers: pairs of equal group belong together crosswise as well (weak pairs: a shared label
             or tag); None where each pair stands for itself.
@@ -51,6 +51,7 @@ class AlignContext:
         device: where to compute.
         listener: hears steps.
         checkpoint: where a long fit keeps how far it came, to go on from there; None keeps nothing.
+        tail: the source's tail, opened as deep as the aligner asks (`Aligner.depth`), to be trained; None at depth 0.
     """
 
     source: Encoder
@@ -63,6 +64,7 @@ class AlignContext:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     listener: Listener = silent
     checkpoint: Checkpoint | None = None
+    tail: nn.Module | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,15 @@ class Aligner(Configurable, ABC):
         """
         return False
 
+    @property
+    def depth(self) -> int:
+        """How deep, with its settings, the source's encoder is opened (`Encoder.split`).
+
+        If it is, the source's map is an `xm.model.Behind` with `AlignContext.tail` in it, trained; its pairs' source
+        side are trunk outputs at that depth. Such an aligner serves ``xm align`` alone.
+        """
+        return 0
+
     @abstractmethod
     def why_not(self, context: AlignContext) -> str | None:
         """None if this aligner can make the map, else what is missing."""
@@ -117,4 +128,4 @@ class Aligner(Configurable, ABC):
 
     @abstractmethod
     def restore(self, tensors: Mapping[str, Tensor]) -> nn.Module:
-        """The map of either side again, from its `state_dict`."""
+        """The map of either side again, from its `state_dict`; of an opened encoder, what is behind the tail."""

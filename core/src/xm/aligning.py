@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -122,11 +123,11 @@ class Aligning:
         name = partial(free_name, settings.anchor, *settings.new, "align")
         with NewFolder(settings.out, name) as folder:
             home, moved, diagnoses = anchor, None, []
-            ways: dict[str, dict[str, Any]] = {settings.anchor: self._way(settings.anchor, "", 0)}
+            ways: dict[str, dict[str, Any]] = {settings.anchor: self._way(settings.anchor, "", 0, 0)}
             maps: dict[str, dict[str, Tensor]] = {}
             for modality in settings.new:
                 made, diagnosis, home = self._bring(modality, home, movable=moved is None)
-                ways[modality] = self._way(modality, made.aligner, made.pairs)
+                ways[modality] = self._way(modality, made.aligner, made.pairs, made.depth)
                 maps[modality] = made.tensors()
                 diagnoses += [] if diagnosis is None else [diagnosis]
                 if made.target is not None:
@@ -169,8 +170,8 @@ class Aligning:
             self.device,
             self.listener,
         )
-        pairs, learned = maker.embedded(learned, source, home)
-        shown, held = maker.embedded(held, source, home)
+        pairs, learned = maker.embedded(learned, source, home, maker.depth)
+        shown, held = maker.embedded(held, source, home, maker.depth)
         if min(held.items) < LOOKED_AT:
             shown, held = pairs, learned
         checkpoint = self._checkpoint(source, home, pairs)
@@ -182,7 +183,7 @@ class Aligning:
         if made.target is not None:
             space = fingerprint_of("space", *(v.numpy().tobytes() for v in made.target.cpu().state_dict().values()))
             after = Aligned(home, made.target, f"aligned-{space[:12]}", self._size(made.target, home))
-        brought = Aligned(source, made.map, after.space, after.dim)
+        brought = Aligned(source, made.map, after.space, after.dim, made.depth)
         said = f", from {describe(learned)}" if made.pairs else ", without pairs"
         self._note(
             f"{modality}: encoder {self.encoders[modality].reference}, brought to {home.space} by {made.aligner}{said}"
@@ -196,7 +197,7 @@ class Aligning:
             modality,
             len(held),
             held is not learned,
-            look(self._before(source, home, shown.source), Tail()(shown.target), held),
+            look(self._before(source, home, [s.item for s in held.left]), Tail()(shown.target), held),
             look(
                 brought.derive(self._on_device(shown.source))["features"].cpu(), self._moved(after, home, shown), held
             ),
@@ -217,9 +218,9 @@ class Aligning:
         with torch.no_grad():
             return int(map.to(self.device)({"features": torch.ones(1, encoder.dim, device=self.device)}).shape[1])
 
-    def _before(self, source: Encoder, home: Encoder, x: Inputs) -> Tensor:
+    def _before(self, source: Encoder, home: Encoder, items: Sequence[Any]) -> Tensor:
         """The new modality's side before alignment: as it is in a shared space, else by a random projection."""
-        vectors: Tensor = Tail()(x)
+        vectors: Tensor = Tail()(self.store.features(source, items).x)
         if source.space == home.space:
             return vectors
         generator = torch.Generator().manual_seed(self.settings.seed)
@@ -261,7 +262,7 @@ class Aligning:
         )
         return Checkpoint(self.cache / "checkpoints" / f"{name}.safetensors")
 
-    def _way(self, modality: str, aligner: str, pairs: int) -> dict[str, Any]:
+    def _way(self, modality: str, aligner: str, pairs: int, depth: int) -> dict[str, Any]:
         chosen = self.encoders[modality]
         return {
             "encoder": chosen.reference,
@@ -269,4 +270,5 @@ class Aligning:
             "space": chosen.encoder.space,
             "aligner": aligner,
             "pairs": pairs,
+            "depth": depth,
         }

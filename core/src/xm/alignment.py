@@ -32,12 +32,14 @@ class Alignment:
         aligner: its name; "" where the spaces are one and the map is the encoder's own tail.
         pairs: how many pairs it saw; 0 if it needs none.
         target: the other encoder's map; None where its space stays as it is.
+        depth: of the trunk outputs that the map takes.
     """
 
     map: nn.Module
     aligner: str = ""
     pairs: int = 0
     target: nn.Module | None = None
+    depth: int = 0
 
     def tensors(self) -> dict[str, Tensor]:
         """What `restore` needs."""
@@ -129,13 +131,18 @@ class AlignmentMaker:
             reason = aligner.why_not(context)
             if reason is None and aligner.moves_target and not both and not alone:
                 reason = f"it moves {target.modality} too; save what it makes with xm align, and name it as encoder"
+            if reason is None and aligner.depth and not both and not alone:
+                reason = f"it trains the {source.modality} encoder; save that with xm align, and name it as encoder"
             if reason is None:
-                sides = aligner.sides(context) if both else Sides(aligner.fit(context))
+                tail = source.split(aligner.depth)[1].to(self.device) if aligner.depth else None
+                given = replace(context, tail=tail)
+                sides = aligner.sides(given) if both else Sides(aligner.fit(given))
                 made, moved = (
                     side if side is None else side.eval().requires_grad_(False) for side in (sides.source, sides.target)
                 )
                 assert made is not None
-                return Alignment(made, name, len(pairs) if pairs is not None and aligner.uses_pairs else 0, moved)
+                count = len(pairs) if pairs is not None and aligner.uses_pairs else 0
+                return Alignment(made, name, count, moved, aligner.depth)
             reasons.append(f"{name}: {reason}")
         raise UsageError(
             f"{source.modality} (space {source.space}) and {target.modality} (space {target.space}) share no space "
@@ -143,19 +150,24 @@ class AlignmentMaker:
             f"space, or pairs: xm align --anchor {target.modality} --new {source.modality} --pairs FILE"
         )
 
-    def features(self, encoder: Encoder, items: Sequence[Any]) -> Inputs:
+    @property
+    def depth(self) -> int:
+        """How deep the named aligner opens the source's encoder."""
+        return next(self.candidates())[1].depth if self.aligner else 0
+
+    def features(self, encoder: Encoder, items: Sequence[Any], depth: int = 0) -> Inputs:
         """Trunk outputs, cached.
 
         Raises:
             DataError: if an item can't be read.
         """
-        found = self.store.features(encoder, items)
+        found = self.store.features(encoder, items, depth=depth)
         if found.failed:
             raise DataError(f"alignment needs every item: {next(iter(found.failed.values()))}")
         return found.x
 
-    def embedded(self, pairs: Paired, source: Encoder, target: Encoder) -> tuple[Pairs | None, Paired]:
-        """Pairs as trunk outputs, and those of them that could be read; None if there are none.
+    def embedded(self, pairs: Paired, source: Encoder, target: Encoder, depth: int = 0) -> tuple[Pairs | None, Paired]:
+        """Pairs as trunk outputs, the source's at `depth`, and those that could be read; None if there are none.
 
         Raises:
             DataError: if there are pairs, but none that can be read.
@@ -167,7 +179,7 @@ class AlignmentMaker:
             failed.update(self.store.features(encoder, [sample.item for sample in side]).failed)
         pairs = readable(pairs, failed)
         left, right = ([sample.item for sample in side] for side in (pairs.left, pairs.right))
-        return Pairs(self.features(source, left), self.features(target, right), pairs.group), pairs
+        return Pairs(self.features(source, left, depth), self.features(target, right), pairs.group), pairs
 
 
 class WaysHome:
@@ -229,6 +241,10 @@ def _together(found: Sequence[Pairs]) -> Pairs | None:
     return Pairs(source, target, torch.cat(groups))
 
 
+TAIL, MAP = "tail", "map"
+"""The parts of an `xm.model.Behind`, as its `state_dict` names them."""
+
+
 def without_held_out(splits: Sequence[Dataset]) -> Dataset:
     """A dataset, split several times over, without the samples that are val or test in any of the splits."""
     drawn = zip(*(dataset.samples for dataset in splits), strict=True)
@@ -261,9 +277,19 @@ def restored(
     encoder: Encoder,
     manager: PluginManager,
     settings: Mapping[str, Any] | None = None,
+    depth: int = 0,
 ) -> Alignment:
-    """An alignment again, from its name, tensors and the aligner's settings."""
+    """An alignment again, from its name, tensors, the aligner's settings, and how deep it opened the encoder."""
     if not aligner:
         return Alignment(encoder.split(0)[1])
     made: Aligner = manager.aligners.find(aligner).load()(settings)
-    return Alignment(made.restore(tensors).eval().requires_grad_(False), aligner)
+    if not depth:
+        return Alignment(made.restore(tensors).eval().requires_grad_(False), aligner)
+    tail = encoder.split(depth)[1]
+    own: dict[str, dict[str, Tensor]] = {TAIL: {}, MAP: {}}
+    for name, value in tensors.items():
+        part, _, rest = name.partition(".")
+        own[part][rest] = value
+    tail.load_state_dict(own[TAIL])
+    map = Behind(tail, made.restore(own[MAP]))
+    return Alignment(map.eval().requires_grad_(False), aligner, depth=depth)

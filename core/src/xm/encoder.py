@@ -144,10 +144,12 @@ class Derived(Encoder):
 
     Attributes:
         base: the encoder below.
+        depth: of its trunk outputs that are taken.
     """
 
-    def __init__(self, base: Encoder) -> None:
+    def __init__(self, base: Encoder, depth: int = 0) -> None:
         self.base = base
+        self.depth = depth
         self.modality, self.suffixes, self.accepts_names = base.modality, base.suffixes, base.accepts_names
         self.views, self.batch_size, self.cached, self.device = base.views, base.batch_size, base.cached, base.device
 
@@ -156,7 +158,7 @@ class Derived(Encoder):
         """Trunk outputs, from those of `base`."""
 
     def trunk(self, items: Sequence[Any]) -> Inputs:
-        return self.derive(self.base.trunk(items))
+        return self.derive(self.base.split(self.depth)[0](items))
 
     def to(self, device: torch.device | str) -> Self:
         self.base.to(device)

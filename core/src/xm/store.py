@@ -71,7 +71,7 @@ class FeatureStore:
             ItemError: if `strict` and an item can't be read.
         """
         if isinstance(encoder, Derived) and depth == 0:
-            below = self.features(encoder.base, items)
+            below = self.features(encoder.base, items, depth=encoder.depth)
             return replace(below, x=_in_parts(encoder, below.x)) if len(below.kept) else below
         place = (encoder.fingerprint(), depth)
         rows = self._rows.get(place)
