@@ -27,6 +27,8 @@ class Dropping(nn.Module):
         self.first, self.second = nn.Linear(6, 8), nn.Linear(8, 3)
         for parameter in self.parameters():
             parameter.data = torch.randn(parameter.shape, generator=generator)
+        transposed = torch.randn(self.first.weight.shape[::-1], generator=generator).T
+        self.first.weight.data = transposed  # AdamW's moments are in the same order in memory
 
     def forward(self, x: Tensor) -> Tensor:
         hidden: Tensor = torch.nn.functional.dropout(self.first(x).relu(), 0.3, self.training)

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 import xm.retrieval
 from xm import DataError
-from xm.retrieval import Retrieval, retrieve
+from xm.retrieval import Retrieval, mean_reciprocal_rank, retrieve
 
 
 def angles(*degrees: float) -> Tensor:
@@ -114,3 +114,13 @@ def test_what_does_not_fit_is_refused(source: Tensor, target: Tensor, groups: tu
     with pytest.raises(DataError) as error:
         retrieve(source, target, *groups)  # type: ignore[arg-type]
     assert said in str(error.value)
+
+
+def test_mean_reciprocal_rank_by_hand() -> None:
+    source = torch.tensor([[0.6, 0.8], [1.0, 0.0], [-1.0, 0.0]])
+    target = torch.tensor([[1.0, 0.0], [0.6, 0.8], [-1.0, 0.0]])
+    # the first two have each other's partner first: ranks 2, 2, 1, both ways
+    assert mean_reciprocal_rank(source, target) == pytest.approx((0.5 + 0.5 + 1) / 3)
+    assert mean_reciprocal_rank(source, target, torch.tensor([4, 4, 0])) == 1.0
+    alike = source[:1].expand(3, 2)
+    assert mean_reciprocal_rank(alike, alike) == pytest.approx(1 / 3), "ties count against it"

@@ -226,9 +226,12 @@ def _resume(
         return {name: value.to(device) for name, value in own.items()}
 
     model.load_state_dict(part(MODEL), strict=False)
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in part(OPTIMISER).items():
         i, _, name = key.partition(".")
+        if value.shape == (own := parameters[int(i)]).shape:  # fused steps want the parameter's order in memory
+            value = torch.empty_like(own, requires_grad=False).copy_(value)
         moments.setdefault(int(i), {})[name] = value
     state = optimiser.state_dict()
     optimiser.load_state_dict({**state, "state": moments})

@@ -89,7 +89,7 @@ class Projection(nn.Module):
             hidden: size of the hidden layer.
             start: the skip and bias to start with; None: an orthogonal matrix (the identity for equal dims), and zeros.
         """
-        skip = start.weight.T.clone() if start else _orthogonal(dim_out, dim_in, generator)
+        skip = start.weight.T.contiguous().clone() if start else _orthogonal(dim_out, dim_in, generator)
         bias = start.bias.clone() if start else torch.zeros(dim_out)
         down = torch.randn(hidden, dim_in, generator=generator) * dim_in**-0.5
         up = torch.randn(dim_out, hidden, generator=generator) * hidden**-0.5
