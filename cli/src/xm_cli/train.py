@@ -13,8 +13,6 @@ from xm_cli.options import Encoders, Features, Json, WithEncoders, source_of
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, warn_of_plugins
 
-Train = WithEncoders
-
 NO_SETTINGS = ("features", "config", "print_config", "as_json")
 """Parameters that are no settings."""
 

@@ -137,6 +137,37 @@ class Encoder(ABC):
         return self
 
 
+class Preparing(Encoder):
+    """An encoder whose reading is apart from its computing, so that items are read ahead, in threads.
+
+    A subclass writes `prepare` and `compute` instead of `trunk`.
+
+    Attributes:
+        sized: whether batches of items of like `size` are computed faster.
+    """
+
+    sized: bool = False
+
+    @abstractmethod
+    def prepare(self, item: Any) -> Any:
+        """An item, ready for `compute`: decoded, resized, cut into tokens. It is called from several threads at once.
+
+        Raises:
+            ItemError: if it can't be read.
+        """
+
+    @abstractmethod
+    def compute(self, prepared: Sequence[Any]) -> Inputs:
+        """What `trunk` gives, of n items that were prepared."""
+
+    def size(self, prepared: Any) -> int:
+        """How large a prepared item is, such as its tokens; of use if `sized`."""
+        return 0
+
+    def trunk(self, items: Sequence[Any]) -> Inputs:
+        return self.compute([self.prepare(item) for item in items])
+
+
 class Derived(Encoder):
     """An encoder on top of another one, whose outputs are the ones to keep: what is added is cheap.
 

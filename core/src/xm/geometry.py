@@ -35,17 +35,6 @@ class Geometry:
         return asdict(self)
 
 
-def measure(source: Tensor, target: Tensor) -> Geometry:
-    """All of it, of pairs of unit vectors: row i of `source` (n, d) belongs to row i of `target` (n, d).
-
-    Raises:
-        DataError: if the shapes differ, there are fewer than two rows, or a value is not finite.
-    """
-    if source.shape != target.shape:
-        raise DataError(f"geometry: pairs need equal shapes, not {tuple(source.shape)} and {tuple(target.shape)}")
-    return Geometry(modality_gap(source, target), alignment(source, target), uniformity(source), uniformity(target))
-
-
 def modality_gap(source: Tensor, target: Tensor) -> float:
     """Distance between the means of unit vectors (n, d) and (m, d) (Liang et al., NeurIPS 2022)."""
     return _finite((source.double().mean(0) - target.double().mean(0)).norm())

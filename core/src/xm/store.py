@@ -7,6 +7,7 @@ and never changed, so that processes may share a store; a damaged one is reporte
 
 from __future__ import annotations
 
+import itertools
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
@@ -19,10 +20,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from xm.data.content import content_key, item_name
-from xm.encoder import Derived, Encoder, Inputs, Trunk
+from xm.encoder import Derived, Encoder, Inputs
 from xm.errors import ItemError, RunError
 from xm.events import Event, Listener, silent
 from xm.files import read_tensors, write_tensors
+from xm.pipeline import encode
 
 log = logging.getLogger("xm.store")
 
@@ -132,38 +134,25 @@ class FeatureStore:
         missing = {k: item for k, item in missing.items() if k not in refused}
         if not missing:
             return
-        trunk, _ = encoder.split(depth)
-        keys = list(missing)
+        keys, folder = list(missing), self._folder(encoder, depth)
+        fresh: dict[bytes, Inputs] = {}
         done = 0
-        for start in range(0, len(keys), SHARD):
-            fresh: dict[bytes, Inputs] = {}
-            try:
-                for i in range(start, min(start + SHARD, len(keys)), encoder.batch_size):
-                    part = keys[i : min(i + encoder.batch_size, start + SHARD)]
-                    self._batch(trunk, {k: missing[k] for k in part}, fresh, refused)
-                    done += len(part)
-                    data = {"done": done, "total": len(keys), "modality": encoder.modality}
-                    self.listener(Event("embed", data))
-            finally:
-                if fresh:
-                    rows |= fresh
-                    self._write(self._folder(encoder, depth), fresh)
-
-    def _batch(
-        self, trunk: Trunk, items: dict[bytes, Any], fresh: dict[bytes, Inputs], refused: dict[bytes, str]
-    ) -> None:
-        """Add one batch's rows to `fresh`; if an item can't be read, its fellows are encoded one by one."""
         try:
-            with torch.inference_mode():
-                x = trunk(list(items.values()))
-        except ItemError as error:
-            for key, item in items.items():
-                if len(items) > 1:
-                    self._batch(trunk, {key: item}, fresh, refused)
-                else:
-                    refused[key] = self._refuse(error).reason
-        else:
-            fresh |= {k: {name: v[i].cpu().clone() for name, v in x.items()} for i, k in enumerate(items)}
+            for part in encode(encoder, list(missing.values()), depth):
+                for i, row in enumerate(part.rows):
+                    fresh[keys[row]] = {name: value[i].clone() for name, value in part.x.items()}
+                for row, error in part.failed.items():
+                    refused[keys[row]] = self._refuse(error).reason
+                while len(fresh) >= SHARD:
+                    full = {key: fresh.pop(key) for key in list(itertools.islice(fresh, SHARD))}
+                    rows |= full
+                    self._write(folder, full)
+                done += len(part)
+                self.listener(Event("embed", {"done": done, "total": len(keys), "modality": encoder.modality}))
+        finally:
+            if fresh:
+                rows |= fresh
+                self._write(folder, fresh)
 
     def _refuse(self, error: ItemError) -> ItemError:
         if self.strict:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from xm.device import spread
-from xm.encoder import Encoder, Inputs, Prototypes, Trunk, fingerprint_of
+from xm.encoder import Inputs, Preparing, Prototypes, Trunk, fingerprint_of
 from xm.errors import UsageError
 from xm.media.images import SUFFIXES, VIEWS
 from xm_efficientnet import images, network, weights
@@ -20,7 +20,7 @@ _FORWARD = 8
 """Images a forward pass: larger ones leave the cache of a CPU and take longer per image."""
 
 
-class EfficientNetLite0(Encoder):
+class EfficientNetLite0(Preparing):
     """Images to 1280-d features, pooled before the classifier of 1000 ImageNet classes."""
 
     modality = "image"
@@ -41,12 +41,16 @@ class EfficientNetLite0(Encoder):
     def fingerprint(self) -> str:
         return fingerprint_of("efficientnet-lite0", weights.weight_file(), images.SETTINGS)
 
-    def trunk(self, items: Sequence[Any]) -> Inputs:
+    def prepare(self, item: Any) -> Tensor:
+        """Pixels (3, 224, 224)."""
+        return images.image_tensor(item)
+
+    def compute(self, prepared: Sequence[Any]) -> Inputs:
         """``features`` (n, 1280), not normalised, and ``scores`` (n, 1000), softmax probabilities.
 
-        Each of PyTorch's threads decodes and computes images of its own.
+        Each of PyTorch's threads computes images of its own.
         """
-        return self._run(self._scored, items)
+        return self._run(self._scored, prepared)
 
     def split(self, depth: int) -> tuple[Trunk, nn.Module]:
         """The network in two; the tail is a copy, so that training it leaves the encoder as it was.
@@ -64,24 +68,27 @@ class EfficientNetLite0(Encoder):
 
         tail.check(self._network, depth)
         made = tail.Tail(self._network.body, depth)
-        return lambda items: self._run(lambda images: tail.front(self._network, images, depth), items), made
+
+        def trunk(items: Sequence[Any]) -> Inputs:
+            pixels = spread(self.prepare, items)
+            return self._run(lambda images: tail.front(self._network, images, depth), pixels)
+
+        return trunk, made
 
     def _scored(self, images: Tensor) -> dict[str, Tensor]:
         features, logits = self._network(images)
         return {"features": features, "scores": logits.softmax(dim=1)}
 
-    def _run(self, front: Callable[[Tensor], dict[str, Tensor]], items: Sequence[Any]) -> Inputs:
-        """Images (n, 3, 224, 224) of the items through a frozen part."""
+    def _run(self, front: Callable[[Tensor], dict[str, Tensor]], prepared: Sequence[Tensor]) -> Inputs:
+        """Images, each (3, 224, 224), through a frozen part."""
         self._network.to(self.device)
 
-        def rows(part: Sequence[Any]) -> dict[str, Tensor]:
-            pixels = torch.zeros(len(part), 3, images.SIZE, images.SIZE)
-            for row, item in zip(pixels, part, strict=True):
-                row.copy_(images.image_tensor(item))
+        def rows(part: Sequence[Tensor]) -> dict[str, Tensor]:
+            pixels = torch.stack(list(part)) if part else torch.zeros(0, 3, images.SIZE, images.SIZE)
             with torch.no_grad():
                 return {name: value.cpu() for name, value in front(pixels.to(self.device)).items()}
 
-        found = spread(rows, [items[i : i + _FORWARD] for i in range(0, max(1, len(items)), _FORWARD)])
+        found = spread(rows, [prepared[i : i + _FORWARD] for i in range(0, max(1, len(prepared)), _FORWARD)])
         return {name: torch.cat([part[name] for part in found]) for name in found[0]}
 
     def prototypes(self) -> Prototypes:

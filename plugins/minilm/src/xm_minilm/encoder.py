@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
-from xm.encoder import Encoder, Inputs, Trunk, fingerprint_of
+from xm.encoder import Inputs, Preparing, Trunk, fingerprint_of
 from xm.errors import UsageError
 from xm.items import read_text
 from xm_minilm import network, weights
@@ -20,7 +19,7 @@ MAX_TOKENS = 256
 """What lies behind is left out, as in the model's own ``sentence_bert_config.json``."""
 
 
-class MiniLM(Encoder):
+class MiniLM(Preparing):
     """Texts to 384-d features: the mean over the tokens' vectors."""
 
     modality = "text"
@@ -28,6 +27,7 @@ class MiniLM(Encoder):
     space = "minilm"
     dim = 384
     accepts_names = True
+    sized = True
 
     def __init__(self, argument: str = "") -> None:
         if argument:
@@ -43,18 +43,27 @@ class MiniLM(Encoder):
     def _tokenizer(self) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(weights.model_file("tokenizer.json")))
         tokenizer.enable_truncation(MAX_TOKENS)
-        tokenizer.enable_padding()
+        tokenizer.no_padding()
         return tokenizer
 
     def fingerprint(self) -> str:
         files = [weights.model_file(name) for name in ("config.json", "tokenizer.json", "model.safetensors")]
         return fingerprint_of("minilm", *files, f"first {MAX_TOKENS} tokens, mean over tokens")
 
-    def trunk(self, items: Sequence[Any]) -> Inputs:
-        """``features`` (n, 384), not normalised. An item is a text, or the `Path` of a .txt file."""
-        if not items:
+    def prepare(self, item: Any) -> list[int]:
+        """Token numbers of a text, or of the `Path` of a .txt file."""
+        ids: list[int] = self._tokenizer.encode(read_text(item)).ids
+        return ids
+
+    def size(self, prepared: list[int]) -> int:
+        """Its tokens."""
+        return len(prepared)
+
+    def compute(self, prepared: Sequence[list[int]]) -> Inputs:
+        """``features`` (n, 384), not normalised."""
+        if not prepared:
             return {"features": torch.zeros(0, self.dim)}
-        coded = self._coded(items)
+        coded = _padded(prepared, max(map(len, prepared)))
         ids, mask = coded["ids"].to(self.device), coded["mask"].to(self.device)
         model = self._network.to(self.device)
         with torch.no_grad():
@@ -72,16 +81,13 @@ class MiniLM(Encoder):
             return super().split(0)
         if depth != -1:
             raise UsageError(f"minilm can't be split at depth {depth}; depths are 0 (frozen) and -1 (all of it)")
-        return self._padded, network.Whole(self._network)
+        return lambda items: _padded([self.prepare(item) for item in items], MAX_TOKENS), network.Whole(self._network)
 
-    def _coded(self, items: Sequence[Any]) -> dict[str, Tensor]:
-        """``ids`` and ``mask`` (n, the longest item's length)."""
-        coded = self._tokenizer.encode_batch([read_text(item) for item in items])
-        return {
-            "ids": torch.tensor([code.ids for code in coded]),
-            "mask": torch.tensor([code.attention_mask for code in coded]),
-        }
 
-    def _padded(self, items: Sequence[Any]) -> Inputs:
-        coded = self._coded(items) if items else {name: torch.zeros(0, 0).long() for name in ("ids", "mask")}
-        return {name: pad(rows, (0, MAX_TOKENS - rows.shape[1])) for name, rows in coded.items()}
+def _padded(ids: Sequence[list[int]], length: int) -> dict[str, Tensor]:
+    """``ids`` and ``mask`` (n, length)."""
+    sizes = torch.tensor([len(row) for row in ids])
+    found = torch.zeros(len(ids), length, dtype=torch.long)
+    for row, own in zip(found, ids, strict=True):
+        row[: len(own)] = torch.tensor(own)
+    return {"ids": found, "mask": (torch.arange(length) < sizes[:, None]).long()}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xm.encoder import Encoder, Inputs, Trunk, fingerprint_of
+from xm.encoder import Inputs, Preparing, Trunk, fingerprint_of
 from xm_openclip.model import Model, autocast, load, precision
 from xm_openclip.reference import resolve
 
@@ -17,7 +17,7 @@ Front = Callable[[Any, Tensor], dict[str, Tensor]]
 """A frozen stage: an open_clip model and a batch to named tensors."""
 
 
-class OpenClip(Encoder):
+class OpenClip(Preparing):
     """One tower of an open_clip model. Towers of one reference share the model in memory, and the space."""
 
     def __init__(self, argument: str = "") -> None:
@@ -45,8 +45,8 @@ class OpenClip(Encoder):
             *self._settings(),
         )
 
-    def trunk(self, items: Sequence[Any]) -> Inputs:
-        return self._run(self._features, items)
+    def compute(self, prepared: Sequence[Any]) -> Inputs:
+        return self._run(self._features, prepared)
 
     def split(self, depth: int) -> tuple[Trunk, nn.Module]:
         """The tower in two; the tail is a copy, so that training it leaves the shared model as it was.
@@ -61,14 +61,14 @@ class OpenClip(Encoder):
         if depth == 0:
             return super().split(0)
         front, tail = self._split(self._model().module, depth)
-        return lambda items: self._run(front, items), tail
+        return lambda items: self._run(front, [self.prepare(item) for item in items]), tail
 
     def _model(self) -> Model:
         return load(self._reference, str(self.device))
 
-    def _run(self, front: Front, items: Sequence[Any]) -> Inputs:
-        """Prepare items, and compute one stage for them; its outputs stay on the device."""
-        batch = self._prepare(items)
+    def _run(self, front: Front, prepared: Sequence[Tensor]) -> Inputs:
+        """Compute one stage for prepared items; its outputs stay on the device."""
+        batch = torch.stack(list(prepared))
         if self.device.type == "cuda":
             batch = batch.pin_memory().to(self.device, non_blocking=True)
         else:
@@ -80,10 +80,6 @@ class OpenClip(Encoder):
     @abstractmethod
     def _settings(self) -> tuple[str, ...]:
         """What else decides the outputs."""
-
-    @abstractmethod
-    def _prepare(self, items: Sequence[Any]) -> Tensor:
-        """Items to the tower's input, (n, ...) on the CPU."""
 
     @staticmethod
     @abstractmethod

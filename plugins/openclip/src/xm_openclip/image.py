@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from xm.media.images import SUFFIXES, VIEWS, read_image
@@ -27,12 +23,10 @@ class ImageEncoder(OpenClip):
     def _settings(self) -> tuple[str, ...]:
         return (self._reference.preprocess,)
 
-    def _prepare(self, items: Sequence[Any]) -> Tensor:
-        """Pixels (n, 3, height, width)."""
-        transform = self._model().transform
-        workers = min(len(items), 8, os.cpu_count() or 1)
-        with ThreadPoolExecutor(workers) as pool:
-            return torch.stack(list(pool.map(lambda item: transform(read_image(item, upright=False)), items)))
+    def prepare(self, item: Any) -> Tensor:
+        """Pixels (3, height, width)."""
+        pixels: Tensor = self._model().transform(read_image(item, upright=False))
+        return pixels
 
     @staticmethod
     def _features(module: nn.Module, batch: Tensor) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +43,10 @@ class TextEncoder(OpenClip):
         files = [Path(name.removeprefix("local-dir:"), file) for file in _TOKENIZER_FILES]
         return tuple(f"{path.name} {sha256(path)}" for path in files if path.is_file())
 
-    def _prepare(self, items: Sequence[Any]) -> Tensor:
-        """Token ids (n, context length)."""
-        return tokenizer(self._reference)([read_text(item) for item in items])
+    def prepare(self, item: Any) -> Tensor:
+        """Token ids (context length,)."""
+        ids: Tensor = tokenizer(self._reference)([read_text(item)])[0]
+        return ids
 
     @staticmethod
     def _features(module: nn.Module, batch: Tensor) -> dict[str, Tensor]:

@@ -1,0 +1,113 @@
+"""Embedding many items: they are read ahead in threads while the encoder computes, in batches of like sizes."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from xm.encoder import Encoder, Inputs, Preparing, Trunk
+from xm.errors import ItemError
+
+WINDOW = 8
+"""Batches of items that are sorted by size together."""
+
+AHEAD = 2
+"""Windows that are read before they are needed: what bounds memory."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What became of some items.
+
+    Attributes:
+        rows: their numbers, of those that could be read.
+        x: trunk outputs on the CPU, a row each.
+        failed: the errors of the others, by number.
+    """
+
+    rows: list[int]
+    x: Inputs
+    failed: dict[int, ItemError]
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.failed)
+
+
+def encode(encoder: Encoder, items: Sequence[Any], depth: int = 0, workers: int | None = None) -> Iterator[Encoded]:
+    """Trunk outputs of all items, a batch at a time, not always in order.
+
+    Args:
+        encoder: a `Preparing` one reads ahead; of another each batch is read when its turn comes.
+        items: as it reads them.
+        depth: of the trunk.
+        workers: threads that read; None: as many as there are processors, at most 8.
+    """
+    if depth == 0 and isinstance(encoder, Preparing):
+        yield from _ahead(encoder, items, workers or min(8, os.cpu_count() or 1))
+        return
+    trunk = encoder.split(depth)[0]
+    for start in range(0, len(items), encoder.batch_size):
+        yield _batch(trunk, items, list(range(start, min(start + encoder.batch_size, len(items)))))
+
+
+def _ahead(encoder: Preparing, items: Sequence[Any], workers: int) -> Iterator[Encoded]:
+    size = encoder.batch_size
+    window = WINDOW * size if encoder.sized else size
+    pending: deque[tuple[int, Future[Any]]] = deque()
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            submitted = 0
+            while submitted < len(items) or pending:
+                while submitted < len(items) and len(pending) < AHEAD * window:
+                    pending.append((submitted, pool.submit(encoder.prepare, items[submitted])))
+                    submitted += 1
+                yield from _window(encoder, [pending.popleft() for _ in range(min(window, len(pending)))])
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _window(encoder: Preparing, window: list[tuple[int, Future[Any]]]) -> Iterator[Encoded]:
+    """The items of a window, like sizes together."""
+    ready: list[tuple[int, Any]] = []
+    failed: dict[int, ItemError] = {}
+    for row, future in window:
+        try:
+            ready.append((row, future.result()))
+        except ItemError as error:
+            failed[row] = error
+    if encoder.sized:
+        ready.sort(key=lambda pair: encoder.size(pair[1]))
+    for start in range(0, len(ready), encoder.batch_size):
+        part = ready[start : start + encoder.batch_size]
+        with torch.inference_mode():
+            x = encoder.compute([prepared for _, prepared in part])
+        yield Encoded([row for row, _ in part], _kept(x), failed)
+        failed = {}
+    if failed:
+        yield Encoded([], {}, failed)
+
+
+def _batch(trunk: Trunk, items: Sequence[Any], rows: list[int]) -> Encoded:
+    """One batch; if an item can't be read, its fellows are encoded one by one."""
+    try:
+        with torch.inference_mode():
+            return Encoded(rows, _kept(trunk([items[row] for row in rows])), {})
+    except ItemError as error:
+        if len(rows) == 1:
+            return Encoded([], {}, {rows[0]: error})
+    parts = [_batch(trunk, items, [row]) for row in rows]
+    read = [part for part in parts if part.rows]
+    x = {name: torch.cat([part.x[name] for part in read]) for name in read[0].x} if read else {}
+    failed = {row: error for part in parts for row, error in part.failed.items()}
+    return Encoded([row for part in read for row in part.rows], x, failed)
+
+
+def _kept(x: Inputs) -> Inputs:
+    """On the CPU, and free of inference mode."""
+    return {name: value.cpu().clone() for name, value in x.items()}

@@ -1,0 +1,135 @@
+"""Embedding: read ahead in threads, in batches of like sizes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from xm.encoder import Encoder, Inputs, Preparing
+from xm.errors import ItemError
+from xm.pipeline import AHEAD, WINDOW, Encoded, encode
+
+
+class Counting(Preparing):
+    """Numbers; -1 can't be read. Keeps what it was asked."""
+
+    modality, space, dim, batch_size = "number", "numbers", 1, 4
+
+    def __init__(self, *, sized: bool = False) -> None:
+        self.sized = sized
+        self.batches: list[list[int]] = []
+        self.threads: set[int] = set()
+        self.prepared = 0
+        self.most_ahead = 0
+
+    def fingerprint(self) -> str:
+        return "numbers"
+
+    def prepare(self, item: int) -> int:
+        self.threads.add(threading.get_ident())
+        if item < 0:
+            raise ItemError(item, "is negative")
+        self.prepared += 1
+        return item
+
+    def size(self, prepared: int) -> int:
+        return prepared % 7
+
+    def compute(self, prepared: Sequence[int]) -> Inputs:
+        time.sleep(0.001)  # lets readers go ahead
+        self.batches.append(list(prepared))
+        self.most_ahead = max(self.most_ahead, self.prepared - sum(map(len, self.batches)))
+        return {"features": torch.tensor(prepared, dtype=torch.float32)[:, None]}
+
+
+class Plain(Encoder):
+    """The same without reading ahead."""
+
+    modality, space, dim, batch_size = "number", "numbers", 1, 4
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    def fingerprint(self) -> str:
+        return "numbers"
+
+    def trunk(self, items: Sequence[Any]) -> Inputs:
+        self.batches.append(list(items))
+        if min(items) < 0:
+            raise ItemError(min(items), "is negative")
+        return {"features": torch.tensor(items, dtype=torch.float32)[:, None]}
+
+
+def gathered(parts: Sequence[Encoded]) -> tuple[dict[int, float], dict[int, str]]:
+    values: dict[int, float] = {}
+    failed: dict[int, str] = {}
+    for part in parts:
+        assert not set(part.rows) & values.keys() and not part.failed.keys() & failed.keys(), "an item came twice"
+        values |= {row: float(part.x["features"][i]) for i, row in enumerate(part.rows)}
+        failed |= {row: str(error) for row, error in part.failed.items()}
+    return values, failed
+
+
+@pytest.mark.parametrize("encoder", [Counting(), Counting(sized=True), Plain()], ids=["ahead", "sized", "plain"])
+@pytest.mark.parametrize("n", [0, 1, 4, 23, 150])
+def test_every_item_comes_once(encoder: Encoder, n: int) -> None:
+    items = [-1 if i % 10 == 3 else 5 * i for i in range(n)]
+    values, failed = gathered(list(encode(encoder, items)))
+    assert values == {i: float(item) for i, item in enumerate(items) if item >= 0}
+    assert failed == {i: "-1: is negative" for i, item in enumerate(items) if item < 0}
+
+
+def test_it_is_read_ahead_in_threads_and_no_further_than_promised() -> None:
+    encoder = Counting()
+    list(encode(encoder, list(range(200)), workers=3))
+    assert threading.get_ident() not in encoder.threads and len(encoder.threads) <= 3
+    assert 0 < encoder.most_ahead <= AHEAD * encoder.batch_size
+    assert all(len(batch) == 4 for batch in encoder.batches), "batches are full"
+
+
+def test_like_sizes_are_computed_together() -> None:
+    encoder = Counting(sized=True)
+    items = list(range(WINDOW * 4))
+    list(encode(encoder, items))
+    spreads = [max(map(encoder.size, batch)) - min(map(encoder.size, batch)) for batch in encoder.batches]
+    assert sum(spreads) <= 7, "batches hold items of many sizes"
+    assert sorted(item for batch in encoder.batches for item in batch) == items
+
+
+def test_without_reading_ahead_the_fellows_of_a_bad_item_are_encoded_alone() -> None:
+    encoder = Plain()
+    list(encode(encoder, [1, -1, 2, 3, 4]))
+    assert encoder.batches == [[1, -1, 2, 3], [1], [-1], [2], [3], [4]]
+
+
+def test_another_error_ends_it_and_the_threads() -> None:
+    class Broken(Counting):
+        def prepare(self, item: int) -> int:
+            if item == 5:
+                raise ZeroDivisionError
+            return super().prepare(item)
+
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        list(encode(Broken(), list(range(100))))
+    assert threading.active_count() == before
+
+
+def test_stopping_early_ends_the_threads() -> None:
+    before = threading.active_count()
+    parts = encode(Counting(), list(range(1000)))
+    next(iter(parts))
+    parts.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_outputs_can_be_trained_on() -> None:
+    [part] = encode(Counting(), [1, 2])
+    weight = torch.ones(1, requires_grad=True)
+    (part.x["features"] * weight).sum().backward()
+    assert weight.grad is not None and float(weight.grad) == 3
