@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperOption
 
+from xm.distributed import leads
 from xm.errors import XMError
 from xm.plugins import manager
 from xm_cli.commands import Commands
@@ -143,6 +144,8 @@ def options(
 def main() -> None:
     """The entry point of the script `xm`."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not leads():  # under torchrun one process speaks for all; errors are told by each
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     app()

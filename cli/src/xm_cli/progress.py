@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from xm.distributed import leads
 from xm.events import Event
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Teller(AbstractContextManager["Teller"]):
 
     def __enter__(self) -> Teller:
         logging.getLogger("xm").addHandler(self._handler)
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and leads():
             self._bars = _bars()
             self._bars.start()
             self._tasks["start"] = self._bars.add_task("getting ready", total=None)
@@ -41,6 +42,8 @@ class Teller(AbstractContextManager["Teller"]):
             self._bars = None
 
     def __call__(self, event: Event) -> None:
+        if not leads():
+            return
         if event.kind == "note" and self.notes:
             self._line(str(event.data["message"]))
         elif event.kind == "warning":
@@ -85,7 +88,32 @@ class _Handler(logging.Handler):
 
 def _bars() -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    class Rate(ProgressColumn):
+        """Items a second."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=Console(stderr=True), transient=True)

@@ -25,9 +25,11 @@ from xm.specs import (
 if TYPE_CHECKING:
     from xm.aligner import AlignContext, Aligner
     from xm.aligning import align
+    from xm.bank import Bank
     from xm.benchmark import bench
     from xm.data.types import Dataset, Sample
-    from xm.encoder import Encoder, Prototypes, fingerprint_of
+    from xm.embedding import embed
+    from xm.encoder import Encoder, Preparing, Prototypes, fingerprint_of
     from xm.experiment import train
     from xm.loop import FitResult, Plan, fit
     from xm.objectives import PairBatch, PairObjective
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "AlignContext": "xm.aligner",
     "Aligner": "xm.aligner",
+    "Bank": "xm.bank",
     "Batch": "xm.stream",
     "Context": "xm.strategy",
     "Dataset": "xm.data.types",
@@ -48,6 +51,7 @@ _LAZY = {
     "PairObjective": "xm.objectives",
     "Plan": "xm.loop",
     "Predictor": "xm.predictor",
+    "Preparing": "xm.encoder",
     "Prototypes": "xm.encoder",
     "Run": "xm.run",
     "Sample": "xm.data.types",
@@ -55,6 +59,7 @@ _LAZY = {
     "Stream": "xm.stream",
     "align": "xm.aligning",
     "bench": "xm.benchmark",
+    "embed": "xm.embedding",
     "fingerprint_of": "xm.encoder",
     "fit": "xm.loop",
     "load": "xm.run",
@@ -76,6 +81,7 @@ __all__ = [
     "AlignContext",
     "Aligner",
     "AlignerSpec",
+    "Bank",
     "Batch",
     "BenchmarkSpec",
     "CommandSpec",
@@ -94,6 +100,7 @@ __all__ = [
     "PluginError",
     "Predictor",
     "PredictorSpec",
+    "Preparing",
     "Prototypes",
     "Run",
     "RunError",
@@ -106,6 +113,7 @@ __all__ = [
     "XMError",
     "align",
     "bench",
+    "embed",
     "fingerprint_of",
     "fit",
     "hookimpl",

@@ -18,6 +18,7 @@ from xm.config import validated
 from xm.data.open import open_dataset
 from xm.data.task import Task
 from xm.device import pick_device
+from xm.distributed import gather, share, world
 from xm.drawing import Drawing
 from xm.encoders import EncoderChoice
 from xm.errors import DataError, UsageError
@@ -173,10 +174,14 @@ class Experiment:
             self.predictor.tensors = {name: value.to(self.device) for name, value in rule.items()}
             writer.keep_rule(self.predictor.tensors)
             self.home.move_in(tasks.values(), {name: self.depths(name, aux) for name, aux, _, _ in cells}.values())
-            results: list[Result] = []
-            for name, aux, shots, seed in cells:
-                results.append(self._cell(name, tasks[shots, seed], aux, writer))
-                self._tell(Event("cell", {"done": len(results), "total": len(cells), **asdict(results[-1])}))
+            mine: dict[int, Result] = {}
+            for i in share(range(len(cells))):
+                name, aux, shots, seed = cells[i]
+                mine[i] = self._cell(name, tasks[shots, seed], aux, writer)
+                self._tell(Event("cell", {"done": len(mine) * world(), "total": len(cells), **asdict(mine[i])}))
+            found = {i: result for part in gather(mine) for i, result in part.items()}
+            results = [found[i] for i in range(len(cells))]
+            self.hits = {place: hits for part in gather(self.hits) for place, hits in part.items()}
             references = tuple(self._references(tasks))
             comparisons = tuple(with_the_target_alone(results, self.hits))
             report = Report(tuple(results), references, comparisons, tuple(self.notes), "", versions(self.plugins))

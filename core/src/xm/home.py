@@ -81,7 +81,9 @@ class Home:
         samples[self.target] += self.paired
         for modality, found in samples.items():
             for depth in sorted({0, *(depths.get(modality, 0) for depths in opened)}):
-                self.pool.add(modality, self.encoders[modality].encoder, found, depth)
+                encoder = self.encoders[modality].encoder
+                self.store.share_out(encoder, [sample.item for sample in found], depth=depth)
+                self.pool.add(modality, encoder, found, depth)
         self.note(f"home space: {self.encoder.space} ({self.encoder.dim} dimensions)")
 
     def _add_tower(self, modality: str) -> None:

@@ -11,11 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from xm.distributed import barrier, gather, leads
 from xm.errors import UsageError
 
 
 class NewFolder(AbstractContextManager["NewFolder"]):
     """Filled under a temporary name; `publish` gives it its own, leaving the context removes what is unfinished.
+
+    Of several processes (`xm.distributed`) the first makes, publishes and removes it; all may write into it.
 
     Args:
         wanted: its name; None: a free one.
@@ -28,20 +31,24 @@ class NewFolder(AbstractContextManager["NewFolder"]):
     def __init__(self, wanted: Path | None, free: Callable[[], Path]) -> None:
         self.wanted = wanted
         self.free = free
-        self.folder = wanted or free()
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        self.folder = gather(wanted or free())[0]
+        if leads() and self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise UsageError(f"--out {self.folder}: exists and is not an empty folder; choose another")
-        self.partial = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
+        self.partial = self.folder.with_name(f".{self.folder.name}.{gather(os.getpid())[0]}")
         self._had_parent = self.partial.parent.exists()
 
     def __enter__(self) -> Self:
-        self.partial.mkdir(parents=True)
+        if leads():
+            self.partial.mkdir(parents=True)
+        barrier()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take away what is unfinished, and the folder around it if it was made for it and holds nothing else."""
+        if not leads():
+            return
         shutil.rmtree(self.partial, ignore_errors=True)
         if not self._had_parent:
             with suppress(OSError):
@@ -56,7 +63,8 @@ class NewFolder(AbstractContextManager["NewFolder"]):
         Raises:
             UsageError: if it can't be written.
         """
-        while True:
+        barrier()
+        while leads():
             finish(self.folder)
             try:
                 self.partial.replace(self.folder)
@@ -66,7 +74,9 @@ class NewFolder(AbstractContextManager["NewFolder"]):
                     raise UsageError(f"run folder {self.folder}: can't be written: {why}") from error
                 self.folder = self.free()
             else:
-                return self.folder
+                break
+        self.folder = gather(self.folder)[0]
+        return self.folder
 
 
 def free_name(*words: str) -> Path:

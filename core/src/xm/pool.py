@@ -40,7 +40,8 @@ class Pool:
             DataError: if none of them can be read.
         """
         unique = list({id(sample): sample for sample in samples}.values())
-        features = self.store.features(encoder, [sample.item for sample in unique], depth=depth)
+        items = [sample.item for sample in unique]
+        features = self.store.features(encoder, items, depth=depth)
         if unique and not len(features.kept):
             raise DataError(
                 f"none of the {len(unique)} {modality} items can be read: {next(iter(features.failed.values()))}"

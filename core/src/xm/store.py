@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from xm.data.content import content_key, item_name
+from xm.distributed import barrier, share, world
 from xm.encoder import Derived, Encoder, Inputs
 from xm.errors import ItemError, RunError
 from xm.events import Event, Listener, silent
@@ -96,6 +97,20 @@ class FeatureStore:
         found = [rows[key] for i in kept if (key := keys[i]) is not None]
         x = {name: torch.stack([row[name] for row in found]) for name in found[0]} if found else {}
         return Features(x, torch.tensor(kept, dtype=torch.long), failed)
+
+    def share_out(self, encoder: Encoder, items: Sequence[Any], *, depth: int = 0) -> None:
+        """Of several processes (`xm.distributed`), each computes a part of what is new, for all of them to read.
+
+        All processes must call it, with the same items. Alone, it does nothing: `features` computes what it is asked.
+        """
+        if isinstance(encoder, Derived) and depth == 0:
+            self.share_out(encoder.base, items, depth=encoder.depth)
+            return
+        if world() == 1 or self._folder(encoder, depth) is None:
+            return
+        self.features(encoder, share(items), depth=depth)
+        barrier()
+        self._rows.pop((encoder.fingerprint(), depth), None)
 
     def _folder(self, encoder: Encoder, depth: int) -> Path | None:
         """Where rows are kept; raw inputs (depth -1) are as large as they are cheap, and stay in memory."""

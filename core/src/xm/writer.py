@@ -13,6 +13,7 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from xm.data.task import Task
+from xm.distributed import leads
 from xm.events import Listener
 from xm.files import now, write_json, write_tensors
 from xm.layout import FORMAT, INDEX, MODEL, RULE, TESTED, map_file
@@ -35,7 +36,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
     def __enter__(self) -> Self:
         self._new.__enter__()
         try:
-            self.trackers = [tracker(self._new.partial) for tracker in self._trackers]
+            self.trackers = [tracker(self._new.partial) for tracker in self._trackers] if leads() else []
         except BaseException:
             self._new.__exit__(None, None, None)
             raise
@@ -58,12 +59,12 @@ class RunWriter(AbstractContextManager["RunWriter"]):
 
     def keep_rule(self, tensors: Mapping[str, Tensor]) -> None:
         """Write what the predictor knows of the classes."""
-        if tensors:
+        if tensors and leads():
             write_tensors(self._new.partial / RULE, tensors)
 
     def finish(self, report: Report, index: Mapping[str, Any], maps: Mapping[str, Mapping[str, Tensor]]) -> Report:
         """Write maps and index, and give the folder its name; the report says it."""
-        for modality, tensors in maps.items():
+        for modality, tensors in maps.items() if leads() else ():
             write_tensors(self._new.partial / map_file(modality), tensors)
         index = {"format": FORMAT, "created": now(), **index}
 

@@ -1,8 +1,9 @@
 """Length policies: how sounds, or frames of video, of any length meet a model of fixed length.
 
 A policy is two decisions. What is longer than the model's window is cut into ``chunks``, whose features are averaged,
-or only its centre is kept (``crop``). What is shorter, the last chunk included, is filled up with zeros (``pad``), with
-itself from its beginning (``loop``), or with itself as often as it fits whole and then zeros (``repeatpad``, CLAP's).
+or only its centre is kept (``crop``). What is shorter, the last chunk included, is filled up with zeros behind it
+(``pad``), with zeros on both sides (``centre``), with itself from its beginning (``loop``), or with itself as often as
+it fits whole and then zeros (``repeatpad``, CLAP's).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 from xm.errors import UsageError, unknown
 
 LONGER = ("chunks", "crop")
-SHORTER = ("pad", "loop", "repeatpad")
+SHORTER = ("pad", "centre", "loop", "repeatpad")
 _KEY = "length="
 
 
@@ -75,7 +76,9 @@ def fill(x: Tensor, length: int, shorter: str) -> Tensor:
     if shorter == "loop":
         return x[torch.arange(length, device=x.device) % len(x)]
     repeated = torch.cat([x] * whole) if shorter == "repeatpad" and whole > 1 else x
-    return torch.cat([repeated, x.new_zeros(length - len(repeated), *x.shape[1:])])
+    before = (length - len(x)) // 2 if shorter == "centre" else 0
+    behind = length - before - len(repeated)
+    return torch.cat([x.new_zeros(before, *x.shape[1:]), repeated, x.new_zeros(behind, *x.shape[1:])])
 
 
 def windows(x: Tensor, length: int, policy: LengthPolicy = CHUNKS) -> Tensor:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xm.bank import CLASSES, ITEMS, LABELS, UNSPLIT, Bank
 from xm.data.paths import SPLIT_WORDS, missing, modality_of
 from xm.data.types import Dataset, Sample
 from xm.errors import DataError, described
 
-LABELS = "_y"
-CLASSES = "classes"
-FORM = "arrays <split>_<modality> (n, dim) and <split>_<modality>_y (n,), where split is train, val or test"
+FORM = "arrays <split>_<modality> (n, dim) and <split>_<modality>_y (n,), where split is train, val, test or any"
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
@@ -25,9 +23,11 @@ def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     """Read features that were computed elsewhere: an item is a vector.
 
     Arrays are ``<split>_<modality>``, (n, dim), any float type, and ``<split>_<modality>_y``, (n,), class numbers
-    from 0. Split is train, val or test. `classes`, optional, has the classes in words: an array of strings in
-    ``.npz``, a JSON list in the metadata of ``.safetensors``. Modalities of equal dim are in one space. Train's
-    vectors of the modality of ``.txt`` files are the class names: they are used whole, whatever the shots.
+    from 0, or -1 where there is no label. Split is train, val, test, or "any" where it is still to be drawn. `classes`,
+    optional, has the classes in words: an array of strings in ``.npz``, a JSON list in the metadata of
+    ``.safetensors``. Modalities of equal dim are in one space. Train's vectors of the modality of ``.txt`` files are
+    the class names: they are used whole, whatever the shots. Banks of ``xm embed`` are such files, whose rows may have
+    groups and pairs, and splits by another word ("pool").
     `cache` is not used.
 
     Raises:
@@ -36,7 +36,7 @@ def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     path = Path(source)
     if not path.is_file():
         raise missing(path, "file")
-    arrays, classes = _read(path)
+    arrays, classes, rows = _read(path)
     words = modality_of("x.txt", suffixes)
     samples: list[Sample] = []
     names: tuple[Sample, ...] = ()
@@ -45,12 +45,17 @@ def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     for name, x in sorted(arrays.items()):
         if name.endswith(LABELS) and name.removesuffix(LABELS) in arrays:
             continue
-        split, modality = _parts(path, name)
+        split, modality = _parts(path, name, known=rows)
         x, y = _checked(path, name, x, arrays.get(name + LABELS))
         if dims.setdefault(modality, x.shape[1]) != x.shape[1]:
             raise DataError(f"{path}: {name} has {x.shape[1]} columns, another array of {modality} {dims[modality]}")
         highest = max(highest, *y, -1)
-        found = tuple(Sample(row, modality, label, split) for row, label in zip(x, y, strict=True))
+        labels = [None if label < 0 else label for label in y]
+        more = rows.get(name, [{}] * len(x))
+        found = tuple(
+            Sample(row, modality, label, split, own.get("group"), own.get("pair"))
+            for row, label, own in zip(x, labels, more, strict=True)
+        )
         if modality == words and split == "train":
             names = tuple(sorted(found, key=lambda sample: sample.label or 0))
         else:
@@ -70,9 +75,10 @@ def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     )
 
 
-def _read(path: Path) -> tuple[Arrays, tuple[str, ...] | None]:
+def _read(path: Path) -> tuple[Arrays, tuple[str, ...] | None, Mapping[str, list[dict[str, Any]]]]:
+    """Arrays, classes, and what a bank says of its rows."""
     try:
-        return _safetensors(path) if path.suffix.lower() == ".safetensors" else _npz(path)
+        return _safetensors(path) if path.suffix.lower() == ".safetensors" else (*_npz(path), {})
     except DataError:
         raise
     except Exception as error:  # both formats raise many kinds on damaged files
@@ -88,22 +94,22 @@ def _npz(path: Path) -> tuple[Arrays, tuple[str, ...] | None]:
     return arrays, None if classes is None else tuple(classes.astype(str).tolist())
 
 
-def _safetensors(path: Path) -> tuple[Arrays, tuple[str, ...] | None]:
-    from safetensors import safe_open
+def _safetensors(path: Path) -> tuple[Arrays, tuple[str, ...] | None, Mapping[str, list[dict[str, Any]]]]:
+    bank = Bank(path)
+    arrays = {
+        name: (t.float() if t.is_floating_point() else t).numpy()  # NumPy has no bfloat16
+        for name, t in bank.arrays.items()
+        if name != ITEMS
+    }
+    return arrays, bank.classes or None, bank.rows
 
-    with safe_open(path, framework="pt") as file:  # NumPy has no bfloat16
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        classes = (file.metadata() or {}).get(CLASSES)
-    arrays = {name: (t.float() if t.is_floating_point() else t).numpy() for name, t in tensors.items()}
-    return arrays, None if classes is None else tuple(map(str, json.loads(classes)))
 
-
-def _parts(path: Path, name: str) -> tuple[str, str]:
+def _parts(path: Path, name: str, known: Collection[str]) -> tuple[str | None, str]:
     word, _, modality = name.partition("_")
-    split = SPLIT_WORDS.get(word.lower())
+    split = SPLIT_WORDS.get(word.lower(), word if word == UNSPLIT or name in known else None)
     if split is None or not modality:
         raise DataError(f"{path}: array {name!r} is none of the form; expected {FORM}, and optionally {CLASSES}")
-    return split, modality
+    return None if split == UNSPLIT else split, modality
 
 
 def _checked(path: Path, name: str, x: NDArray[Any], y: NDArray[Any] | None) -> tuple[NDArray[np.float32], list[int]]:
@@ -113,9 +119,9 @@ def _checked(path: Path, name: str, x: NDArray[Any], y: NDArray[Any] | None) -> 
         raise DataError(f"{path}: {name} has no labels; add {name}{LABELS}")
     if y.shape != x.shape[:1] or y.dtype.kind not in "iu":
         raise DataError(f"{path}: {name}{LABELS} is {y.dtype} of shape {y.shape}; it should be integers ({len(x)},)")
-    if len(y) and y.min() < 0:
-        raise DataError(f"{path}: {name}{LABELS} holds {y.min()}; labels count from 0")
-    x = x.astype(np.float32)
+    if len(y) and y.min() < -1:
+        raise DataError(f"{path}: {name}{LABELS} holds {y.min()}; labels count from 0, -1 is none")
+    x = x.astype(np.float32, copy=False)
     wrong = np.flatnonzero(~np.isfinite(x).all(axis=1))
     if len(wrong):
         raise DataError(f"{path}: {name} has {len(wrong)} rows that are not finite (the first: {wrong[0]})")
