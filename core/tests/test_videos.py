@@ -339,7 +339,7 @@ def test_a_cover_is_no_video(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "song.mp4"), "w") as out, av.open(str(tmp_path / "cover.png")) as picture:
         sound = out.add_stream("aac", rate=RATE, layout="mono")
         cover = out.add_stream_from_template(picture.streams.video[0])
-        cover.disposition = _libav.ATTACHED
+        cover.disposition = av.stream.Disposition.attached_pic.value
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
         frame.sample_rate = RATE
         for packet in picture.demux():

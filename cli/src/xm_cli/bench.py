@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xm_cli.options import Json
+from xm.plugins import manager
 from xm_cli.progress import Teller
-from xm_cli.tables import print_json, print_table, warn_of_plugins
+from xm_cli.tables import print_table, warn_of_plugins
 
 if TYPE_CHECKING:
     from xm.benchmark import BenchReport
-
-QUICK = {"shots": "2", "seeds": "1"}
-"""What --quick cuts a benchmark to."""
 
 
 def bench(
@@ -39,14 +37,16 @@ def bench(
     ] = None,
     shots: Annotated[str | None, typer.Option(metavar="1,2,4", help="Samples per class of the target.")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="1,2,3", help="Seeds of draws and fits.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="2 shots and seed 1 alone, if not named.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A cut, as the benchmark says: mostly 2 shots and seed 1, if not named.")
+    ] = False,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The runs' folder; those in it are not made again.")
     ] = None,
     cache: Annotated[Path | None, typer.Option(metavar="DIR", help="The cache's folder.", envvar="XM_CACHE")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
-    as_json: Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, on one line.")] = False,
 ) -> None:
     """Compare strategies on a benchmark's data: accuracy, differences and their intervals, label cost and time.
 
@@ -57,7 +57,8 @@ def bench(
     from xm.benchmark import BenchSettings
     from xm_cli.settings import parsed
 
-    flags = {**(QUICK if quick else {}), **{n: v for n, v in given.items() if n in BenchSettings.model_fields}}
+    cut = manager().benchmarks.find(name).quick if quick else {}
+    flags = {**cut, **{n: v for n, v in given.items() if n in BenchSettings.model_fields}}
     settings = {n: parsed(n, value, "flag", BenchSettings) for n, value in flags.items()}
     warn_of_plugins()
     with Teller() as teller:
@@ -65,7 +66,7 @@ def bench(
 
         report = xm.bench(name, listener=teller, **settings)
     if as_json:
-        print_json(report.to_json())
+        print(json.dumps(report.to_json(), ensure_ascii=False, default=str))
     elif markdown:
         print("\n".join(_markdown(report)))
     else:

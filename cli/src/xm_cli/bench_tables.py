@@ -48,9 +48,11 @@ def differences(report: BenchReport) -> Table:
         [strategy, row_label(target, aux), *(found.get(k, NOTHING) for k in shots)]
         for (strategy, aux), found in cells.items()
     ]
-    against = report.comparisons[0].against if report.comparisons else ""
+    first = report.comparisons[0] if report.comparisons else None
+    against = "" if first is None else f"{first.against} on {row_label(target, first.against_aux)}"
     over = "seeds and test items" if any(c.seeds > 1 for c in report.comparisons) else "test items"
-    what = f"Against {against} on {target} alone, in points"
+    alone = "" if first is None or first.against_aux else " alone"
+    what = f"Against {against}{alone}, in points"
     title = f"{what}, with 95 % intervals over {over}; * where they do not hold zero"
     return title, ["strategy", "learned from", *map(str, shots)], rows
 

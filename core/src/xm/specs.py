@@ -7,6 +7,7 @@ first use. Specs hold plain values only, so that ``xm --help`` stays fast.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,11 +159,13 @@ class BenchmarkSpec(Spec):
         modality: the target.
         aux: the auxiliary modalities.
         reference: the strategy with whose target-alone row others are compared; "" for none.
+        quick: settings of its cut, ``--quick``, as flags give them.
     """
 
     modality: str
     aux: tuple[str, ...] = ()
     reference: str = ""
+    quick: Mapping[str, str] = field(default_factory=lambda: {"shots": "2", "seeds": "1"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-ATTACHED = 1024
-"""AV_DISPOSITION_ATTACHED_PIC: the stream is a cover, not a video."""
 UNTIMED = ("avi",)
 """Containers without presentation times: their frames are shown at a constant rate, in the decoder's order."""
 SHORT, SHORT_SECONDS = Fraction(1, 20), Fraction(1, 2)
@@ -71,7 +69,7 @@ def opened(path: str | Path) -> Iterator[InputContainer]:
     if Path(path).stat().st_size == 0:
         raise ItemError(name, "is empty: it holds no bytes")
     try:
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        container = av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except av.FFmpegError as error:
         raise ItemError(name, f"is not a video that libav reads ({error.strerror})") from error
     with container:
@@ -87,8 +85,9 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     Raises:
         ItemError: if there is none, or nothing to decode it with.
     """
+    cover = libav().stream.Disposition.attached_pic
     for stream in container.streams.video:
-        if not int(stream.disposition) & ATTACHED:
+        if cover not in stream.disposition:
             if stream.codec_context is None:
                 raise ItemError(str(path), "is of a codec that libav has no decoder for")
             return stream
