@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import xm
-from xm import CommandSpec, DatasetSpec, EncoderSpec, ItemError, hookimpl
+from xm import BenchmarkSpec, CommandSpec, DatasetSpec, EncoderSpec, ItemError, hookimpl
 
 DIM = 64
 CLASSES = ("apple", "house", "river")
@@ -127,6 +127,11 @@ def encoders() -> list[EncoderSpec]:
             priority=5,
         ),
     ]
+
+
+@hookimpl
+def benchmarks() -> list[BenchmarkSpec]:
+    return [BenchmarkSpec(name="toy", target="xm.benchmark:few_shot", modality="word")]
 
 
 @hookimpl

@@ -11,6 +11,7 @@ import torch
 from xm.data.content import item_name
 from xm.encoder import Encoder
 from xm.errors import XMError
+from xm.pipeline import encode
 from xm.specs import ANY, EncoderSpec
 from xm.testing import _checks as checks
 
@@ -77,6 +78,15 @@ class EncoderConformance:
         single = torch.cat([encoder.encode([item]) for item in items])
         torch.testing.assert_close(whole, single, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(encoder.encode(list(items)[::-1]).flip(0), whole, atol=1e-4, rtol=1e-4)
+
+    def test_read_ahead_in_threads(self, encoder: Encoder, items: Sequence[Any]) -> None:
+        """As `xm embed` and the feature store read: several threads prepare, in batches that may be sorted by size."""
+        many = [*items, *reversed(items)]
+        rows: dict[int, torch.Tensor] = {}
+        for part in encode(encoder, many, workers=3):
+            rows |= dict(zip(part.rows, encoder.split(0)[1](part.x), strict=True))
+        found = torch.stack([rows[i] for i in range(len(many))])
+        torch.testing.assert_close(found, encoder.encode(many), atol=1e-4, rtol=1e-4)
 
     def test_no_items(self, encoder: Encoder) -> None:
         assert encoder.encode([]).shape == (0, encoder.dim)
