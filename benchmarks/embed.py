@@ -1,14 +1,14 @@
 """`xm embed` against the bare model: images and sounds a second, in one run.
 
-The bare model computes prepared inputs that lie in memory, in batches of the encoder's own size, with as many threads; what
-`xm embed` adds is reading and decoding files, and writing the bank. For `efficientnet-lite0` the package's own network, as
-it is, in eager PyTorch, is in the table too.
+The bare model computes prepared inputs that lie in memory, in batches of the encoder's own size, with as many
+threads; what `xm embed` adds is reading and decoding files, and writing the bank. For `efficientnet-lite0` the
+package's own network, as it is, in eager PyTorch, is in the table too.
 
     python benchmarks/embed.py --data ../shared/data --items 600 [--rounds 3] [--json]
 
-The data folder (default: XM_DATA) holds caltech-101/ and esc-10/. Rounds alternate, and medians count, as other processes
-on the machine slow both. With --json the last line is one object; `ratio` is that of open_clip's ViT-B-32 with random
-weights.
+The data folder (default: XM_DATA) holds caltech-101/ and esc-10/. Rounds alternate, and medians count, as other
+processes on the machine slow both. With --json the last line is one object; `ratio` is that of open_clip's
+ViT-B-32 with random weights.
 """
 
 from __future__ import annotations
