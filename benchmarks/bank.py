@@ -45,9 +45,8 @@ def main() -> None:
             assert len(batch) == BATCH
         times = {"open": median(opened), f"batch_{BATCH}": median(sampled)}
         figures = {"rows": options.rows, "dim": options.dim, **times}
-    print(
-        f"{options.rows} x {options.dim}: open in {1000 * median(opened):.2f} ms, {BATCH} rows in {1000 * median(sampled):.2f} ms"
-    )
+    print()
+    print(", ".join(f"{name} in {1000 * seconds:.2f} ms" for name, seconds in times.items()))
     if options.json:
         print(json.dumps({name: round(value, 6) for name, value in figures.items()}))
 

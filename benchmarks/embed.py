@@ -98,8 +98,8 @@ def eager(files: Sequence[Path], encoder: Encoder) -> Callable[[], None]:
 
     def run() -> None:
         with torch.inference_mode():
-            for part in pixels.split(encoder.batch_size):
-                model(part)
+            for start in range(0, len(pixels), encoder.batch_size):
+                model(pixels[start : start + encoder.batch_size])
 
     return run
 
@@ -121,8 +121,8 @@ def measured(reference: str, files: Sequence[Path], rounds: int) -> Row:
     def ours() -> None:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "bank.safetensors"
-            given = {"device": "cpu", "encoders": {encoder.modality: reference}}
-            xm.embed("chosen", out, listener=silent, modalities=(encoder.modality,), **given)
+            encoders = {encoder.modality: reference}
+            xm.embed("chosen", out, listener=silent, modalities=tuple(encoders), encoders=encoders, device="cpu")
 
     encoder.encode(files[: encoder.batch_size])
     for _ in range(rounds):

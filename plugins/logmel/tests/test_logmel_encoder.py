@@ -88,6 +88,21 @@ def test_loudness_pace_silence_offset_and_rate_do_not_count() -> None:
     assert near[-1] < 0.8
 
 
+def test_length_policies() -> None:
+    """By hand: 5 s of tones are the mean of three pictures of 2 s, by what they hold, to within a dB of the trimming."""
+    long = np.concatenate([tone(300, seconds=2), tone(900, seconds=2), tone(500, seconds=1)])
+    parts = [tone(300, seconds=2), tone(900, seconds=2), tone(500, 500, seconds=1)]
+    one = LogMel("20x8")
+    x = one.trunk([(part, RATE) for part in parts])["features"]
+    ours = LogMel("20x8?length=loop").trunk([(long, RATE)])["features"][0]
+    torch.testing.assert_close(ours, 0.4 * x[0] + 0.4 * x[1] + 0.2 * x[2], atol=1, rtol=0)
+    assert (ours - one.trunk([(long, RATE)])["features"][0]).abs().max() > 10
+    assert len({LogMel(a).fingerprint() for a in ("", "length=chunks", "40x16?length=chunks", "length=crop")}) == 3
+    assert LogMel("length=crop").space == LogMel().space
+    with pytest.raises(UsageError, match="unknown length policy 'lop'"):
+        LogMel("20x8?length=lop")
+
+
 def test_trim_keeps_what_sounds() -> None:
     sound = torch.cat([torch.zeros(4000), torch.ones(3200), torch.zeros(4000)])
     assert 3200 <= len(trim(sound)) < 3200 + 2 * 400

@@ -212,9 +212,31 @@ def test_refuses_silent_and_empty_files(encoder: Encoder, tmp_path: Path) -> Non
         encoder.encode([write(tmp_path / "none.wav", np.zeros(0, np.float32))])
 
 
-def test_refuses_an_argument() -> None:
-    with pytest.raises(UsageError, match="takes no argument"):
-        YamNet("large")
+def test_refuses_other_arguments() -> None:
+    for argument, said in (("large", "takes no 'large'"), ("length=long", "unknown length policy 'long'")):
+        with pytest.raises(UsageError, match=said):
+            YamNet(argument)
+
+
+def test_length_policies(encoder: YamNet) -> None:
+    """A sound filled up or cut by hand is as one that the policy fills up or cuts; the default is as without one."""
+    short, long = noise(0.5), noise(2.3)
+    patch = 95 * 160 + 400
+    start, rest = (len(long) - patch) // 2, patch - len(short)
+    by_hand = {
+        "length=crop": (np.pad(short, (0, rest)), long[start : start + patch]),
+        "length=crop-loop": (np.tile(short, 2)[:patch], long[start : start + patch]),
+        "length=centre": (np.pad(short, (rest // 2, rest - rest // 2)), None),
+        "length=chunks-pad": (short, long),
+    }
+    prints = {encoder.fingerprint()}
+    for argument, wholes in by_hand.items():
+        ours = YamNet(argument)
+        prints.add(ours.fingerprint())
+        for sound, whole in zip((short, long), wholes, strict=True):
+            if whole is not None:
+                assert torch.equal(ours.encode([(sound, RATE)]), encoder.encode([(whole, RATE)])), argument
+    assert len(prints) == 4, "the default has a print of its own, or a policy has none"
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

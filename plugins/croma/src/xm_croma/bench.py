@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xm.benchmark import BenchReport, BenchSettings
-from xm.events import Listener, logged
+from xm.events import Event, Listener, logged
 from xm.plugins import PluginManager
 from xm.specs import BenchmarkSpec
 from xm_croma.approaches import APPROACHES
@@ -70,7 +70,17 @@ def _run(
     variants: Sequence[Variant],
 ) -> BenchReport:
     protocol = Protocol(spec, settings, plugins, listener, approaches)
+    notes = list(_told(protocol.notes, listener))
     results = [result for variant in variants for result in protocol.results(variant.name, variant.task)]
     comparisons = [found for variant in variants for found in protocol.comparisons(variant.name)]
-    notes = (*protocol.notes, *(line for variant in variants for line in protocol.differences(variant.name)))
-    return BenchReport(spec.name, tuple(results), tuple(comparisons), {}, notes, settings.model_dump(mode="json"))
+    notes += _told([line for variant in variants for line in protocol.differences(variant.name)], listener)
+    return BenchReport(
+        spec.name, tuple(results), tuple(comparisons), {}, tuple(notes), settings.model_dump(mode="json")
+    )
+
+
+def _told(notes: Sequence[str], listener: Listener) -> Sequence[str]:
+    """The notes, after the listener has heard them."""
+    for note in notes:
+        listener(Event("note", {"message": note}))
+    return notes

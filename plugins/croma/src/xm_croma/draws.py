@@ -29,12 +29,14 @@ class Draw:
         data: of the classes for meta-training.
         pool: of the test classes, by label 0..ways-1: what supports are drawn from.
         query: what is tested; of other folds and speakers than `pool` and `data`.
+        seen: the source's items of the test classes, labelled alike; for retrieval alone.
         tested: the test classes, in words.
     """
 
     data: MetaData
     pool: Stream
     query: Stream
+    seen: Stream
     tested: tuple[str, ...]
 
     @property
@@ -90,14 +92,15 @@ def draw(
     pairs = _pairs(source, Stream(world.target, {FEATURES: target_x(train)}, y[train]), per_class, wrong, generator)
     relabel = {label: i for i, label in enumerate(tested)}
 
-    def of_test(rows: Tensor) -> Stream:
-        labels = torch.tensor([relabel[int(label)] for label in y[rows]])
-        return Stream(world.target, {FEATURES: target_x(rows)}, labels)
+    def of_test(modality: str, x: Reduced, classes: Tensor, rows: Tensor) -> Stream:
+        labels = torch.tensor([relabel[int(label)] for label in classes[rows]])
+        return Stream(modality, {FEATURES: x(rows)}, labels)
 
     return Draw(
         MetaData(source, pairs, pairing == "weak", Stream(world.target, {FEATURES: pairs.x[TARGET]}), pairs.y),
-        of_test((is_new & ~away).nonzero()[:, 0]),
-        of_test((is_new & away).nonzero()[:, 0]),
+        of_test(world.target, target_x, y, (is_new & ~away).nonzero()[:, 0]),
+        of_test(world.target, target_x, y, (is_new & away).nonzero()[:, 0]),
+        of_test(world.source, source_x, seen.y, torch.isin(seen.y, new).nonzero()[:, 0]),
         tuple(world.classes[i] for i in tested),
     )
 

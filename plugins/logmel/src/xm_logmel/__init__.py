@@ -15,7 +15,7 @@ def encoders() -> list[EncoderSpec]:
             summary="log-mel picture of a short sound, such as a spoken word",
             modality="audio",
             suffixes=(".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff"),
-            argument="mel bins and time frames, 40x16 if left out",
+            argument="mel bins and time frames, 40x16 if left out; then ?length=POLICY",
             priority=1,
         )
     ]

@@ -15,6 +15,7 @@ from torchaudio.transforms import MelSpectrogram  # type: ignore[import-untyped]
 from xm.device import threads
 from xm.encoder import Encoder, Inputs, fingerprint_of
 from xm.errors import ItemError, UsageError
+from xm.media.lengths import parse_length, shares, split_length, windows
 from xm.media.sounds import SILENCE, SUFFIXES, read_sound, sound_name
 
 RATE = 16_000
@@ -25,19 +26,22 @@ TRIM = 30.0
 FLOOR = 40.0
 """dB below the loudest cell under which differences don't count."""
 MAX_BINS, MAX_FRAMES = 64, 256
+SPAN = 2 * RATE
+"""Samples to a picture where a length policy is named."""
 
 
 class LogMel(Encoder):
     """Log-mel spectrogram of a word, cut to where it sounds and resized to a fixed number of frames.
 
     Length policy: quiet ends are cut off, and the rest, however long, is averaged into `frames` equal parts
-    of time; so the pace doesn't count, and sounds of more than a few seconds blur. Values are in dB, less
-    their mean over the whole picture, so that loudness doesn't count.
+    of time; so the pace doesn't count, and sounds of more than a few seconds blur. With a policy of
+    `xm.media.lengths` named, it is windows of 2 s that are averaged so, and then their pictures. Values are in dB,
+    less their mean over the whole picture, so that loudness doesn't count.
 
     Items are paths or (waveform (n,), sample rate).
 
     Args:
-        argument: bins and frames, "40x16"; "" means 40x16.
+        argument: bins and frames, "40x16"; "" means 40x16. Then, if wanted, "?length=POLICY".
 
     Raises:
         UsageError: if the argument is not of that form, or out of range.
@@ -48,12 +52,14 @@ class LogMel(Encoder):
     batch_size = 256
 
     def __init__(self, argument: str = "") -> None:
-        match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", argument or "40x16")
+        shape, words = split_length(argument)
+        match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", shape or "40x16")
         self.bins, self.frames = (int(match[1]), int(match[2])) if match else (0, 0)
         if not (2 <= self.bins <= MAX_BINS and 1 <= self.frames <= MAX_FRAMES):
             raise UsageError(
                 f"logmel:{argument}: expected bins x frames, as in logmel:40x16, from 2x1 to {MAX_BINS}x{MAX_FRAMES}"
             )
+        self.policy = parse_length(words) if words else None
         self.dim = self.bins * self.frames
         self.space = f"logmel-{self.bins}x{self.frames}"
 
@@ -71,6 +77,7 @@ class LogMel(Encoder):
             self.bins,
             self.frames,
             "trim, then resize time",
+            *((SPAN, self.policy.name) if self.policy else ()),
         )
 
     def trunk(self, items: Sequence[Any]) -> Inputs:
@@ -79,14 +86,23 @@ class LogMel(Encoder):
             return {"features": torch.stack([self._features(item) for item in items]).to(self.device)}
 
     def _features(self, item: Any) -> Tensor:
-        power = _mel(self.bins)(trim(_waveform(item)))
+        sound = trim(_waveform(item))
+        if self.policy is None:
+            picture = self._picture(sound)
+        else:
+            pictures = torch.stack([self._picture(part) for part in windows(sound, SPAN, self.policy)])
+            picture = shares(len(sound), SPAN, self.policy) @ pictures
+        if float(picture.abs().max()) == 0:
+            raise ItemError(sound_name(item), "has no spectrum to tell it by")
+        return picture
+
+    def _picture(self, sound: Tensor) -> Tensor:
+        """(bins * frames,) of a sound (samples,)."""
+        power = _mel(self.bins)(sound)
         decibels = 10 * torch.log10(power.clamp_min(1e-10))
         decibels = decibels.clamp_min(float(decibels.max()) - FLOOR)
         picture = adaptive_avg_pool1d(decibels[None], self.frames)[0]
-        picture = picture - picture.mean()
-        if float(picture.abs().max()) == 0:
-            raise ItemError(sound_name(item), "has no spectrum to tell it by")
-        return picture.flatten()
+        return (picture - picture.mean()).flatten()
 
 
 def _waveform(item: Any) -> Tensor:

@@ -14,6 +14,7 @@ def encoders() -> list[EncoderSpec]:
             summary="YAMNet trained on AudioSet; 1024-d, offline, 521 named prototypes",
             modality="audio",
             suffixes=(".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff"),
+            argument="length=POLICY, chunks-pad if left out",
             available="xm_yamnet.weights:why_not",
             priority=10,
         )

@@ -13,6 +13,7 @@ from torch import Tensor
 from xm.device import spread
 from xm.encoder import Encoder, Inputs, Prototypes, fingerprint_of
 from xm.errors import ItemError, UsageError
+from xm.media.lengths import CHUNKS, parse_length, split_length
 from xm.media.sounds import SUFFIXES, read_sound, sound_name
 from xm_yamnet import logmel, network, weights
 
@@ -21,6 +22,12 @@ class YamNet(Encoder):
     """Sounds to 1024-d features: the mean over the patches that are not silent.
 
     It computes on the CPU, whatever `to` says.
+
+    Args:
+        argument: ``length=POLICY``; "" means ``length=chunks-pad``.
+
+    Raises:
+        UsageError: if the argument is none of that form.
     """
 
     modality = "audio"
@@ -29,15 +36,18 @@ class YamNet(Encoder):
     dim = 1024
 
     def __init__(self, argument: str = "") -> None:
-        if argument:
-            raise UsageError(f"encoder yamnet:{argument}: it takes no argument; type yamnet")
+        rest, words = split_length(argument)
+        if rest:
+            raise UsageError(f"encoder yamnet:{argument}: it takes no {rest!r}; type yamnet or yamnet:length=crop")
+        self.policy = parse_length(words) if words else CHUNKS
 
     @cached_property
     def _network(self) -> network.Network:
         return network.Network(weights.model_file())
 
     def fingerprint(self) -> str:
-        return fingerprint_of("yamnet", weights.model_file(), logmel.SETTINGS)
+        chosen = () if self.policy == CHUNKS else (self.policy.name,)
+        return fingerprint_of("yamnet", weights.model_file(), logmel.SETTINGS, *chosen)
 
     def trunk(self, items: Sequence[Any]) -> Inputs:
         """``features`` (n, 1024), not normalised, and ``scores`` (n, 521), sigmoids: means over patches.
@@ -52,20 +62,19 @@ class YamNet(Encoder):
         return {"features": features, "scores": scores}
 
     def _row(self, item: Any) -> tuple[Tensor, Tensor]:
-        embedding, logits = self._network(_patches(item).numpy())
+        embedding, logits = self._network(self._patches(item).numpy())
         return torch.from_numpy(embedding).mean(dim=0), torch.from_numpy(logits).sigmoid().mean(dim=0)
+
+    def _patches(self, item: Any) -> Tensor:
+        samples = read_sound(item, logmel.RATE)
+        patches = logmel.patches(samples, self.policy)
+        if len(patches) == 0:
+            peak = float(samples.abs().max())
+            raise ItemError(sound_name(item), f"is silent: its peak of {peak:.1g} is under -80 dB")
+        return patches
 
     def prototypes(self) -> Prototypes:
         """The 521 AudioSet classes and the classifier's weight rows."""
         with weights.class_file().open(encoding="utf-8", newline="") as file:
             names = tuple(row["display_name"] for row in csv.DictReader(file))
         return Prototypes(names, torch.tensor(self._network.weight))
-
-
-def _patches(item: Any) -> Tensor:
-    samples = read_sound(item, logmel.RATE)
-    patches = logmel.patches(samples)
-    if len(patches) == 0:
-        peak = float(samples.abs().max())
-        raise ItemError(sound_name(item), f"is silent: its peak of {peak:.1g} is under -80 dB")
-    return patches

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from xm.media.lengths import CHUNKS, LengthPolicy, fill, windows
 from xm.media.sounds import SILENCE
 
 RATE = 16_000
@@ -31,16 +32,18 @@ SETTINGS = (
     f"hann {WINDOW}/{HOP}/{FFT}, magnitude, {BANDS} mel {LOW}-{HIGH}, log +{OFFSET}, "
     f"patches {FRAMES}/{PATCH_HOP}, zero-padded to whole patches, without those below {SILENCE}"
 )
-"""Preprocessing and length policy in words, for the fingerprint."""
+"""Preprocessing and the default length policy in words, for the fingerprint."""
 
 
-def patches(samples: Tensor) -> Tensor:
+def patches(samples: Tensor, policy: LengthPolicy = CHUNKS) -> Tensor:
     """All patches (n, 96, 64) of a sound (samples,) at 16 kHz that are not silent; n is 0 if all are.
 
-    A sound shorter than a patch, and the rest behind the last whole step, are padded with zeros.
+    A crop is the centre patch alone. Up to the next whole step, a sound is filled up as the policy says.
     """
+    if policy.longer == "crop":
+        samples = windows(samples, _FIRST, policy)[0]
     steps = max(0, -(-(len(samples) - _FIRST) // _STEP))
-    padded = torch.nn.functional.pad(samples, (0, _FIRST + steps * _STEP - len(samples)))
+    padded = fill(samples, _FIRST + steps * _STEP, policy.shorter)
     loud = padded.unfold(0, _FIRST, _STEP).abs().amax(dim=1) >= SILENCE
     window = torch.hann_window(WINDOW)  # periodic
     magnitude = torch.fft.rfft(padded.unfold(0, WINDOW, HOP) * window, FFT).abs()
