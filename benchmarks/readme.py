@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/results.md")
+PAGES = ("README.md", "docs/results.md", "docs/audiovisual.md")
 OUTPUT = re.compile(r"<!-- output: (?P<command>.+?) -->\n```text\n.*?```", re.DOTALL)
 TABLES = re.compile(r"<!-- tables: (?P<command>.+?) -->\n.*?<!-- end -->", re.DOTALL)
 

@@ -24,6 +24,9 @@ from xm.settings import TrainSettings
 from xm.significance import compare
 from xm.specs import BenchmarkSpec
 
+SHARED = {"data", "encoders", "templates", "shots", "seeds", "device", "cache"}
+"""Settings that training has too."""
+
 PLACES = {"out": None, "cache": None}
 """Settings that say where things lie, which makes no difference to results."""
 
@@ -39,7 +42,9 @@ class BenchSettings(Config):
     shots: tuple[int, ...] = Field((1, 2, 4, 8, 16), min_length=1, description="samples per class of the target")
     seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="of the draws")
     device: str = Field("auto", description="auto, cpu, cuda, mps")
-    out: Path = Field(Path("runs/bench"), description="folder of runs, one a strategy; those in it stay")
+    out: Path | None = Field(
+        None, description="folder of runs, one a strategy; none: runs/bench/NAME; those in it stay"
+    )
     cache: Path | None = Field(None, description="the cache's folder; none: XM_CACHE or the platform's")
 
 
@@ -98,26 +103,29 @@ def few_shot(
 ) -> BenchReport:
     """All strategies x subsets of auxiliary modalities x shots x seeds (Lin et al., CVPR 2023, table 1).
 
-    A strategy that does not apply to the data or encoders is left out with its reason. A run that `settings.out` holds
+    The spec's own settings of training go before the defaults here, and what was given before both. A strategy that
+    does not apply to the data or encoders is left out with its reason. A run that `settings.out` holds
     already, made with the same settings, is read instead of made.
     """
     chosen = settings.strategies or tuple(plugins.strategies)
     own = _by_strategy(settings, chosen, plugins)
     tell = _once(listener)
+    out = settings.out or Path("runs/bench") / spec.name
     results: list[Result] = []
     hits: dict[tuple[str, tuple[str, ...], int, int], NDArray[np.bool_]] = {}
     left_out: dict[str, str] = {}
     notes: dict[str, None] = {}
+    asked = settings.model_dump(include=SHARED & settings.model_fields_set, exclude_none=True)
+    shared = {"data": spec.name, **settings.model_dump(include=SHARED, exclude_none=True), **spec.settings, **asked}
     for done, strategy in enumerate(chosen):
         given = {
-            **settings.model_dump(include={"encoders", "templates", "shots", "seeds", "device", "cache"}),
+            **shared,
             "modality": spec.modality,
             "aux": spec.aux,
-            "data": settings.data or spec.name,
             "strategy": strategy,
             "set": own.get(strategy, {}),
             "baselines": False,
-            "out": settings.out / strategy,
+            "out": out / strategy,
         }
         try:
             found, said = _results(validated(TrainSettings, given, "bench"), plugins, tell)
@@ -128,13 +136,14 @@ def few_shot(
         notes |= dict.fromkeys(said)
         for result in found:
             results.append(result)
-            tested = read_tensors(settings.out / strategy / result.model / TESTED)
+            tested = read_tensors(out / strategy / result.model / TESTED)
             hits[strategy, result.aux, result.shots, result.seed] = (tested["label"] == tested["predicted"]).numpy()
         tell(Event("note", {"message": f"{strategy}: done ({done + 1} of {len(chosen)})"}))
     if not results:
         raise UsageError(f"no strategy applies: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}")
     comparisons = tuple(_with_reference(spec.reference, results, hits))
-    return BenchReport(spec.name, tuple(results), comparisons, left_out, tuple(notes), settings.model_dump(mode="json"))
+    used = {**settings.model_dump(mode="json"), **shared, "out": str(out)}
+    return BenchReport(spec.name, tuple(results), comparisons, left_out, tuple(notes), used)
 
 
 def _once(listener: Listener) -> Listener:
@@ -174,7 +183,8 @@ def _results(
     index = settings.out / INDEX
     if index.is_file():
         run = load(settings.out, plugins=plugins, listener=listener)
-        wanted, found = ({**given, **PLACES} for given in (settings.model_dump(mode="json"), run.index["settings"]))
+        made = validated(TrainSettings, run.index["settings"], str(index))
+        wanted, found = ({**given.model_dump(mode="json"), **PLACES} for given in (settings, made))
         if wanted == found:
             return run.results, run.index["notes"]
         raise UsageError(f"{settings.out}: holds a run with other settings; choose another --out, or remove it")

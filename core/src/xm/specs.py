@@ -160,12 +160,15 @@ class BenchmarkSpec(Spec):
         aux: the auxiliary modalities.
         reference: the strategy with whose target-alone row others are compared; "" for none.
         quick: settings of its cut, ``--quick``, as flags give them.
+        settings: of training, `xm.settings.TrainSettings`, that the protocol fixes or has as defaults; what the user
+            gives goes before them.
     """
 
     modality: str
     aux: tuple[str, ...] = ()
     reference: str = ""
     quick: Mapping[str, str] = field(default_factory=lambda: {"shots": "2", "seeds": "1"})
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from xm import AlignContext, Aligner, AlignerSpec
+from xm import AlignContext, Aligner, AlignerSpec, UsageError
+from xm.aligner import Sides
 from xm.encoder import Inputs, Tail
 from xm.maps import Affine, ridge
 from xm.testing import AlignerConformance
@@ -89,6 +90,92 @@ class Batchwise(Sound):
         return nn.Sequential(Centring(), affine)
 
 
+class Refusing(Sound):
+    """Leaves the target where it is, and yet maps both sides only."""
+
+    def fit(self, context: AlignContext) -> nn.Module:
+        raise UsageError("it maps both sides")
+
+    def sides(self, context: AlignContext) -> Sides:
+        return Sides(Sound().fit(context))
+
+
+class Twofold(Sound):
+    """`fit` and `sides` disagree."""
+
+    def sides(self, context: AlignContext) -> Sides:
+        affine = super().fit(context)[1]
+        return Sides(nn.Sequential(Tail(), Affine(affine.weight, affine.bias + 1)))
+
+
+class TwoSided(Sound):
+    """Least squares, and then both sides turned; nothing is wrong with it."""
+
+    @property
+    def moves_target(self) -> bool:
+        return True
+
+    def fit(self, context: AlignContext) -> nn.Module:
+        raise UsageError("it maps both sides")
+
+    def sides(self, context: AlignContext) -> Sides:
+        affine = super().fit(context)[1]
+        turn = torch.linalg.qr(torch.randn(12, 12, generator=torch.Generator().manual_seed(1))).Q
+        return self.pair(Affine(affine.weight @ turn, affine.bias @ turn), Affine(turn, torch.zeros(12)))
+
+    def pair(self, source: Affine, target: Affine) -> Sides:
+        return Sides(nn.Sequential(Tail(), source), nn.Sequential(Tail(), target))
+
+
+class Leaving(TwoSided):
+    """Restores the source's map, and forgets the target's."""
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> nn.Module:
+        weight, bias = tensors["1.weight"], tensors["1.bias"]
+        return nn.Sequential(Tail(), Affine(torch.eye(12) if len(weight) == 12 else weight, bias))
+
+
+class Apart(TwoSided):
+    """Turns the sides differently."""
+
+    def pair(self, source: Affine, target: Affine) -> Sides:
+        return super().pair(source, Affine(target.weight.flip(1), target.bias))
+
+
+class Uneven(TwoSided):
+    """Gives the sides different numbers of dimensions."""
+
+    def pair(self, source: Affine, target: Affine) -> Sides:
+        return super().pair(source, Affine(target.weight[:, :5], target.bias[:5]))
+
+
+class Wavering(TwoSided):
+    """Maps the target at random."""
+
+    def pair(self, source: Affine, target: Affine) -> Sides:
+        return super().pair(source, Affine(target.weight, target.bias + 0.01 * torch.randn(12)))
+
+
+class Staying(TwoSided):
+    """Says that it moves the target, and does not."""
+
+    def pair(self, source: Affine, target: Affine) -> Sides:
+        return Sides(nn.Sequential(Tail(), source))
+
+
+class Secretive(TwoSided):
+    """Moves the target, and does not say so."""
+
+    @property
+    def moves_target(self) -> bool:
+        return False
+
+
+class Longwinded(TwoSided):
+    def fit(self, context: AlignContext) -> nn.Module:
+        raise UsageError("it maps\nboth sides")
+
+
 SUITE = AlignerConformance()
 Check = Callable[[AlignerSpec, AlignContext, tuple[Inputs, Tensor], Path], Any]
 
@@ -107,6 +194,15 @@ CASES: list[tuple[type[Aligner], Check, str]] = [
     (Trainable, lambda given, context, held, _: SUITE.test_map(given, context, held), "not frozen"),
     (Batchwise, lambda given, context, held, _: SUITE.test_map(given, context, held), "not close"),
     (Forgetful, lambda given, *more: SUITE.test_restore(given, *more), "not close"),
+    (Refusing, lambda given, context, held, _: SUITE.test_fit(given, context, held), "`fit` refuses"),
+    (Twofold, lambda given, context, held, _: SUITE.test_fit(given, context, held), "two maps"),
+    (Leaving, lambda given, *more: SUITE.test_restore(given, *more), "not close"),
+    (Apart, lambda given, context, held, _: SUITE.test_brings_things_home(given, context, held), "mean cosine"),
+    (Uneven, lambda given, context, held, _: SUITE.test_map(given, context, held), "5 and 12 dimensions"),
+    (Wavering, lambda given, context, *_: SUITE.test_deterministic(given, context), "two maps"),
+    (Staying, lambda given, context, held, _: SUITE.test_map(given, context, held), "no map of it"),
+    (Secretive, lambda given, context, held, _: SUITE.test_map(given, context, held), "does not say so"),
+    (Longwinded, lambda given, context, held, _: SUITE.test_fit(given, context, held), "not one line"),
 ]
 
 
@@ -123,5 +219,6 @@ def test_it_is_caught(aligner: type[Aligner], check: Check, said: str, things: A
 
 
 @pytest.mark.parametrize("check", [check for _, check, _ in CASES])
-def test_a_sound_one_is_not(check: Check, things: Any, tmp_path: Path) -> None:
-    check(spec(Sound), *things, tmp_path)
+@pytest.mark.parametrize("sound", (Sound, TwoSided))
+def test_a_sound_one_is_not(sound: type[Aligner], check: Check, things: Any, tmp_path: Path) -> None:
+    check(spec(sound), *things, tmp_path)

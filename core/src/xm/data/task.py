@@ -148,7 +148,7 @@ class Draws:
         found = {split: tuple(s for s in samples if s.modality == target) for split, samples in draw.items()}
         if found.get("train"):
             self._warn_few(f"fewer {target} items in the published draw than its {shots} shots", found["train"], shots)
-        elif draws and shots:
+        elif shots and any(s.modality == target for d in draws.values() for drawn in d.values() for s in drawn):
             what = f"no draw of {target} was published for shots {shots}, seed {seed}"
             self._warn("published", f"{self.dataset.name}: {what}; it is drawn here, as is all that was not published")
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,7 +152,11 @@ class Protocol:
         self, variant: str, task: TaskConfig, name: str, found: Featured, approach: str, seed: int
     ) -> Iterator[Result]:
         config = self.configs[approach]
-        file = self.settings.out / self.spec.name / f"{name} {_row(approach, variant)} seed {seed}.safetensors"
+        file = (
+            (self.settings.out or Path("runs/bench"))
+            / self.spec.name
+            / f"{name} {_row(approach, variant)} seed {seed}.safetensors"
+        )
         cell = Cell(approach, config, task, seed, self.settings.shots)
         measured = self._bench.measure(cell, found, file)
         for shots, hits in measured.hits.items():
