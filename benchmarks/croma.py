@@ -1,15 +1,28 @@
-"""Why CroMA is ahead of plain alignment or not: one setting at a time, on class splits that no table uses.
+"""Why CroMA is ahead of plain alignment or not, and how well it retrieves: tables of docs/croma.md, in Markdown.
 
-    XM_DATA=... python benchmarks/croma.py --seeds 101,102,103
+    XM_DATA=... python benchmarks/croma.py
 
-Prints a Markdown table: accuracy in % at 1 and 5 shots, means over the seeds. Features are read from the cache.
+One setting at a time, on class splits that no other table uses: accuracy in % at 1 and 5 shots, means over the seeds.
+
+    XM_DATA=... python benchmarks/croma.py --retrieval [--steps 5] [--pairs 0,5,10] [--json]
+
+Retrieval of the target's items of new classes by the source's, after a few pairs of each class (the paper's second
+table): mean and standard deviation over the seeds. With --json the last line is all figures as JSON.
+
+    XM_DATA=... python benchmarks/croma.py --trials
+
+What its settings were chosen by: R@1 in % of each, on the class splits of the first table.
+
+Features are read from the cache (XM_CACHE).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from statistics import fmean
 from typing import Any
 
@@ -19,18 +32,31 @@ from xm.device import threads
 from xm.files import cache_dir
 from xm.objectives import make_pair_objective
 from xm.plugins import PluginManager, manager
+from xm.report import mean_std
 from xm.store import FeatureStore
+from xm_croma import retrieval
 from xm_croma.approaches import APPROACHES
-from xm_croma.draws import draw
+from xm_croma.draws import Draw, draw
 from xm_croma.features import Featured, featured
 from xm_croma.few_shot import adapt
+from xm_croma.model import MetaModel
 from xm_croma.settings import ApproachConfig
 from xm_croma.tasks import FEATURES
-from xm_croma.tuned import TUNED
+from xm_croma.tuned import RETRIEVAL, TUNED
 from xm_croma.worlds import WORLDS, data_folder
 
 SHOTS = (1, 5)
 SUPPORTS = 5
+VALIDATION = (101, 102, 103)
+TESTED = tuple(range(1, 11))
+"""Seeds of class splits: settings are chosen on the former, tables are of the latter."""
+
+START_RATES = (1e-3, 3e-3, 1e-2)
+FEW_RATES = (3e-3, 1e-2, 3e-2, 1e-1)
+TRIAL_PAIRS = (5, 10)
+"""What the trials go through: rates of a start that is trained, and of the steps on few pairs."""
+
+METRICS = {"r1": "R@1", "r5": "R@5", "r10": "R@10", "median_rank": "rank", "cosine": "cosine distance"}
 
 
 @dataclass(frozen=True)
@@ -90,11 +116,16 @@ def measured(row: Row, world: Featured, seed: int, plugins: PluginManager) -> di
     return found
 
 
-def table(seeds: Sequence[int]) -> Iterator[str]:
-    """The lines, as they are measured."""
-    plugins = manager()
+def features(plugins: PluginManager) -> dict[str, Featured]:
+    """Both tasks' features, by name."""
     store = FeatureStore(cache_dir() / "features")
-    worlds = {name: featured(make(data_folder()), {}, store, plugins) for name, make in WORLDS.items()}
+    return {name: featured(make(data_folder()), {}, store, plugins) for name, make in WORLDS.items()}
+
+
+def study(seeds: Sequence[int]) -> Iterator[str]:
+    """The lines of the table on CroMA's settings, as they are measured."""
+    plugins = manager()
+    worlds = features(plugins)
     yield f"| | {' | '.join(f'{name}, {shots} shots' for name in worlds for shots in SHOTS)} |"
     yield "|---|" + "---|" * (len(worlds) * len(SHOTS))
     for row in rows():
@@ -105,14 +136,100 @@ def table(seeds: Sequence[int]) -> Iterator[str]:
         yield f"| {row.name} | {' | '.join(cells)} |"
 
 
+def started(name: str, config: ApproachConfig, drawn: Draw, seed: int, plugins: PluginManager) -> MetaModel:
+    """The encoders that an approach of retrieval begins the new task with."""
+    objective = make_pair_objective(config.objective, config.objective_set, plugins)
+    return retrieval.APPROACHES[name].start(drawn.data, objective, config, seed)
+
+
+def retrieved(seeds: Sequence[int], pairs: Sequence[int], steps: int) -> Iterator[dict[str, Any]]:
+    """A record for each task, approach, number of pairs and gallery: by metric, one value a seed."""
+    plugins = manager()
+    for world, found in features(plugins).items():
+        for name, approach in retrieval.APPROACHES.items():
+            config = ApproachConfig.model_validate(dict(RETRIEVAL[steps][name]))
+            values: dict[tuple[int, str], list[dict[str, float]]] = {}
+            for seed in seeds:
+                drawn = draw(found, seed)
+                start = started(name, config, drawn, seed, plugins)
+                for shots in pairs:
+                    measured = retrieval.measured(approach, start, drawn, shots, SUPPORTS, config, seed)
+                    for gallery, metrics in measured.items():
+                        values.setdefault((shots, gallery), []).append(metrics)
+            for (shots, gallery), each in values.items():
+                by_metric = {metric: [metrics[metric] for metrics in each] for metric in METRICS}
+                yield {"task": world, "approach": name, "pairs": shots, "gallery": gallery, **by_metric}
+
+
+def retrieval_table(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each record, in the order of the paper's table."""
+    yield f"| task | gallery | pairs | approach | {' | '.join(METRICS.values())} |"
+    yield "|---|---|---|---|" + "---|" * len(METRICS)
+    places = ("task", "gallery", "pairs")
+    order = {name: [record[name] for record in records] for name in places}
+    for record in sorted(records, key=lambda record: [order[name].index(record[name]) for name in places]):
+        cells = [str(record[name]) for name in (*places, "approach")]
+        cells += [_figure(metric, record[metric]) for metric in METRICS]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _figure(metric: str, values: Sequence[float]) -> str:
+    mean, std = mean_std(values)
+    if metric == "cosine":
+        return f"{mean:.2f} ± {std:.2f}"
+    percent = 1 if metric == "median_rank" else 100
+    return f"{percent * mean:.1f} ± {percent * std:.1f}"
+
+
+def trials(seeds: Sequence[int]) -> Iterator[str]:
+    """R@1 of all settings that were tried for retrieval: means over tasks, seeds, numbers of pairs and galleries."""
+    plugins = manager()
+    worlds = features(plugins)
+    yield "| approach | rate of the start | steps on few pairs | their rate | R@1 |"
+    yield "|---|---|---|---|---|"
+    for name, approach in retrieval.APPROACHES.items():
+        trained = name in ("align", "croma")
+        for align_lr in START_RATES if trained else START_RATES[:1]:
+            starts = []
+            base = {**RETRIEVAL[5][name], "align_lr": align_lr}
+            for world, seed in product(worlds.values(), seeds):
+                drawn = draw(world, seed)
+                config = ApproachConfig.model_validate(base)
+                starts.append((drawn, started(name, config, drawn, seed, plugins), seed))
+            for steps, rate in product(RETRIEVAL, FEW_RATES) if approach.learns else [(0, 0.0)]:
+                config = ApproachConfig.model_validate({**base, "adapt_steps": steps, "adapt_lr": rate or 1.0})
+                found = [
+                    metrics["r1"]
+                    for (drawn, start, seed), shots in product(starts, TRIAL_PAIRS)
+                    for metrics in retrieval.measured(approach, start, drawn, shots, SUPPORTS, config, seed).values()
+                ]
+                of_start = f"{align_lr:g}" if trained else "-"
+                yield f"| {name} | {of_start} | {steps} | {rate:g} | {100 * fmean(found):.1f} |"
+
+
 def main() -> None:
-    """Print the table."""
+    """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", default="101,102,103", help="of class splits")
-    seeds = [int(seed) for seed in parser.parse_args().seeds.split(",")]
+    parser.add_argument("--retrieval", action="store_true", help="the table on retrieval")
+    parser.add_argument("--trials", action="store_true", help="what its settings were chosen by")
+    parser.add_argument("--seeds", type=_numbers, help="of class splits; 101 to 103, for --retrieval 1 to 10")
+    parser.add_argument("--pairs", type=_numbers, default=(0, 5, 10), help="of each class, for --retrieval")
+    parser.add_argument("--steps", type=int, choices=tuple(RETRIEVAL), default=50, help="on them, for --retrieval")
+    parser.add_argument("--json", action="store_true", help="end with the figures of --retrieval, on one line")
+    given = parser.parse_args()
     with threads(1):  # matrices are small
-        for line in table(seeds):
+        if given.retrieval:
+            records = list(retrieved(given.seeds or TESTED, given.pairs, given.steps))
+            print("\n".join(retrieval_table(records)))
+            if given.json:
+                print(json.dumps({"steps": given.steps, "seeds": given.seeds or TESTED, "results": records}))
+            return
+        for line in (trials if given.trials else study)(given.seeds or VALIDATION):
             print(line, flush=True)
+
+
+def _numbers(given: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in given.split(","))
 
 
 if __name__ == "__main__":

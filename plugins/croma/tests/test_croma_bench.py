@@ -12,6 +12,7 @@ import torch
 
 from xm import DataError, UsageError
 from xm.benchmark import BenchReport, bench
+from xm.events import Event
 from xm_croma.draws import Draw, draw
 from xm_croma.features import Featured, Side
 from xm_croma.settings import MetaConfig
@@ -158,6 +159,26 @@ def test_says_what_to_do_without_data(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv("XM_DATA", str(tmp_path))
     with pytest.raises(DataError, match="no such folder"):
         bench("croma", out=tmp_path)
+
+
+def test_tells_notes_as_it_goes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """How tasks were made before anything is measured, what came out at the end; the report holds the same."""
+    world = made_up()
+    monkeypatch.setattr("xm_croma.protocol.data_folder", lambda: tmp_path)
+    monkeypatch.setattr("xm_croma.protocol.WORLDS", {"made-up": lambda data: world.world})
+    monkeypatch.setattr("xm_croma.protocol.featured", lambda *given: world)
+    heard: list[Event] = []
+    given = {"strategies": ("align-classify", "croma"), "shots": (1,), "seeds": (1, 2), "set": SMALL}
+    report = bench("croma", listener=heard.append, out=tmp_path / "out", **given)
+    told = [event.data["message"] for event in heard if event.kind == "note"]
+    assert told[0] == "made up"
+    assert [event.kind for event in heard].index("cell") == len(report.notes) - 1, "notes come before results"
+    assert "standard error" in told[-1]
+    assert [message for message in told if not message.endswith(" done")] == list(report.notes)
+    assert [message for message in told if message.endswith(" done")] == [
+        "made-up: align-classify done",
+        "made-up: croma done",
+    ]
 
 
 def small(name: str, tmp_path: Path, **settings: Any) -> BenchReport:

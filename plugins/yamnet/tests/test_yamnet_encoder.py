@@ -236,6 +236,10 @@ def test_length_policies(encoder: YamNet) -> None:
         for sound, whole in zip((short, long), wholes, strict=True):
             if whole is not None:
                 assert torch.equal(ours.encode([(sound, RATE)]), encoder.encode([(whole, RATE)])), argument
+    quiet = np.concatenate([short, np.zeros(40_000, np.float32), short])
+    assert encoder.encode([(quiet, RATE)]).shape == (1, 1024)
+    with pytest.raises(ItemError, match="is silent at its centre, which is cropped: its peak of 0 is"):
+        YamNet("length=crop").encode([(quiet, RATE)])
     assert len(prints) == 4, "the default has a print of its own, or a policy has none"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
+from xm.data.member import File, Member
 from xm.data.types import View
 from xm.errors import ItemError, UsageError
 
@@ -19,11 +20,11 @@ _SHOWN = 60
 def content_key(item: Any) -> str:
     """32 hex digits over what an item holds; equal content, equal key, on any machine.
 
-    A path stands for its file's bytes (its name does not matter), a string for itself (never for a file), an
-    array for dtype, shape and values, an image of Pillow for mode, size and pixels, a tuple for its parts.
+    A path or a member of a tar stands for its bytes (its name does not matter), a string for itself (never for a
+    file), an array for dtype, shape and values, an image of Pillow for mode, size and pixels, a tuple for its parts.
 
     Raises:
-        ItemError: for a path that can't be read.
+        ItemError: for a file that can't be read.
         UsageError: for an item of another type.
     """
     digest = hashlib.blake2b(digest_size=16)
@@ -32,7 +33,7 @@ def content_key(item: Any) -> str:
 
 
 def _update(digest: hashlib.blake2b, item: Any) -> None:
-    if isinstance(item, Path):
+    if isinstance(item, Path | Member):
         digest.update(b"file:")
         _update_file(digest, item)
     elif isinstance(item, str):
@@ -64,15 +65,15 @@ def _update_bytes(digest: hashlib.blake2b, kind: str, data: bytes) -> None:
     digest.update(data)
 
 
-def _update_file(digest: hashlib.blake2b, path: Path) -> None:
+def _update_file(digest: hashlib.blake2b, item: File) -> None:
     try:
-        with path.open("rb") as file:
+        with item.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
     except FileNotFoundError:
-        raise ItemError(path, "no such file") from None
+        raise ItemError(item, "no such file") from None
     except OSError as error:
-        raise ItemError(path, f"can't be read: {error.strerror or error}") from error
+        raise ItemError(item, f"can't be read: {error.strerror or error}") from error
 
 
 def _update_array(digest: hashlib.blake2b, item: Any) -> None:
@@ -91,8 +92,8 @@ def _is_image(item: Any) -> bool:
 
 
 def item_name(item: Any) -> str:
-    """What to call an item: the path as given, the text (60 characters of it), or ``<array 8x8 uint8>``."""
-    if isinstance(item, Path):
+    """What to call an item: the path as given (of a member, below its tar), the text (60 characters of it), or ``<array 8x8 uint8>``."""
+    if isinstance(item, Path | Member):
         return str(item)
     if isinstance(item, str):
         line = " ".join(item.split())
@@ -117,7 +118,7 @@ def _described(item: Any) -> str:
 
 
 def identity(item: Any) -> Hashable:
-    """Equal for the same file (by absolute path) and for the same text; else for the same object only."""
-    if isinstance(item, Path):
-        return ("file", os.path.abspath(item))  # noqa: PTH100 - unlike Path.absolute it is normal
+    """Equal for the same file or member of a tar (by absolute path) and for the same text; else for the same object only."""
+    if isinstance(item, Path | Member):
+        return ("file", os.path.abspath(str(item)))  # noqa: PTH100 - unlike Path.absolute it is normal
     return ("text", item) if isinstance(item, str) else ("object", id(item))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from xm.data.paths import missing
@@ -11,15 +12,21 @@ from xm.errors import DataError, UsageError, unknown
 from xm.plugins import PluginManager
 from xm.specs import DatasetSpec
 
+_REMOTE = re.compile(r"pipe:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_PATTERN = re.compile(r"[{*?[]")
+_COMPRESSED = {".gz": "gunzip", ".tgz": "gunzip", ".bz2": "bunzip2", ".xz": "unxz", ".zst": "unzstd"}
+"""What unpacks files of a suffix."""
+
 
 def open_dataset(source: str | Path | None, manager: PluginManager, cache: Path) -> Dataset:
     """Open the default dataset (None), one by its name, or a folder or file by a reader that opens its kind.
 
-    A name goes before a folder of the same name; ``./digits`` is the folder. A `Path` is never a name.
+    A name goes before a folder of the same name; ``./digits`` is the folder. A `Path` is never a name. A pattern
+    of several files (``"shards-{000..099}.tar"``, ``"shards-*.tar"``) goes to the reader of its suffix.
 
     Raises:
-        UsageError: for an unknown name, or where nothing can open the file.
-        DataError: if there is no such folder or file, or what is in it does not fit.
+        UsageError: for an unknown name, a URL or a command.
+        DataError: if there is no such folder or file, nothing can open it, or what is in it does not fit.
     """
     spec, where = _find(source, manager)
     opener: Opener = spec.load()
@@ -37,9 +44,14 @@ def _find(source: str | Path | None, manager: PluginManager) -> tuple[DatasetSpe
         raise UsageError(f"no dataset is the default: name a folder or file with --data{known}")
     if isinstance(source, str) and source in by_name:
         return specs[source], source
+    if _REMOTE.match(str(source)):
+        raise UsageError(f"--data {source}: data are read from disk; store the files first, then give their path")
     path = Path(source).expanduser()
     if path.exists():
         return _reader(path, manager), str(path)
+    pattern = _fitting(path, manager) if _PATTERN.search(str(source)) else None
+    if pattern:
+        return pattern, str(path)
     if isinstance(source, str) and source in specs:
         kinds = " or ".join("a folder" if kind == "/" else f"a {kind} file" for kind in specs[source].opens)
         raise UsageError(f"--data {source}: that is a reader, not data; give it {kinds} instead")
@@ -49,11 +61,31 @@ def _find(source: str | Path | None, manager: PluginManager) -> tuple[DatasetSpe
 
 
 def _reader(path: Path, manager: PluginManager) -> DatasetSpec:
-    """The spec that opens such a path; of several, the one with the longest suffix."""
+    """The spec that opens such a path.
+
+    Raises:
+        DataError: if there is none.
+    """
+    found = _fitting(path, manager)
+    if found:
+        return found
+    kinds = sorted({kind for spec in manager.datasets.values() for kind in spec.opens})
+    readable = ", ".join("folders" if kind == "/" else kind for kind in kinds) or "nothing"
+    raise DataError(f"{path}: no plugin opens such a file (what can be opened: {readable})")
+
+
+def _fitting(path: Path, manager: PluginManager) -> DatasetSpec | None:
+    """The spec that opens what has such a name; of several, the one with the longest suffix.
+
+    Raises:
+        DataError: if none opens it, but one opens what is compressed in it.
+    """
     name = "/" if path.is_dir() else path.name.lower()
     fits = [(len(kind), spec) for spec in manager.datasets.values() for kind in spec.opens if name.endswith(kind)]
     if fits:
         return max(fits, key=lambda fit: fit[0])[1]
-    kinds = sorted({kind for spec in manager.datasets.values() for kind in spec.opens})
-    readable = ", ".join("folders" if kind == "/" else kind for kind in kinds) or "nothing"
-    raise DataError(f"{path}: no plugin opens such a file (what can be opened: {readable})")
+    if path.suffix.lower() in _COMPRESSED:
+        inner = path.with_suffix(".tar" if path.suffix.lower() == ".tgz" else "")
+        if _fitting(inner, manager):
+            raise DataError(f"{path}: is compressed; unpack it ({_COMPRESSED[path.suffix.lower()]}), then give {inner}")
+    return None

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from xm.data.content import item_name
+from xm.data.member import Member, opened
 from xm.data.types import View
 from xm.errors import ItemError
 
@@ -28,7 +29,7 @@ def read_image(item: Any, *, upright: bool = True) -> Image.Image:
     """One image, decoded, in the mode it has; safe to call from several threads.
 
     Args:
-        item: a path, a Pillow image, or a uint8 array (h, w), (h, w, 3) or (h, w, 4).
+        item: a path, a member of a tar, a Pillow image, or a uint8 array (h, w), (h, w, 3) or (h, w, 4).
         upright: turn it as its EXIF orientation says.
 
     Raises:
@@ -38,7 +39,7 @@ def read_image(item: Any, *, upright: bool = True) -> Image.Image:
         return seen(read_image(item.item, upright=upright), item)
     if isinstance(item, np.ndarray):
         return _from_array(item)
-    if not isinstance(item, str | Path | Image.Image):
+    if not isinstance(item, str | Path | Member | Image.Image):
         raise ItemError(item_name(item), "is no image; give a path, a Pillow image or a uint8 array")
     name = item if isinstance(item, str) else item_name(item)
     try:
@@ -46,7 +47,7 @@ def read_image(item: Any, *, upright: bool = True) -> Image.Image:
             with _LAZY:
                 item.load()
             return _turned(item, upright)
-        with Image.open(item) as image:
+        with Image.open(opened(item)) as image:
             image.load()
             return _turned(image, upright)
     except (FileNotFoundError, IsADirectoryError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 from torchaudio.transforms import Resample  # type: ignore[import-untyped]
 
 from xm.data.content import item_name
+from xm.data.member import File, Member, opened
 from xm.errors import ItemError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff")
@@ -35,14 +37,15 @@ def read_sound(item: Any, rate: int) -> Tensor:
     """One sound as (samples,), float32, at `rate`: the mean over its channels, resampled by torchaudio.
 
     Args:
-        item: a path, or ``(samples, rate)``: floats (n,) within -1 to 1, and their rate in Hz.
+        item: a path, a member of a tar, or ``(samples, rate)``: floats (n,) within -1 to 1, and their rate in Hz.
         rate: wanted, in Hz.
 
     Raises:
         ItemError: if it is neither, can't be decoded, is cut short, holds no samples or any that is not finite.
     """
     name = sound_name(item)
-    samples, given = _from_file(name) if isinstance(item, str | Path) else _from_array(item, name)
+    file = Path(item) if isinstance(item, str) else item
+    samples, given = _from_file(file, name) if isinstance(file, Path | Member) else _from_array(item, name)
     if not len(samples):
         raise ItemError(name, "is empty: it holds no samples")
     if not bool(torch.isfinite(samples).all()):
@@ -73,31 +76,38 @@ def _from_array(item: Any, name: str) -> tuple[Tensor, int]:
     return torch.from_numpy(samples.astype(np.float32)), rate
 
 
-def _from_file(path: str) -> tuple[Tensor, int]:
-    if not Path(path).is_file():
-        raise ItemError(path, "no such file")
-    if Path(path).stat().st_size == 0:
-        raise ItemError(path, "is empty: it holds no bytes")
+def _from_file(file: File, name: str) -> tuple[Tensor, int]:
+    if not file.is_file():
+        raise ItemError(name, "no such file")
     try:
-        with soundfile.SoundFile(path) as file:
-            samples = file.read(dtype="float32", always_2d=True)
-            promised, rate, log = file.frames, int(file.samplerate), file.extra_info
-    except (OSError, RuntimeError) as error:  # soundfile's errors are RuntimeErrors
-        raise ItemError(path, f"is not a sound that libsndfile reads ({_reason(error)})") from error
+        start, size = _start(file)
+        if size == 0:
+            raise ItemError(name, "is empty: it holds no bytes")
+        with soundfile.SoundFile(opened(file)) as sound:
+            samples = sound.read(dtype="float32", always_2d=True)
+            promised, rate, log = sound.frames, int(sound.samplerate), sound.extra_info
+    except OSError as error:
+        raise ItemError(name, f"can't be read: {error.strerror or error}") from error
+    except RuntimeError as error:  # soundfile's
+        raise ItemError(name, f"is not a sound that libsndfile reads ({_reason(error)})") from error
     short = len(samples) < 0.99 * promised  # what an MP3 promises may be an estimate
-    if short or _header_is_long(path) or _chunk_is_long(log):
-        raise ItemError(path, "is cut short: it holds less than its header says")
+    if short or _header_is_long(start, size) or _chunk_is_long(log):
+        raise ItemError(name, "is cut short: it holds less than its header says")
     return torch.from_numpy(samples.mean(axis=1)), rate
 
 
-def _header_is_long(path: str) -> bool:
+def _start(file: File) -> tuple[bytes, int]:
+    """The first 8 bytes, and how many there are."""
+    with file.open("rb") as stream:
+        return stream.read(8), stream.seek(0, os.SEEK_END)
+
+
+def _header_is_long(start: bytes, size: int) -> bool:
     """Whether a RIFF or AIFF file is shorter than its header says, which libsndfile overlooks."""
-    with Path(path).open("rb") as file:
-        kind, size = file.read(4), file.read(4)
-    if kind not in (b"RIFF", b"FORM"):
+    if start[:4] not in (b"RIFF", b"FORM"):
         return False
-    length = int.from_bytes(size, "little" if kind == b"RIFF" else "big")
-    return length < _UNKNOWN_LENGTH and Path(path).stat().st_size < length + 8
+    length = int.from_bytes(start[4:], "little" if start[:4] == b"RIFF" else "big")
+    return length < _UNKNOWN_LENGTH and size < length + 8
 
 
 def _chunk_is_long(log: str) -> bool:

@@ -163,6 +163,8 @@ def held_out() -> Stream:
 THINGS = 160
 KNOWN = 120
 """Things below are classes of the encoders' own classifiers and in pairs; those above are held out."""
+GROUPS = 12
+"""Classes of things that are near each other, where an aligner learns from classes."""
 
 
 @dataclass(eq=False)
@@ -200,23 +202,32 @@ class ThingEncoder(Encoder):
         return _hidden()[:KNOWN] @ _turn(self.modality, self.dim)[: _hidden().shape[1]]
 
 
-def align_context(source: str, *, complete: bool = True) -> AlignContext:
+def align_context(source: str, *, complete: bool = True, grouped: bool = False) -> AlignContext:
     """The way from "heard" or "named" to "seen".
 
     Args:
         complete: with pairs, names and classifiers; else with nothing that an aligner could learn from.
+        grouped: the pairs are of `GROUPS` classes, and the target's side of them is labelled.
     """
     target = ThingEncoder(TARGET, 12, classifies=complete)
     namer = ThingEncoder(NAMES, 24, accepts_names=True, classifies=False)
     leaving = namer if source == NAMES else ThingEncoder(source, 14, classifies=complete)
     known = range(KNOWN)
+    pairs = Pairs(leaving.trunk(known), target.trunk(known), _group() if grouped else None)
+    labelled = Stream(TARGET, pairs.target, pairs.group) if grouped else None
     return AlignContext(
         source=leaving,
         target=target,
         namer=namer if complete else None,
-        pairs=Pairs(leaving.trunk(known), target.trunk(known)) if complete else None,
+        pairs=pairs if complete else None,
         features=lambda encoder, items: encoder.trunk(items),
+        labelled=labelled if complete else None,
     )
+
+
+def _group() -> Tensor:
+    """Of each known thing, which of the first `GROUPS` things is nearest to it."""
+    return (_hidden()[:KNOWN] @ _hidden()[:GROUPS].T).argmax(dim=1)
 
 
 def _hidden() -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.aligner import AlignContext, Aligner
+from xm.aligner import AlignContext, Aligner, Sides
 from xm.encoder import Inputs
+from xm.errors import UsageError
 from xm.specs import AlignerSpec
 from xm.testing import _checks as checks
 from xm.testing import _synthetic as synthetic
@@ -23,10 +24,14 @@ class AlignerConformance:
     """Subclass, and give a fixture ``spec``; in ``settings`` what makes the aligner quick.
 
     The default ``context`` is synthetic: 160 things that three encoders see linearly, 120 of them in pairs and
-    classifiers, a way from the names and one from another modality. If you override it, override ``held_out`` too.
+    classifiers, a way from the names and one from another modality. With ``grouped`` the pairs are of 12 classes, and
+    the target's side of them is labelled. If you override ``context``, override ``held_out`` too.
+
+    An aligner that moves the target too is asked for `sides`, and what its two maps give is compared.
     """
 
     settings: ClassVar[Mapping[str, Any]] = {}
+    grouped: ClassVar[bool] = False
 
     @pytest.fixture
     def spec(self) -> AlignerSpec:
@@ -34,7 +39,7 @@ class AlignerConformance:
 
     @pytest.fixture(params=("heard", "named"))
     def context(self, request: pytest.FixtureRequest) -> AlignContext:
-        return synthetic.align_context(request.param)
+        return synthetic.align_context(request.param, grouped=self.grouped)
 
     @pytest.fixture
     def held_out(self, context: AlignContext) -> tuple[Inputs, Tensor]:
@@ -48,6 +53,17 @@ class AlignerConformance:
         """A new aligner with the suite's settings."""
         made: Aligner = spec.load()(self.settings)
         return made
+
+    def sides(self, spec: AlignerSpec, context: AlignContext) -> Sides:
+        """What a new aligner makes: two maps if it moves the target, else the source's alone."""
+        aligner = self.make(spec)
+        assert aligner.why_not(context) is None
+        found = aligner.sides(context)
+        if aligner.moves_target:
+            assert found.target is not None, "it says that it moves the target, and gives no map of it"
+        else:
+            assert found.target is None, "it maps the target, and does not say so in `moves_target`"
+        return found
 
     def test_registered_lazily(self, spec: AlignerSpec) -> None:
         checks.registers_lazily("aligners", spec.name)
@@ -70,29 +86,49 @@ class AlignerConformance:
             assert isinstance(aligner.why_not(without), str), "it uses pairs, but does not miss them"
             return
         assert aligner.why_not(without) is None, "it misses pairs, but says that it does not use them"
-        one, other = (dict(aligner.fit(c).state_dict()) for c in (context, without))
+        one, other = (_tensors(self.sides(spec, c)) for c in (context, without))
         assert checks.equal_tensors(one, other), "pairs change the map, but it says that it does not use them"
 
-    def test_map(self, spec: AlignerSpec, context: AlignContext, held_out: tuple[Inputs, Tensor]) -> None:
-        """A frozen module: trunk outputs in, finite vectors of the target's space out, each item on its own."""
+    def test_fit(self, spec: AlignerSpec, context: AlignContext, held_out: tuple[Inputs, Tensor]) -> None:
+        """`fit` leaves the target where it is. An aligner that only maps both sides refuses, in a line."""
         aligner, (x, _) = self.make(spec), held_out
-        assert aligner.why_not(context) is None
-        map = aligner.fit(context)
-        assert not any(p.requires_grad for p in map.parameters()), "the map is not frozen"
-        out = _apply(map, x)
-        assert out.shape == (_size(x), context.target.dim)
-        assert out.dtype == torch.float32
-        assert bool(out.isfinite().all()), "the map's vectors are not finite"
-        for i in range(0, len(out), 10):
-            single = _apply(map, {name: value[i : i + 1] for name, value in x.items()})
-            torch.testing.assert_close(single, out[i : i + 1], atol=1e-5, rtol=1e-4)
+        try:
+            map = aligner.fit(context)
+        except UsageError as error:
+            assert aligner.moves_target, f"it does not move the target, but `fit` refuses: {error}"
+            checks.one_line(error)
+            return
+        assert _apply(map, x).shape == (_size(x), context.target.dim)
+        if not aligner.moves_target:
+            same = checks.equal_tensors(dict(map.state_dict()), dict(self.sides(spec, context).source.state_dict()))
+            assert same, "`fit` and `sides` give two maps"
+
+    def test_map(self, spec: AlignerSpec, context: AlignContext, held_out: tuple[Inputs, Tensor]) -> None:
+        """Frozen modules: trunk outputs in, finite vectors of one space out, each item on its own."""
+        sides = self.sides(spec, context)
+        dims = set()
+        for map, x in _both(sides, held_out):
+            assert not any(p.requires_grad for p in map.parameters()), "the map is not frozen"
+            out = _apply(map, x)
+            assert out.shape[:-1] == (_size(x),)
+            assert out.dtype == torch.float32
+            assert bool(out.isfinite().all()), "the map's vectors are not finite"
+            for i in range(0, len(out), 10):
+                single = _apply(map, {name: value[i : i + 1] for name, value in x.items()})
+                torch.testing.assert_close(single, out[i : i + 1], atol=1e-5, rtol=1e-4)
+            dims.add(out.shape[1])
+        if sides.target is None:
+            dims.add(context.target.dim)
+        assert len(dims) == 1, f"the two sides have {' and '.join(str(dim) for dim in sorted(dims))} dimensions"
 
     def test_brings_things_home(
         self, spec: AlignerSpec, context: AlignContext, held_out: tuple[Inputs, Tensor]
     ) -> None:
         """Things that it never saw land near their own vectors rather than near others'."""
-        x, wanted = held_out
-        cosines = normalize(_apply(self.make(spec).fit(context), x), dim=1) @ wanted.T
+        sides = self.sides(spec, context)
+        vectors = [normalize(_apply(map, x), dim=1) for map, x in _both(sides, held_out)]
+        wanted = held_out[1] if sides.target is None else vectors[1]
+        cosines = vectors[0] @ wanted.T
         own = float(cosines.diagonal().mean())
         others = float((cosines.sum() - cosines.trace()) / (cosines.numel() - len(cosines)))
         assert own > others + 0.3, f"mean cosine to one's own vector {own:.2f}, to others' {others:.2f}"
@@ -107,25 +143,40 @@ class AlignerConformance:
         for state in (1, 2):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(state)
-                found.append(dict(self.make(spec).fit(context).state_dict()))
+                found.append(_tensors(self.sides(spec, context)))
         assert checks.equal_tensors(*found), "the same context gave two maps"
 
     def test_leaves_the_process_alone(self, spec: AlignerSpec, context: AlignContext) -> None:
         with checks.leaves_the_process_alone():
-            self.make(spec).fit(context)
+            self.sides(spec, context)
 
     def test_works_offline(self, spec: AlignerSpec, context: AlignContext, monkeypatch: Any) -> None:
         checks.refuse_connections(monkeypatch)
-        self.make(spec).fit(context)
+        self.sides(spec, context)
 
     def test_restore(
         self, spec: AlignerSpec, context: AlignContext, held_out: tuple[Inputs, Tensor], tmp_path: Path
     ) -> None:
-        """The map's tensors, through a file, give the same map."""
-        map, (x, _) = self.make(spec).fit(context), held_out
-        restored = self.make(spec).restore(checks.through_file(dict(map.state_dict()), tmp_path))
-        torch.testing.assert_close(_apply(restored, x), _apply(map, x), atol=1e-6, rtol=1e-6)
-        assert checks.equal_tensors(dict(restored.state_dict()), dict(map.state_dict()))
+        """A map's tensors, through a file, give the same map: of each side that it maps."""
+        for map, x in _both(self.sides(spec, context), held_out):
+            restored = self.make(spec).restore(checks.through_file(dict(map.state_dict()), tmp_path))
+            torch.testing.assert_close(_apply(restored, x), _apply(map, x), atol=1e-6, rtol=1e-6)
+            assert checks.equal_tensors(dict(restored.state_dict()), dict(map.state_dict()))
+
+
+def _both(sides: Sides, held_out: tuple[Inputs, Tensor]) -> Iterator[tuple[nn.Module, Inputs]]:
+    """Each side's map, if there is one, and what it can be given. Unit vectors are fit for the target's map."""
+    x, wanted = held_out
+    yield sides.source, x
+    if sides.target is not None:
+        yield sides.target, {"features": wanted}
+
+
+def _tensors(sides: Sides) -> dict[str, Tensor]:
+    """Of both sides."""
+    target = {} if sides.target is None else sides.target.state_dict()
+    own = {f"source.{name}": value for name, value in sides.source.state_dict().items()}
+    return {**own, **{f"target.{name}": value for name, value in target.items()}}
 
 
 def _apply(map: nn.Module, x: Inputs) -> Tensor:

@@ -30,6 +30,8 @@ class Draw:
         pool: of the test classes, by label 0..ways-1: what supports are drawn from.
         query: what is tested; of other folds and speakers than `pool` and `data`.
         seen: the source's items of the test classes, labelled alike; for retrieval alone.
+        others: the target's items of the other classes, of the query's folds and speakers, under labels of their own;
+            for retrieval alone.
         tested: the test classes, in words.
     """
 
@@ -37,6 +39,7 @@ class Draw:
     pool: Stream
     query: Stream
     seen: Stream
+    others: Stream
     tested: tuple[str, ...]
 
     @property
@@ -92,15 +95,16 @@ def draw(
     pairs = _pairs(source, Stream(world.target, {FEATURES: target_x(train)}, y[train]), per_class, wrong, generator)
     relabel = {label: i for i, label in enumerate(tested)}
 
-    def of_test(modality: str, x: Reduced, classes: Tensor, rows: Tensor) -> Stream:
-        labels = torch.tensor([relabel[int(label)] for label in classes[rows]])
-        return Stream(modality, {FEATURES: x(rows)}, labels)
+    def of(modality: str, x: Reduced, classes: Tensor, rows: Tensor) -> Stream:
+        labels = [relabel.get(label, len(tested) + label) for label in classes[rows].tolist()]
+        return Stream(modality, {FEATURES: x(rows)}, torch.tensor(labels))
 
     return Draw(
         MetaData(source, pairs, pairing == "weak", Stream(world.target, {FEATURES: pairs.x[TARGET]}), pairs.y),
-        of_test(world.target, target_x, y, (is_new & ~away).nonzero()[:, 0]),
-        of_test(world.target, target_x, y, (is_new & away).nonzero()[:, 0]),
-        of_test(world.source, source_x, seen.y, torch.isin(seen.y, new).nonzero()[:, 0]),
+        of(world.target, target_x, y, (is_new & ~away).nonzero()[:, 0]),
+        of(world.target, target_x, y, (is_new & away).nonzero()[:, 0]),
+        of(world.source, source_x, seen.y, torch.isin(seen.y, new).nonzero()[:, 0]),
+        of(world.target, target_x, y, (~is_new & away).nonzero()[:, 0]),
         tuple(world.classes[i] for i in tested),
     )
 

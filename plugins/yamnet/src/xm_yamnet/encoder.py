@@ -13,7 +13,7 @@ from torch import Tensor
 from xm.device import spread
 from xm.encoder import Encoder, Inputs, Prototypes, fingerprint_of
 from xm.errors import ItemError, UsageError
-from xm.media.lengths import CHUNKS, parse_length, split_length
+from xm.media.lengths import CHUNKS, parse_length, split_length, windows
 from xm.media.sounds import SUFFIXES, read_sound, sound_name
 from xm_yamnet import logmel, network, weights
 
@@ -67,10 +67,14 @@ class YamNet(Encoder):
 
     def _patches(self, item: Any) -> Tensor:
         samples = read_sound(item, logmel.RATE)
-        patches = logmel.patches(samples, self.policy)
+        crop = self.policy.longer == "crop"
+        if crop:
+            samples = windows(samples, logmel.PATCH, self.policy)[0]
+        patches = logmel.patches(samples, self.policy.shorter)
         if len(patches) == 0:
+            where = " at its centre, which is cropped" if crop else ""
             peak = float(samples.abs().max())
-            raise ItemError(sound_name(item), f"is silent: its peak of {peak:.1g} is under -80 dB")
+            raise ItemError(sound_name(item), f"is silent{where}: its peak of {peak:.1g} is under -80 dB")
         return patches
 
     def prototypes(self) -> Prototypes:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xm.media.lengths import CHUNKS, LengthPolicy, fill, windows
+from xm.media.lengths import CHUNKS, fill
 from xm.media.sounds import SILENCE
 
 RATE = 16_000
@@ -24,7 +24,8 @@ OFFSET = 0.001
 FRAMES, PATCH_HOP = 96, 48
 """0.96 s and 0.48 s, in frames."""
 
-_FIRST = (FRAMES - 1) * HOP + WINDOW
+PATCH = (FRAMES - 1) * HOP + WINDOW
+"""A patch in samples."""
 _STEP = PATCH_HOP * HOP
 
 SETTINGS = (
@@ -35,16 +36,14 @@ SETTINGS = (
 """Preprocessing and the default length policy in words, for the fingerprint."""
 
 
-def patches(samples: Tensor, policy: LengthPolicy = CHUNKS) -> Tensor:
+def patches(samples: Tensor, shorter: str = CHUNKS.shorter) -> Tensor:
     """All patches (n, 96, 64) of a sound (samples,) at 16 kHz that are not silent; n is 0 if all are.
 
-    A crop is the centre patch alone. Up to the next whole step, a sound is filled up as the policy says.
+    A sound shorter than a patch, or than the next whole step, is filled up as `xm.media.lengths.fill` does.
     """
-    if policy.longer == "crop":
-        samples = windows(samples, _FIRST, policy)[0]
-    steps = max(0, -(-(len(samples) - _FIRST) // _STEP))
-    padded = fill(samples, _FIRST + steps * _STEP, policy.shorter)
-    loud = padded.unfold(0, _FIRST, _STEP).abs().amax(dim=1) >= SILENCE
+    steps = max(0, -(-(len(samples) - PATCH) // _STEP))
+    padded = fill(samples, PATCH + steps * _STEP, shorter)
+    loud = padded.unfold(0, PATCH, _STEP).abs().amax(dim=1) >= SILENCE
     window = torch.hann_window(WINDOW)  # periodic
     magnitude = torch.fft.rfft(padded.unfold(0, WINDOW, HOP) * window, FFT).abs()
     log_mel = torch.log(magnitude @ mel_matrix() + OFFSET)
