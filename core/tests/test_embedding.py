@@ -213,3 +213,10 @@ def test_it_is_a_file_of_the_format(embed: Embed, tmp_path: Path) -> None:
     tensors = read_tensors(tmp_path / "bank.safetensors")
     assert tensors["train_image"].dtype == torch.float32 and tensors["train_image_y"].dtype == torch.int64
     assert json.loads(bytes(tensors["items"].numpy()).decode().splitlines()[0])["item"]
+
+
+def test_precision_by_measurement(embed: Embed, tmp_path: Path, events: list[Event]) -> None:
+    embed(precision="auto", modalities=("image",))
+    told = [str(e.data["message"]) for e in events if e.kind == "note" and "precision" in str(e.data["message"])]
+    assert len(told) == 1, "it is measured once an encoder"
+    assert list(Bank(tmp_path / "bank.safetensors").about["precision"].values()) == [told[0].split()[2]]

@@ -29,6 +29,10 @@ def embed(
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Threads that read; else as many as processors, at most 8.")
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="float32, bfloat16, float16; or auto: the fastest here that is near enough."),
+    ] = None,
     on_error: Annotated[
         str | None, typer.Option(metavar="skip|fail", help="What an item that can't be read does.")
     ] = None,

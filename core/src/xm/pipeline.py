@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from xm.device import autocast
 from xm.encoder import Encoder, Inputs, Preparing, Trunk
 from xm.errors import ItemError
 
@@ -39,7 +40,9 @@ class Encoded:
         return len(self.rows) + len(self.failed)
 
 
-def encode(encoder: Encoder, items: Sequence[Any], depth: int = 0, workers: int | None = None) -> Iterator[Encoded]:
+def encode(
+    encoder: Encoder, items: Sequence[Any], depth: int = 0, workers: int | None = None, precision: str = "float32"
+) -> Iterator[Encoded]:
     """Trunk outputs of all items, a batch at a time, not always in order.
 
     Args:
@@ -47,16 +50,19 @@ def encode(encoder: Encoder, items: Sequence[Any], depth: int = 0, workers: int 
         items: as it reads them.
         depth: of the trunk.
         workers: threads that read; None: as many as there are processors, at most 8.
+        precision: "float32", "bfloat16" or "float16", of what encoders compute in PyTorch, by autocast.
     """
     if depth == 0 and isinstance(encoder, Preparing):
-        yield from _ahead(encoder, items, workers or min(8, os.cpu_count() or 1))
+        yield from _ahead(encoder, items, workers or min(8, os.cpu_count() or 1), precision)
         return
     trunk = encoder.split(depth)[0]
     for start in range(0, len(items), encoder.batch_size):
-        yield _batch(trunk, items, list(range(start, min(start + encoder.batch_size, len(items)))))
+        with autocast(encoder.device, precision):
+            found = _batch(trunk, items, list(range(start, min(start + encoder.batch_size, len(items)))))
+        yield found
 
 
-def _ahead(encoder: Preparing, items: Sequence[Any], workers: int) -> Iterator[Encoded]:
+def _ahead(encoder: Preparing, items: Sequence[Any], workers: int, precision: str) -> Iterator[Encoded]:
     size = encoder.batch_size
     window = WINDOW * size if encoder.sized else size
     pending: deque[tuple[int, Future[Any]]] = deque()
@@ -67,12 +73,12 @@ def _ahead(encoder: Preparing, items: Sequence[Any], workers: int) -> Iterator[E
                 while submitted < len(items) and len(pending) < AHEAD * window:
                     pending.append((submitted, pool.submit(encoder.prepare, items[submitted])))
                     submitted += 1
-                yield from _window(encoder, [pending.popleft() for _ in range(min(window, len(pending)))])
+                yield from _window(encoder, [pending.popleft() for _ in range(min(window, len(pending)))], precision)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _window(encoder: Preparing, window: list[tuple[int, Future[Any]]]) -> Iterator[Encoded]:
+def _window(encoder: Preparing, window: list[tuple[int, Future[Any]]], precision: str) -> Iterator[Encoded]:
     """The items of a window, like sizes together."""
     ready: list[tuple[int, Any]] = []
     failed: dict[int, ItemError] = {}
@@ -85,7 +91,7 @@ def _window(encoder: Preparing, window: list[tuple[int, Future[Any]]]) -> Iterat
         ready.sort(key=lambda pair: encoder.size(pair[1]))
     for start in range(0, len(ready), encoder.batch_size):
         part = ready[start : start + encoder.batch_size]
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(encoder.device, precision):
             x = encoder.compute([prepared for _, prepared in part])
         yield Encoded([row for row, _ in part], _kept(x), failed)
         failed = {}
@@ -110,4 +116,4 @@ def _batch(trunk: Trunk, items: Sequence[Any], rows: list[int]) -> Encoded:
 
 def _kept(x: Inputs) -> Inputs:
     """On the CPU, and free of inference mode."""
-    return {name: value.cpu().clone() for name, value in x.items()}
+    return {name: (value.float() if value.is_floating_point() else value).cpu().clone() for name, value in x.items()}
