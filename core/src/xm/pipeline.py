@@ -68,7 +68,9 @@ def _ahead(encoder: Preparing, items: Sequence[Any], workers: int, precision: st
     pending: deque[tuple[int, Future[Any]]] = deque()
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            submitted = 0
+            submitted = min(1, len(items))
+            if items:
+                pending.append((0, _at_once(encoder, items[0])))
             while submitted < len(items) or pending:
                 while submitted < len(items) and len(pending) < AHEAD * window:
                     pending.append((submitted, pool.submit(encoder.prepare, items[submitted])))
@@ -76,6 +78,16 @@ def _ahead(encoder: Preparing, items: Sequence[Any], workers: int, precision: st
                 yield from _window(encoder, [pending.popleft() for _ in range(min(window, len(pending)))], precision)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _at_once(encoder: Preparing, item: Any) -> Future[Any]:
+    """An item prepared in this thread: what an encoder loads on first use is loaded once, and here."""
+    done: Future[Any] = Future()
+    try:
+        done.set_result(encoder.prepare(item))
+    except ItemError as error:
+        done.set_exception(error)
+    return done
 
 
 def _window(encoder: Preparing, window: list[tuple[int, Future[Any]]], precision: str) -> Iterator[Encoded]:

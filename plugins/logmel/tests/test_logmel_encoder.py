@@ -89,7 +89,7 @@ def test_loudness_pace_silence_offset_and_rate_do_not_count() -> None:
 
 
 def test_length_policies() -> None:
-    """By hand: 5 s of tones are the mean of three pictures of 2 s, by what they hold, to within a dB of the trimming."""
+    """By hand: 5 s of tones are the mean of three pictures of 2 s, by what they hold, to within a dB."""
     long = np.concatenate([tone(300, seconds=2), tone(900, seconds=2), tone(500, seconds=1)])
     parts = [tone(300, seconds=2), tone(900, seconds=2), tone(500, 500, seconds=1)]
     one = LogMel("20x8")

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from xm.device import spread
-from xm.encoder import Encoder, Inputs, Prototypes, fingerprint_of
+from xm.encoder import Inputs, Preparing, Prototypes, fingerprint_of
 from xm.errors import ItemError, UsageError
 from xm.media.lengths import CHUNKS, parse_length, split_length, windows
 from xm.media.sounds import SUFFIXES, read_sound, sound_name
 from xm_yamnet import logmel, network, weights
 
 
-class YamNet(Encoder):
+class YamNet(Preparing):
     """Sounds to 1024-d features: the mean over the patches that are not silent.
 
     It computes on the CPU, whatever `to` says.
@@ -49,23 +49,24 @@ class YamNet(Encoder):
         chosen = () if self.policy == CHUNKS else (self.policy.name,)
         return fingerprint_of("yamnet", weights.model_file(), logmel.SETTINGS, *chosen)
 
-    def trunk(self, items: Sequence[Any]) -> Inputs:
+    def compute(self, prepared: Sequence[Tensor]) -> Inputs:
         """``features`` (n, 1024), not normalised, and ``scores`` (n, 521), sigmoids: means over patches.
 
         Each of PyTorch's threads works on sounds of its own.
         """
         classes = len(self._network.weight)  # the network loads here, not in several threads at once
-        rows = spread(self._row, items)
+        rows = spread(self._row, prepared)
         features, scores = torch.zeros(0, self.dim), torch.zeros(0, classes)
         if rows:
             features, scores = (torch.stack(part) for part in zip(*rows, strict=True))
         return {"features": features, "scores": scores}
 
-    def _row(self, item: Any) -> tuple[Tensor, Tensor]:
-        embedding, logits = self._network(self._patches(item).numpy())
+    def _row(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        embedding, logits = self._network(patches.numpy())
         return torch.from_numpy(embedding).mean(dim=0), torch.from_numpy(logits).sigmoid().mean(dim=0)
 
-    def _patches(self, item: Any) -> Tensor:
+    def prepare(self, item: Any) -> Tensor:
+        """A sound's patches of log-mel, those that are not silent."""
         samples = read_sound(item, logmel.RATE)
         crop = self.policy.longer == "crop"
         if crop:
