@@ -24,7 +24,7 @@ def test_list_names_what_plugins_add(xm: Xm) -> None:
     done = xm("plugins", "list")
     assert done.exit_code == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("toy_plugin"))
-    assert "encoder toy-words, toy-signs, toy-missing; dataset toys; command toy-hello" in line
+    assert "encoder toy-words, toy-signs, toy-missing; dataset toys; benchmark toy; command toy-hello" in line
     found = {p["name"]: p for p in json.loads(xm("plugins", "list", "--json").stdout)["plugins"]}
     assert found["toy_plugin"]["adds"]["dataset"] == ["toys"]
     assert found["linear"]["distribution"] == "xm-linear"
@@ -59,7 +59,7 @@ def test_show_tells_specs_availability_and_settings(xm: Xm) -> None:
     assert all(s["description"] for s in settings.values())
     assert "init" in xm("plugins", "show", "linear").stdout
     whole = json.loads(xm("plugins", "show", "toy_plugin", "--json").stdout)["found"]
-    assert {"encoder", "dataset", "command"} == {thing["kind"] for thing in whole}
+    assert {"benchmark", "encoder", "dataset", "command"} == {thing["kind"] for thing in whole}
     near = xm("plugins", "show", "toy-word")
     assert near.exit_code == 2
     assert "did you mean 'toy-words'?" in near.stderr

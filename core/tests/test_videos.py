@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import subprocess
 import sys
+import tarfile
 import wave
 from collections.abc import Sequence
 from fractions import Fraction
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from xm.data.member import Member
 from xm.errors import ItemError, PluginError
 from xm.media import _libav, videos
 from xm.media.videos import (
@@ -331,6 +333,26 @@ def test_names_with_colons_and_signs_are_files(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", [grey(i) for i in range(4)])
     odd = path.rename(tmp_path / "http:a %02d ü.mp4")
     assert [number(frame) for frame in read_frames(odd, [0, 3])] == [0, 3]
+
+
+def test_a_member_of_a_tar_is_read_where_it_lies(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", [grey(i) for i in range(12)], tone=1.2)
+    (tmp_path / "empty.mp4").touch()
+    with tarfile.open(tmp_path / "all.tar", "w") as tar:
+        for name in ("a.mp4", "empty.mp4"):
+            tar.add(tmp_path / name, name)
+    with tarfile.open(tmp_path / "all.tar") as tar:
+        found = {m.name: Member(tmp_path / "all.tar", m.offset_data, m.size, m.name) for m in tar.getmembers()}
+    member, empty = found["a.mp4"], found["empty.mp4"]
+    assert [number(frame) for frame in read_frames(member, [11, 2])] == [11, 2]
+    assert [number(frame) for frame in read_clip(member, lambda _: [7])] == [7]
+    assert np.array_equal(read_track(member)[0], read_track(path)[0])
+    with pytest.raises(ItemError, match=r"all\.tar/empty\.mp4: is empty"):
+        probe(empty)
+    with pytest.raises(ItemError, match=r"can't be read: the tar ends within it"):
+        probe(Member(tmp_path / "all.tar", member.offset, 10**6, "long.mp4"))
+    with pytest.raises(ItemError, match=r"gone\.tar/a\.mp4: no such file"):
+        probe(Member(tmp_path / "gone.tar", 0, 9, "a.mp4"))
 
 
 def test_a_cover_is_no_video(tmp_path: Path) -> None:

@@ -106,6 +106,6 @@ def _print(found: dict[str, Any]) -> None:
 def _state(encoder: dict[str, Any], defaults: dict[str, str | None]) -> str:
     if encoder["why_not"] is not None:
         return f"no: {encoder['why_not']}"
-    if defaults[encoder["modality"]] == encoder["name"]:
+    if defaults.get(encoder["modality"]) == encoder["name"]:
         return "yes, the default"
     return "yes" if encoder["priority"] > 0 else "yes, by name"

@@ -93,13 +93,13 @@ class EncoderChoice:
                 and specs.plugin_of[spec.name] == plugin
                 and bool(argument) <= bool(spec.argument)
             ):
-                found = Chosen(
-                    f"{spec.name}:{argument}" if argument else spec.name,
-                    spec.load()(argument).to(self.device),
-                    f"it shares the space of the {other} encoder",
-                )
-                if found.encoder.space == self[other].encoder.space:
-                    return found
+                try:
+                    encoder = spec.load()(argument).to(self.device)
+                except UsageError:  # what the argument names is of another kind
+                    continue
+                if encoder.space == self[other].encoder.space:
+                    name = f"{spec.name}:{argument}" if argument else spec.name
+                    return Chosen(name, encoder, f"it shares the space of the {other} encoder")
         return None
 
     def _of_run(self, reference: str, other: str, modality: str) -> Chosen | None:

@@ -27,9 +27,12 @@ class Sound(Aligner):
         return "there are no pairs" if context.pairs is None else None
 
     def fit(self, context: AlignContext) -> nn.Module:
+        return self.made(self.affine(context))
+
+    def affine(self, context: AlignContext) -> Affine:
         assert context.pairs is not None
         tail = Tail()
-        return self.made(ridge(tail(context.pairs.source), tail(context.pairs.target), (0.1,)))
+        return ridge(tail(context.pairs.source), tail(context.pairs.target), (0.1,))
 
     def made(self, affine: Affine) -> nn.Module:
         return nn.Sequential(Tail(), affine)
@@ -104,7 +107,7 @@ class Twofold(Sound):
     """`fit` and `sides` disagree."""
 
     def sides(self, context: AlignContext) -> Sides:
-        affine = super().fit(context)[1]
+        affine = self.affine(context)
         return Sides(nn.Sequential(Tail(), Affine(affine.weight, affine.bias + 1)))
 
 
@@ -119,7 +122,7 @@ class TwoSided(Sound):
         raise UsageError("it maps both sides")
 
     def sides(self, context: AlignContext) -> Sides:
-        affine = super().fit(context)[1]
+        affine = self.affine(context)
         turn = torch.linalg.qr(torch.randn(12, 12, generator=torch.Generator().manual_seed(1))).Q
         return self.pair(Affine(affine.weight @ turn, affine.bias @ turn), Affine(turn, torch.zeros(12)))
 

@@ -92,7 +92,10 @@ def _is_image(item: Any) -> bool:
 
 
 def item_name(item: Any) -> str:
-    """What to call an item: the path as given (of a member, below its tar), the text (60 characters of it), or ``<array 8x8 uint8>``."""
+    """What to call an item: the path as given, the text (60 characters of it), or ``<array 8x8 uint8>``.
+
+    A member of a tar is called as if the tar were a folder.
+    """
     if isinstance(item, Path | Member):
         return str(item)
     if isinstance(item, str):
@@ -118,7 +121,7 @@ def _described(item: Any) -> str:
 
 
 def identity(item: Any) -> Hashable:
-    """Equal for the same file or member of a tar (by absolute path) and for the same text; else for the same object only."""
+    """Equal for the same file (by absolute path; in a tar too) and for the same text; else for the same object only."""
     if isinstance(item, Path | Member):
         return ("file", os.path.abspath(str(item)))  # noqa: PTH100 - unlike Path.absolute it is normal
     return ("text", item) if isinstance(item, str) else ("object", id(item))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xm.data.member import File, Member
 from xm.errors import ItemError, PluginError
 
 if TYPE_CHECKING:
@@ -61,15 +63,12 @@ def libav() -> ModuleType:
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[InputContainer]:
+def opened(path: str | File) -> Iterator[InputContainer]:
     """The open file; errors of libav, then and later, are ItemErrors. It opens no other file and no connection."""
     av, name = libav(), str(path)
-    if not Path(path).is_file():
-        raise ItemError(name, "no such file")
-    if Path(path).stat().st_size == 0:
-        raise ItemError(name, "is empty: it holds no bytes")
     try:
-        container = av.open(f"file:{path}", container_options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        source = _source(path)
+        container = av.open(source, container_options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except av.FFmpegError as error:
         raise ItemError(name, f"is not a video that libav reads ({error.strerror})") from error
     with container:
@@ -79,7 +78,21 @@ def opened(path: str | Path) -> Iterator[InputContainer]:
             raise ItemError(name, f"is damaged ({error.strerror})") from error
 
 
-def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
+def _source(path: str | File) -> str | BytesIO:
+    """What libav opens: a file's name with its protocol, so that no name is taken for one; or a member's bytes."""
+    file = Path(path) if isinstance(path, str) else path
+    if not file.is_file():
+        raise ItemError(str(path), "no such file")
+    try:
+        size = file.size if isinstance(file, Member) else file.stat().st_size
+        if size == 0:
+            raise ItemError(str(path), "is empty: it holds no bytes")
+        return file.open() if isinstance(file, Member) else f"file:{file}"
+    except OSError as error:
+        raise ItemError(str(path), f"can't be read: {error.strerror or error}") from error
+
+
+def video_stream(container: InputContainer, path: str | File) -> VideoStream:
     """The first one that is no cover of a sound.
 
     Raises:
@@ -94,7 +107,7 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     raise ItemError(str(path), "holds sound alone, no video" if container.streams.audio else "holds no video")
 
 
-def read_times(container: InputContainer, stream: VideoStream, path: str | Path) -> Times:
+def read_times(container: InputContainer, stream: VideoStream, path: str | File) -> Times:
     """When the frames are shown; reads the whole file and decodes nothing.
 
     Raises:

@@ -6,13 +6,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xm.data.content import item_name
+from xm.data.member import File
 from xm.errors import ItemError
 from xm.media._libav import Times, mono, opened, pixels, read_times, video_stream
 
@@ -31,7 +31,7 @@ class Video:
     """What a video holds, before its frames are decoded.
 
     Attributes:
-        path: of the file; "" for an array.
+        path: of the file, or a member of a tar; "" for an array.
         height: of a frame as shown, in pixels.
         width: likewise.
         rotation: degrees clockwise by which stored frames are turned to be shown.
@@ -39,7 +39,7 @@ class Video:
         times: when each frame is shown.
     """
 
-    path: str
+    path: str | File
     height: int
     width: int
     rotation: int
@@ -94,7 +94,7 @@ def read_clip(item: Any, sampling: Sampling) -> list[Image]:
     """The sampled frames of a video, upright, each (h, w, 3) RGB.
 
     Args:
-        item: a path, or a uint8 array (frames, h, w, 3).
+        item: a path, a member of a tar, or a uint8 array (frames, h, w, 3).
         sampling: which frames.
 
     Raises:
@@ -106,13 +106,13 @@ def read_clip(item: Any, sampling: Sampling) -> list[Image]:
         count, height, width, _ = item.shape
         times = Times(Fraction(1), tuple(range(count)), count, (), False)
         return [item[i] for i in sampling(Video("", height, width, 0, False, times))]
-    if not isinstance(item, str | Path):
+    if not isinstance(item, str | File):
         raise ItemError(item_name(item), "is no video; give a path or a uint8 array (frames, h, w, 3)")
     video = probe(item)
     return read_frames(video, sampling(video))
 
 
-def probe(path: str | Path) -> Video:
+def probe(path: str | File) -> Video:
     """What a file holds. All of it is read, and the first frame decoded.
 
     Raises:
@@ -126,10 +126,10 @@ def probe(path: str | Path) -> Video:
         if first is None:
             raise _nothing(path)
         height, width, _ = pixels(first).shape
-        return Video(str(path), height, width, -first.rotation % 360, len(container.streams.audio) > 0, times)
+        return Video(path, height, width, -first.rotation % 360, len(container.streams.audio) > 0, times)
 
 
-def read_frames(video: Video | str | Path, indices: Sequence[int]) -> list[Image]:
+def read_frames(video: Video | str | File, indices: Sequence[int]) -> list[Image]:
     """Frames by number, upright, each (h, w, 3) RGB: those that decoding everything gives.
 
     Raises:
@@ -145,13 +145,13 @@ def read_frames(video: Video | str | Path, indices: Sequence[int]) -> list[Image
     return [found[known.times.pts[i]] for i in indices]
 
 
-def read_frames_at(video: Video | str | Path, seconds: Sequence[float]) -> list[Image]:
+def read_frames_at(video: Video | str | File, seconds: Sequence[float]) -> list[Image]:
     """The frames shown at times, in seconds after the first frame's start; else as `read_frames`."""
     known = video if isinstance(video, Video) else probe(video)
     return read_frames(known, [known.shown_at(time) for time in seconds])
 
 
-def read_track(path: str | Path, rate: int | None = None) -> tuple[NDArray[np.float32], int]:
+def read_track(path: str | File, rate: int | None = None) -> tuple[NDArray[np.float32], int]:
     """The first sound track as ``(samples, rate)``, which sound encoders take for an item.
 
     Args:
@@ -165,9 +165,10 @@ def read_track(path: str | Path, rate: int | None = None) -> tuple[NDArray[np.fl
         ItemError: if there is no track, or it can't be decoded.
     """
     with opened(path) as container:
-        if not container.streams.audio:
-            raise ItemError(str(path), "has no sound track")
-        frames = [(frame.sample_rate, mono(frame)) for frame in container.decode(container.streams.audio[0])]
+        tracks = [stream for stream in container.streams.audio if stream.codec_context is not None]
+        if not tracks:
+            raise ItemError(str(path), "has no sound track that libav decodes")
+        frames = [(frame.sample_rate, mono(frame)) for frame in container.decode(tracks[0])]
     rates = sorted({own for own, _ in frames})
     if not any(len(samples) for _, samples in frames):
         raise ItemError(str(path), "its sound track is empty")
@@ -184,7 +185,7 @@ def read_track(path: str | Path, rate: int | None = None) -> tuple[NDArray[np.fl
         raise ItemError(str(path), error.reason) from error
 
 
-def _nothing(path: str | Path) -> ItemError:
+def _nothing(path: str | File) -> ItemError:
     return ItemError(str(path), "holds no frames that can be decoded")
 
 
@@ -231,5 +232,5 @@ def _played(video: Video, wanted: Sequence[int]) -> dict[int, Image]:
 
 def _whole(video: Video, frame: Any) -> Image:
     if frame.is_corrupt:
-        raise ItemError(video.path, "is damaged: a frame of it is broken")
+        raise ItemError(str(video.path), "is damaged: a frame of it is broken")
     return pixels(frame)

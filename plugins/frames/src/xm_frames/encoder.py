@@ -1,0 +1,121 @@
+"""Videos as sets of frames, seen by an image encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar, Self
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from xm.data.content import item_name
+from xm.data.types import View
+from xm.device import spread
+from xm.encoder import Encoder, Inputs, Prototypes, fingerprint_of
+from xm.errors import ItemError
+from xm.media.videos import SUFFIXES, read_clip
+from xm_frames.reference import FrameOptions, below, parse
+
+DECODING = "PyAV, the frame on the screen at its time, upright, rgb24"
+"""How frames are decoded, for the fingerprint."""
+
+
+class Frames(Encoder):
+    """The mean of a video's frames, each a unit vector of an image encoder: in that encoder's space.
+
+    As in CLIP4Clip (Luo et al., Neurocomputing 2022, its parameter-free pooling); ViFi-CLIP (Rasheed et al., CVPR
+    2023) takes the mean before scaling to unit length. Scores are means over frames as well.
+
+    Length policy: the whole video gives `n` frames, whatever its length (``uniform``), or a window of `n` frames,
+    `stride` apart, in its middle does (``dense``); where there are too few, frames are repeated.
+
+    Items are paths, and uint8 arrays (frames, h, w, 3).
+
+    Args:
+        argument: an image encoder's reference, and options: "openclip:ViT-B-32/openai?n=16".
+
+    Raises:
+        UsageError: if there is no such image encoder or option.
+        PluginError: if no image encoder can be used here.
+    """
+
+    name: ClassVar[str] = "frames"
+    options_type: ClassVar[type[FrameOptions]] = FrameOptions
+
+    modality = "video"
+    suffixes = SUFFIXES
+
+    def __init__(self, argument: str = "") -> None:
+        reference, self.options = parse(self.name, argument, self.options_type)
+        self.images = below(self.name, reference, "image")
+        self.space, self.dim = self.images.space, self.images.dim
+        self.views = tuple(kind for kind in self.images.views if kind == "flip")  # a crop would be another each frame
+        self.batch_size = max(1, self.images.batch_size // self.options.n)
+
+    def fingerprint(self) -> str:
+        return fingerprint_of(self.name, 1, self.options.policy, DECODING, self.images.fingerprint())
+
+    def trunk(self, items: Sequence[Any]) -> Inputs:
+        """``features`` (n, dim), and ``scores`` (n, classes) if the image encoder has them: means over frames."""
+        return pooled(self.frames(items))
+
+    def frames(self, items: Sequence[Any]) -> Inputs:
+        """``frames`` (n, T, dim), unit vectors in order of time; and ``scores`` (n, classes), means over frames."""
+        parts: list[dict[str, Tensor]] = []
+        for start in range(0, len(items), self.batch_size):
+            part = items[start : start + self.batch_size]
+            clips = spread(self._clip, part)
+            try:
+                parts.append(self._seen(clips))
+            except ItemError:
+                for item, clip in zip(part, clips, strict=True):
+                    self._blame(item, clip)
+                raise
+        if not parts:
+            return {"frames": torch.zeros(0, self.options.n, self.dim)}
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _clip(self, item: Any) -> list[Any]:
+        """The frames of one item, as the image encoder reads them."""
+        wrap = partial(View, name=item.name) if isinstance(item, View) else _itself
+        clip = read_clip(item.item if isinstance(item, View) else item, self.options.sample)
+        return [wrap(Image.fromarray(frame)) for frame in clip]
+
+    def _seen(self, clips: list[list[Any]]) -> dict[str, Tensor]:
+        trunk, tail = self.images.split(0)
+        frames = [frame for clip in clips for frame in clip]
+        rows: list[dict[str, Tensor]] = []
+        with torch.no_grad():
+            for start in range(0, len(frames), self.images.batch_size):
+                x = trunk(frames[start : start + self.images.batch_size])
+                rows.append({"frames": tail(x), **({"scores": x["scores"]} if "scores" in x else {})})
+        whole = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+        clipped = {name: value.reshape(len(clips), self.options.n, -1) for name, value in whole.items()}
+        return {name: value.mean(dim=1) if name == "scores" else value for name, value in clipped.items()}
+
+    def _blame(self, item: Any, clip: list[Any]) -> None:
+        """Say which video it is that has a frame that the image encoder refuses: it knows the frame alone."""
+        try:
+            self._seen([clip])
+        except ItemError as error:
+            name = item if isinstance(item, str) else item_name(item)
+            raise ItemError(name, f"a frame of it {error.reason}") from error
+
+    def prototypes(self) -> Prototypes | None:
+        """The image encoder's."""
+        return self.images.prototypes()
+
+    def to(self, device: torch.device | str) -> Self:
+        self.images.to(device)
+        return super().to(device)
+
+
+def pooled(x: Inputs) -> Inputs:
+    """The mean over time as ``features`` (n, dim), instead of ``frames`` (n, T, dim); the rest as it is."""
+    return {"features": x["frames"].mean(dim=1), **{name: value for name, value in x.items() if name != "frames"}}
+
+
+def _itself(frame: Any) -> Any:
+    return frame
