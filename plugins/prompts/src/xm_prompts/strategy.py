@@ -65,8 +65,8 @@ class PromptStrategy(Strategy):
             batch_size=self.config.batch_size,
             lr=self.config.lr,
             weight_decay=self.config.weight_decay,
-            warmup=epoch,
-            eval_every=max(epoch, steps // 20),
+            warmup=min(epoch, steps // 10),
+            eval_every=max(min(epoch, max(1, (steps - 1) // 4)), steps // 20),
             precision=context.precision,
             seed=context.seed,
         )
