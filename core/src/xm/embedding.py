@@ -17,6 +17,7 @@ from xm.bank_export import exporter
 from xm.bank_writer import Array, Part, write_bank
 from xm.config import Config, validated
 from xm.data.content import item_name
+from xm.data.member import File
 from xm.data.open import open_dataset
 from xm.data.types import Dataset, Sample
 from xm.device import pick_device
@@ -277,9 +278,9 @@ def _stamp(item: Any) -> str:
     """A file by path, size and time; a text by itself; all else by content."""
     from xm.data.content import content_key
 
-    if isinstance(item, Path):
+    if isinstance(item, File):
         try:
-            stat = item.stat()
+            stat = (item if isinstance(item, Path) else item.path).stat()
         except OSError:
             return f"{item} missing"
         return f"{item} {stat.st_size} {stat.st_mtime_ns}"

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from xm.data.member import File
 from xm.data.paths import missing
 from xm.data.types import Dataset, Sample
 from xm.errors import DataError, UsageError
@@ -116,7 +117,7 @@ def by_pair(sample: Sample, dataset: Dataset) -> Iterable[str]:
 
 def by_stem(sample: Sample, dataset: Dataset) -> Iterable[str]:
     """Files of equal name up to the suffix; of one class, where they have one."""
-    if not isinstance(sample.item, Path):
+    if not isinstance(sample.item, File):
         return ()
     return (sample.item.stem if sample.label is None else f"{dataset.classes[sample.label]}/{sample.item.stem}",)
 

@@ -37,6 +37,10 @@ class Member:
         """Its name without folders and last suffix, as of a `Path`."""
         return PurePosixPath(self.name).stem
 
+    def as_posix(self) -> str:
+        """The tar's path and the name in it, as of a `Path`."""
+        return f"{self.path.as_posix()}/{self.name}"
+
     def is_file(self) -> bool:
         """Whether its tar is there."""
         return self.path.is_file()

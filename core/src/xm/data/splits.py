@@ -7,10 +7,10 @@ import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xm.data.content import identity, item_name
+from xm.data.member import File
 from xm.data.types import SPLITS, Dataset, Sample
 from xm.errors import DataError, UsageError
 
@@ -47,9 +47,9 @@ def group_by(dataset: Dataset, regex: str) -> Dataset:
 
 def _group(sample: Sample, pattern: re.Pattern[str]) -> str:
     item = sample.item
-    if not isinstance(item, Path | str):
+    if not isinstance(item, File | str):
         raise DataError(f"{item_name(item)}: has no path, so --group-by can't tell its group")
-    match = pattern.search(item.as_posix() if isinstance(item, Path) else item)
+    match = pattern.search(item if isinstance(item, str) else item.as_posix())
     group = match and match[1 if pattern.groups else 0]
     if group is None:
         raise DataError(f"{item_name(item)}: --group-by {pattern.pattern!r} does not match")

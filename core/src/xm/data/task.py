@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 from xm.data.content import content_key, identity, item_name
+from xm.data.member import File
 from xm.data.splits import rng
 from xm.data.types import SPLITS, Dataset, Sample
 from xm.errors import DataError, UsageError, unknown
@@ -290,6 +291,6 @@ class Draws:
 
 def _digest_name(sample: Sample) -> str:
     """The same on every machine: the last three parts of a path, a text itself, the content of all else."""
-    if isinstance(sample.item, Path):
-        return "/".join(Path(os.path.abspath(sample.item)).parts[-3:])  # noqa: PTH100 - see identity
+    if isinstance(sample.item, File):
+        return "/".join(Path(os.path.abspath(sample.item.as_posix())).parts[-3:])  # noqa: PTH100 - see identity
     return sample.item if isinstance(sample.item, str) else content_key(sample.item)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from xm.data.content import item_name
+from xm.data.member import File
 from xm.encoder import Encoder, Inputs, fingerprint_of
 from xm.errors import ItemError, UsageError
 from xm.media.images import SUFFIXES, VIEWS, read_image
@@ -74,7 +74,7 @@ class Pixels(Encoder):
 
 def _grey(item: Any, name: str) -> NDArray[np.float64]:
     """Grey values (height, width), in the item's own range."""
-    if isinstance(item, str | Path | Image.Image):
+    if isinstance(item, str | File | Image.Image):
         image = read_image(item)
         if image.mode not in ("I", "I;16", "I;16B", "I;16L", "F"):  # those have one band, of more than 8 bits
             image = image.convert("L")
