@@ -51,8 +51,8 @@ VALIDATION = (101, 102, 103)
 TESTED = tuple(range(1, 11))
 """Seeds of class splits: settings are chosen on the former, tables are of the latter."""
 
-START_RATES = (1e-3, 3e-3, 1e-2)
-FEW_RATES = (3e-3, 1e-2, 3e-2, 1e-1)
+START_RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+FEW_RATES = (3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 TRIAL_PAIRS = (5, 10)
 """What the trials go through: rates of a start that is trained, and of the steps on few pairs."""
 

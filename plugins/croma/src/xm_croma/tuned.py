@@ -32,15 +32,15 @@ _PAIRS: dict[str, Any] = {**_ALL, "align_ways": 8}
 RETRIEVAL: Mapping[int, Mapping[str, Mapping[str, Any]]] = {
     5: {
         "no-align": _PAIRS,
-        "align-few": {**_PAIRS, "adapt_steps": 5, "adapt_lr": 3e-2},
-        "align": {**_PAIRS, "align_lr": 3e-3, "adapt_steps": 5, "adapt_lr": 3e-2},
-        "croma": {**_PAIRS, "align_lr": 3e-3, "adapt_steps": 5, "adapt_lr": 3e-2},
+        "align-few": {**_PAIRS, "adapt_steps": 5, "adapt_lr": 1e-1},
+        "align": {**_PAIRS, "align_lr": 3e-4, "adapt_steps": 5, "adapt_lr": 3e-2},
+        "croma": {**_PAIRS, "align_lr": 1e-3, "adapt_steps": 5, "adapt_lr": 3e-2},
     },
     50: {
         "no-align": _PAIRS,
         "align-few": {**_PAIRS, "adapt_steps": 50, "adapt_lr": 1e-2},
-        "align": {**_PAIRS, "align_lr": 3e-3, "adapt_steps": 50, "adapt_lr": 1e-2},
-        "croma": {**_PAIRS, "align_lr": 3e-3, "adapt_steps": 50, "adapt_lr": 1e-2},
+        "align": {**_PAIRS, "align_lr": 3e-4, "adapt_steps": 50, "adapt_lr": 1e-2},
+        "croma": {**_PAIRS, "align_lr": 3e-4, "adapt_steps": 50, "adapt_lr": 1e-2},
     },
 }
 """Of `xm_croma.retrieval`, by gradient steps on the few pairs and by approach; 5 is the authors' default."""
