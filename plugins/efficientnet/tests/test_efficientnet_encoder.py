@@ -13,9 +13,10 @@ from xm.encoder import Encoder
 from xm.errors import ItemError, PluginError, UsageError
 from xm.specs import EncoderSpec
 from xm.testing import EncoderConformance
-from xm_efficientnet import encoders, weights
+from xm_efficientnet import encoders, network, weights
 from xm_efficientnet.encoder import EfficientNetLite0
 from xm_efficientnet.images import MEAN, STD, image_tensor
+from xm_efficientnet.onnx_network import OnnxNetwork
 
 
 def draw(path: Path, kind: str) -> str:
@@ -111,6 +112,15 @@ def test_equals_the_network_as_published(encoder: Encoder, tmp_path: Path) -> No
         expected = plain.extract_features(image_tensor(path)[None]).mean((2, 3))
     cosine = torch.cosine_similarity(encoder.trunk([path])["features"], expected)
     assert float(cosine) > 1 - 1e-5
+
+
+def test_onnx_runtime_computes_what_pytorch_does() -> None:
+    made = network.load(weights.weight_file())
+    images = torch.randn(3, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = made(images)
+    for found, wanted in zip(OnnxNetwork(made)(images), expected, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_path_image_and_array_are_the_same(encoder: Encoder, tmp_path: Path) -> None:

