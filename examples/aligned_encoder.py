@@ -1,6 +1,6 @@
 """Bring spoken digits into the space of scanned ones, and find a scan by its sound.
 
-    python examples/aligned_encoder.py
+python examples/aligned_encoder.py
 """
 
 from __future__ import annotations
