@@ -87,6 +87,15 @@ def test_align(tmp_path: Path) -> None:
     close(tmp_path / "aligned-1", tmp_path / "aligned-2")
 
 
+def test_search_build(tmp_path: Path) -> None:
+    launch(1, tmp_path, "digits", "data")
+    for n in (1, 2):
+        words = ("--modality", "image", "--image-encoder", "pixels", "--out", f"index-{n}/digits.index")
+        (tmp_path / f"index-{n}").mkdir()
+        launch(n, tmp_path, "search", "build", "data/test", *words)
+    close(tmp_path / "index-1", tmp_path / "index-2")
+
+
 def test_bench(tmp_path: Path) -> None:
     words = ("bench", "caltech-101", "--data", "digits", "--strategies", "linear,nearest-centroid", "--shots", "1")
     for n in (1, 2):

@@ -14,6 +14,7 @@ from xm.data.content import item_name
 from xm.data.open import open_dataset
 from xm.data.types import Dataset
 from xm.device import pick_device
+from xm.distributed import leads
 from xm.encoder import Encoder
 from xm.encoders import EncoderChoice
 from xm.errors import DataError
@@ -73,8 +74,9 @@ def build(
     kept, vectors = _embedded(items, chosen.encoder, store)
     nearest = Nearest.of(vectors.numpy())
     with new:
-        write_tensors(new.partial / VECTORS, {"vectors": vectors})
-        nearest.write(new.partial / FAISS)
+        if leads():
+            write_tensors(new.partial / VECTORS, {"vectors": vectors})
+            nearest.write(new.partial / FAISS)
         about = {
             "format": FORMAT,
             "kind": KIND,
@@ -89,8 +91,7 @@ def build(
             "far": asdict(nearest.far),
             "items": [stored(item, folder) for item in kept],
         }
-        write_json(new.partial / INDEX, about)
-        new.publish(lambda _: None)
+        new.publish(lambda _: write_json(new.partial / INDEX, about))
     return open_index(folder, plugins=plugins, device=device, listener=listener)
 
 
@@ -128,6 +129,7 @@ def _dataset(source: str | Path, plugins: PluginManager, cache: Path) -> Dataset
 
 def _embedded(items: Sequence[Indexed], encoder: Encoder, store: FeatureStore) -> tuple[list[Indexed], Tensor]:
     """The items that can be read, and their unit vectors (n, dim)."""
+    store.share_out(encoder, [indexed.item for indexed in items])
     features = store.features(encoder, [indexed.item for indexed in items])
     if not len(features.kept):
         first = next(iter(features.failed.values()))
