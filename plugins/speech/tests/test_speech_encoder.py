@@ -72,6 +72,7 @@ class TestSpeech(EncoderConformance):
         return spoken(7)
 
 
+@pytest.mark.skipif(weights.why_not() is not None, reason=f"speech: {weights.why_not()}")
 class TestCropped(TestSpeech):
     argument = "length=crop-loop"
 

@@ -14,6 +14,9 @@ from xm_cca.correlation import Canonical, Whitened, analyse
 
 FOLDS = 5
 
+MANY = 30
+"""Groups of weak pairs, at least, for some to be left out: with fewer, how well new ones are found says little."""
+
 LOOKED_AT = 1000
 """Pairs of a part that look for each other; the others of a larger part are not used in its turn."""
 
@@ -26,11 +29,12 @@ def choose(
 ) -> tuple[float, int]:
     """The share and dim with the best mean reciprocal rank of pairs left out, in `FOLDS` parts of whole groups.
 
-    Of equal ones the largest share and then the smallest dim is taken; where there are fewer than four groups, nothing
-    can be left out, and it is the largest share and the largest dim.
+    Of equal ones the largest share and then the smallest dim is taken; where there are fewer than four pairs, or `MANY`
+    groups of several pairs, nothing can be left out, and it is the largest share and the largest dim.
     """
     totals = dict.fromkeys(itertools.product(sorted(shares, reverse=True), sorted(dims)), 0.0)
-    parts = list(folds(len(x), group, seed))
+    few = group is not None and len(group.unique()) < min(MANY, len(group))
+    parts = [] if few else list(folds(len(x), group, seed))
     if len(totals) == 1 or not parts:
         return max(shares), max(dims)
     for rest, out in parts:
