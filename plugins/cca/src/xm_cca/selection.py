@@ -33,7 +33,7 @@ def choose(
     groups of several pairs, nothing can be left out, and it is the largest share and the largest dim.
     """
     totals = dict.fromkeys(itertools.product(sorted(shares, reverse=True), sorted(dims)), 0.0)
-    few = group is not None and len(group.unique()) < min(MANY, len(group))
+    few = group is not None and len(torch.unique(group)) < min(MANY, len(group))
     parts = [] if few else list(folds(len(x), group, seed))
     if len(totals) == 1 or not parts:
         return max(shares), max(dims)
