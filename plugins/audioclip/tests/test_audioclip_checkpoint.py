@@ -176,7 +176,9 @@ def test_hub(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "models--org--name" / "refs").mkdir()
     (tmp_path / "models--org--name" / "refs" / "main").write_text("c0ffee")
     (snapshot / "a.pt").write_bytes(checkpoint.read_bytes())
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert AudioEncoder("hf-hub:org/name/a.pt?batch_statistics=3").space == look(checkpoint).space
     with pytest.raises(PluginError, match=r"b\.pt of org/name is not on this machine"):
         hub.fetch("org/name/b.pt")
@@ -188,6 +190,7 @@ def test_hub_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
     from huggingface_hub import errors
 
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     for kind, says in (
         (errors.GatedRepoError, "hf auth login"),
         (errors.RepositoryNotFoundError, "no public repository 'org/name'"),

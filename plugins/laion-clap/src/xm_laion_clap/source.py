@@ -11,6 +11,7 @@ from typing import Any
 
 from xm.encoder import fingerprint_of
 from xm.errors import UsageError
+from xm.hub import fetch
 from xm_laion_clap import hub
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
@@ -41,7 +42,7 @@ class Source:
             PluginError: if the repository's is not here and can't be downloaded.
         """
         if self.folder is None:
-            return hub.fetch(self.repo, names)
+            return fetch(self.repo, names, hub.OTHERWISE)
         for name in names:
             if (self.folder / name).is_file():
                 return self.folder / name

@@ -11,9 +11,11 @@ from typing import Any
 
 from xm.encoder import fingerprint_of
 from xm.errors import UsageError
-from xm_openclip import catalogue, hub
+from xm.hub import fetch
+from xm_openclip import catalogue
 from xm_openclip.available import DEFAULT, VARIABLE, WEIGHTS
 from xm_openclip.weights import (
+    OTHERWISE,
     SUFFIXES,
     FileWeights,
     HubWeights,
@@ -151,7 +153,7 @@ def _hub(argument: str) -> Reference:
     repo = argument.removeprefix("hf-hub:")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
         raise UsageError(f"openclip:{argument}: expected openclip:hf-hub:ORG/NAME")
-    path = hub.fetch(repo, (CONFIG,))
+    path = fetch(repo, (CONFIG,), OTHERWISE)
     config, preprocess = _read_config(path)
     return Reference(
         name=f"openclip:{argument}",

@@ -10,7 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from xm.errors import UsageError
-from xm_openclip.hub import fetch
+from xm.hub import fetch
+
+OTHERWISE = "name a folder with open_clip_config.json and weights: openclip:local-dir:FOLDER"
+"""What to type where there is no network."""
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
@@ -38,7 +41,7 @@ class HubWeights:
     names: tuple[str, ...]
 
     def file(self) -> Path:
-        return fetch(self.repo, self.names)
+        return fetch(self.repo, self.names, OTHERWISE)
 
     def identity(self) -> str:
         """SHA-256 of the content; a file that isn't here yet is downloaded for it."""

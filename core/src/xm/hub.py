@@ -23,7 +23,7 @@ def cache_dir() -> Path:
 
 def cached(repo: str, name: str) -> Path | None:
     """The file of the repository's main branch in the local cache, or None."""
-    folder = cache_dir() / f"models--{repo.replace('/', '--')}"
+    folder = _folder(repo)
     try:
         commit = (folder / "refs" / "main").read_text().strip()
     except OSError:
@@ -32,18 +32,25 @@ def cached(repo: str, name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def fetch(repo: str, names: Sequence[str]) -> Path:
+def fetch(repo: str, names: Sequence[str], otherwise: str) -> Path:
     """The first of `names` that is in the local cache, else the first that can be downloaded.
+
+    Args:
+        repo: ORG/NAME.
+        names: of files.
+        otherwise: what to type if there is no network: "name a local file: audioclip:FILE.pt".
 
     Raises:
         UsageError: if there is no such repository, or it has none of the files.
-        PluginError: if the file is not here and the network is off or fails.
+        PluginError: if the file is not here and the network is off or fails, or the client is not installed.
     """
     for name in names:
         if path := cached(repo, name):
             return path
-    from huggingface_hub import errors, hf_hub_download
-
+    try:
+        from huggingface_hub import errors, hf_hub_download
+    except ImportError as error:
+        raise PluginError("huggingface_hub is not installed; try: pip install huggingface_hub") from error
     for name in names:
         try:
             return Path(hf_hub_download(repo, name))
@@ -55,19 +62,22 @@ def fetch(repo: str, names: Sequence[str]) -> Path:
         except errors.RepositoryNotFoundError as error:
             raise UsageError(f"there is no public repository {repo!r} on huggingface.co") from error
         except errors.LocalEntryNotFoundError as error:
-            raise PluginError(_missing(repo, name)) from error
+            raise PluginError(_missing(repo, name, otherwise)) from error
         except errors.EntryNotFoundError:
             continue
         except OSError as error:
-            raise PluginError(_missing(repo, name)) from error
+            raise PluginError(_missing(repo, name, otherwise)) from error
     raise UsageError(f"repository {repo!r} on huggingface.co has no {' or '.join(names)}")
 
 
-def _missing(repo: str, name: str) -> str:
+def _folder(repo: str) -> Path:
+    return cache_dir() / f"models--{repo.replace('/', '--')}"
+
+
+def _missing(repo: str, name: str, otherwise: str) -> str:
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     why = "HF_HUB_OFFLINE is set" if offline else "huggingface.co can't be reached"
-    folder = cache_dir() / f"models--{repo.replace('/', '--')}"
     return (
-        f"{name} of {repo} is not on this machine and {why}: copy {folder} from a machine that has it, "
-        "or name a folder with open_clip_config.json and weights: openclip:local-dir:FOLDER"
+        f"{name} of {repo} is not on this machine and {why}: copy {_folder(repo)} from a machine that has it, "
+        f"or {otherwise}"
     )
