@@ -326,6 +326,8 @@ def test_an_aligner_is_given_the_anchors_labels_but_not_of_what_is_held_out(alig
     assert context.labelled is not None and context.labelled.modality == "image"
     assert len(context.labelled) == 5 * 3 + 30 - 6, "of train and pool, without the held-out pairs"
     assert context.labelled.y is not None and set(context.labelled.y.tolist()) == {0, 1, 2, 3, 4}
+    align(aligner="both", holdout=0)
+    assert ToBoth.seen[-1].labelled is not None and len(ToBoth.seen[-1].labelled) == 5 * 3 + 30
 
 
 @pytest.mark.parametrize("stop", [0, 7, 59])

@@ -172,12 +172,10 @@ class Aligning:
         )
         pairs, learned = maker.embedded(learned, source, home, maker.depth)
         shown, held = maker.embedded(held, source, home, maker.depth)
+        checkpoint, labelled = self._checkpoint(source, home, pairs), self._labelled(home, held)
+        made = maker.make(source, home, pairs, labelled, checkpoint, both=movable, alone=not movable, refine=True)
         if min(held.items) < LOOKED_AT:
             shown, held = pairs, learned
-        checkpoint = self._checkpoint(source, home, pairs)
-        made = maker.make(
-            source, home, pairs, self._labelled(home, held), checkpoint, both=movable, alone=not movable, refine=True
-        )
         self._brought[source.space] = made
         after = home
         if made.target is not None:
