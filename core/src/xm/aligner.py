@@ -66,6 +66,15 @@ class AlignContext:
     checkpoint: Checkpoint | None = None
     tail: nn.Module | None = None
 
+    def lacks_pairs(self, least: int = 1) -> str | None:
+        """Why an aligner that needs so many pairs can't serve; None if it can."""
+        what = f"pairs of {self.source.modality} and {self.target.modality} items"
+        if self.pairs is None:
+            return f"there are no {what}"
+        if len(self.pairs) < least:
+            return f"at least {least} {what} are needed, not {len(self.pairs)}"
+        return None
+
 
 @dataclass(frozen=True)
 class Sides:

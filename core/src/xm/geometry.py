@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -29,10 +29,6 @@ class Geometry:
     alignment: float
     uniformity_source: float
     uniformity_target: float
-
-    def to_json(self) -> dict[str, float]:
-        """Plain values, by name."""
-        return asdict(self)
 
 
 def modality_gap(source: Tensor, target: Tensor) -> float:

@@ -76,12 +76,7 @@ class Contrastive(Aligner):
         return depth
 
     def why_not(self, context: AlignContext) -> str | None:
-        what = f"pairs of {context.source.modality} and {context.target.modality} items"
-        if context.pairs is None:
-            return f"there are no {what}"
-        if len(context.pairs) < 2:
-            return f"at least 2 {what} are needed, not {len(context.pairs)}"
-        return None
+        return context.lacks_pairs(2)
 
     def fit(self, context: AlignContext) -> nn.Module:
         """The source's map, to where the target is, whatever `sides` says.

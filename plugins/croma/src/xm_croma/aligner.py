@@ -37,14 +37,13 @@ class Croma(Aligner):
 
     def why_not(self, context: AlignContext) -> str | None:
         anchor = context.target.modality
-        if context.pairs is None:
-            return f"there are no pairs of {context.source.modality} and {anchor} items"
+        missing = context.lacks_pairs(2)
+        if missing is not None:
+            return missing
         if context.labelled is None or context.labelled.y is None:
             return f"there are no labelled {anchor} items, which its source tasks are drawn from"
         if len(context.labelled.y.unique()) < 2:  # type: ignore[no-untyped-call]
             return f"the labelled {anchor} items are of one class; source tasks need two"
-        if len(context.pairs) < 2:
-            return f"there is one pair of {context.source.modality} and {anchor} items; alignment needs two"
         return None
 
     def fit(self, context: AlignContext) -> nn.Module:

@@ -34,9 +34,7 @@ class Ridge(Aligner):
     config_type: ClassVar[type[Config]] = RidgeConfig
 
     def why_not(self, context: AlignContext) -> str | None:
-        if context.pairs is None:
-            return f"there are no pairs of {context.source.modality} and {context.target.modality} items"
-        return None
+        return context.lacks_pairs()
 
     def fit(self, context: AlignContext) -> nn.Module:
         if context.pairs is None:
