@@ -47,7 +47,10 @@ class Promptable(Protocol):
     """A tail of a text encoder opened at depth -1, whose token embeddings can be replaced: prompts can be learned."""
 
     def embed(self, x: Inputs) -> Tensor:
-        """The token embeddings (n, length, width) of the trunk's ``ids`` (n, length), without positions."""
+        """The token embeddings (n, length, width) of the trunk's ``ids`` (n, length), without positions.
+
+        What lies behind the end of all n texts may be left out.
+        """
         ...
 
     def __call__(self, x: Inputs) -> Tensor:

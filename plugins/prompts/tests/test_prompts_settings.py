@@ -14,7 +14,7 @@ from xm.strategy import Strategy, adapt
 from xm.testing import _synthetic as synthetic
 from xm_prompts.cocoop import CoCoOp
 from xm_prompts.coop import CoOp
-from xm_prompts.learner import PromptLearner
+from xm_prompts.learner import PromptLearner, _lengths
 from xm_prompts.prograd import ProGrad, divergence, projected
 from xm_prompts.strategy import embedded, together
 from xm_prompts.texts import written
@@ -171,6 +171,33 @@ def test_chunks_change_nothing(strategy: type[CoOp]) -> None:
     """Also where activations are computed again, in ProGrad twice."""
     found = [adapt(strategy({"n_ctx": 4, "steps": 6, "chunk": chunk}), context(synthetic.NAMES)) for chunk in (2, 256)]
     torch.testing.assert_close(found[0].weight, found[1].weight, atol=1e-5, rtol=1e-4)
+
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+@pytest.mark.parametrize("strategy", [CoOp, CoCoOp])
+def test_prompts_read_in_bfloat16(strategy: type[CoOp]) -> None:
+    """In training and in prediction, and near to float32, but not it."""
+    here = context()
+    exact, near = (strategy({"n_ctx": 4, "init": "", "precision": name}).build(context()) for name in PRECISIONS)
+    with torch.no_grad():
+        own, other = (model(here.train[here.target]) for model in (exact, near))
+    assert other.dtype == torch.float32
+    assert 0 < float((own - other).abs().max()) < 2
+    adapt(strategy({"n_ctx": 4, "steps": 3, "precision": "bfloat16"}), context())
+
+
+@pytest.mark.parametrize(("ids", "lengths"), [([1, 2, 3, 0, 0], 3), ([1, 0, 3, 4, 2], 4), ([7, 7, 7, 7, 7], 0)])
+def test_where_padding_begins(ids: list[int], lengths: int) -> None:
+    assert _lengths(torch.tensor([ids])).tolist() == [lengths]
+
+
+def test_cocoop_looks_at_val_no_longer_than_it_trains() -> None:
+    here = context()
+    assert here.val is not None
+    plan = CoCoOp({"steps": 40, "batch_size": 1}).plan(here)
+    assert plan.eval_every == max(CoOp({"steps": 40, "batch_size": 1}).plan(here).eval_every, -(-len(here.val) // 3))
 
 
 @pytest.mark.parametrize("strategy", [CoOp, CoCoOp, ProGrad])

@@ -66,13 +66,17 @@ class Whole(nn.Module):
         self.network = deepcopy(network).requires_grad_(True)
 
     def embed(self, x: Inputs) -> Tensor:
-        embedded: Tensor = self.network.words(x["ids"])
+        embedded: Tensor = self.network.words(x["ids"][:, : _longest(x)])
         return embedded
 
     def forward(self, x: Inputs) -> Tensor:
-        longest = int(x["mask"].sum(dim=1).max()) if len(x["mask"]) else 0
-        tokens = x["tokens"][:, :longest] if "tokens" in x else self.network.words(x["ids"][:, :longest])
+        longest = _longest(x)
+        tokens = x["tokens"][:, :longest] if "tokens" in x else self.embed(x)
         return normalize(self.network.features(tokens, x["mask"][:, :longest]), dim=-1)
+
+
+def _longest(x: Inputs) -> int:
+    return int(x["mask"].sum(dim=1).max()) if len(x["mask"]) else 0
 
 
 def load(config: Path, weights: Path) -> Bert:

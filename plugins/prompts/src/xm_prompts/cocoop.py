@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from xm.config import Config
 from xm.encoder import Promptable
+from xm.loop import Plan
 from xm.model import Towers
 from xm.strategy import Context
 from xm_prompts.learner import ConditionalLearner, Prompts
@@ -36,6 +38,12 @@ class CoCoOp(PromptStrategy):
 
     config_type: ClassVar[type[Config]] = CoCoOpConfig
 
+    def plan(self, context: Context) -> Plan:
+        """Looks at val are so far apart that they take no longer than training: a step costs three readings."""
+        plan = super().plan(context)
+        items = 0 if context.val is None else len(context.val)
+        return replace(plan, eval_every=max(plan.eval_every, math.ceil(items / (3 * plan.batch_size))))
+
     def build(self, context: Context) -> nn.Module:
         namer, tail = opened_tail(context)
         generator = context.generator
@@ -46,14 +54,16 @@ class CoCoOp(PromptStrategy):
         meta = meta_network(context.dim, hidden, ctx.shape[1])
         for layer in (meta[0], meta[2]):
             _draw(layer, generator)
-        return self._learner(context.towers, namer, Prompts(text.x, text.slots, self.config.chunk), ctx, meta)
+        return self._learner(
+            context.towers, namer, Prompts(text.x, text.slots, self.config.chunk, self.config.precision), ctx, meta
+        )
 
     def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
         namer = next(name for name, tower in towers.items() if isinstance(tower.tail, Promptable))
         hidden, dim = tensors["meta.0.weight"].shape
         meta = meta_network(dim, hidden, len(tensors["meta.2.weight"]))
         meta.load_state_dict({n.removeprefix("meta."): v for n, v in tensors.items() if n.startswith("meta.")})
-        prompts = Prompts.restored(tensors, self.config.chunk)
+        prompts = Prompts.restored(tensors, self.config.chunk, self.config.precision)
         model = self._learner(towers.requires_grad_(False), namer, prompts, tensors["ctx"], meta)
         return model.requires_grad_(False)
 

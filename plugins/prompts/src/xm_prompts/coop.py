@@ -43,7 +43,7 @@ class CoOp(PromptStrategy):
         context.record["n_ctx"] = len(ctx)
         if self.config.csc:
             ctx = self._each_class(ctx, context)
-        prompts = Prompts(text.x, text.slots, self.config.chunk)
+        prompts = Prompts(text.x, text.slots, self.config.chunk, self.config.precision)
         return PromptLearner(context.towers, namer, prompts, ctx, self.config.scale)
 
     def _each_class(self, ctx: torch.Tensor, context: Context) -> torch.Tensor:

@@ -8,9 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from xm.device import autocast
 from xm.encoder import Inputs
 from xm.model import Tower, Towers
 from xm.stream import Stream
+
+AT_ONCE = 8
+"""Chunks of prompts whose contexts are made together, so that prompts of like lengths meet."""
 
 
 class Prompts(nn.Module):
@@ -20,36 +24,41 @@ class Prompts(nn.Module):
         x: the trunk's outputs for the prompts with placeholders.
         slots: (classes, n_ctx), the placeholders' positions.
         chunk: how many prompts go through the tower at a time.
+        precision: of these passes; float32: that of what surrounds them.
     """
 
     slots: Tensor
 
-    def __init__(self, x: Inputs, slots: Tensor, chunk: int) -> None:
+    def __init__(self, x: Inputs, slots: Tensor, chunk: int, precision: str = "float32") -> None:
         super().__init__()
         self.inputs = nn.Module()
         for name, value in x.items():
             self.inputs.register_buffer(name, value)
         self.register_buffer("slots", slots)
         self.chunk = chunk
+        self.precision = precision
+        self.order = torch.argsort(_lengths(x["ids"]), stable=True)
 
     @classmethod
-    def restored(cls, tensors: Mapping[str, Tensor], chunk: int) -> Prompts:
+    def restored(cls, tensors: Mapping[str, Tensor], chunk: int, precision: str = "float32") -> Prompts:
         """From what `state_dict` of a module with ``prompts`` holds."""
         prefix = "prompts.inputs."
         x = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        return cls(x, tensors["prompts.slots"], chunk)
+        return cls(x, tensors["prompts.slots"], chunk, precision)
 
     def forward(self, tower: Tower, ctx: Tensor, *, recompute: bool = False) -> Tensor:
         """Unit vectors (m, classes, dim) of the prompts with each of m contexts.
+
+        Prompts of like lengths go through the tower together, which leaves out what lies behind the longest.
 
         Args:
             tower: of the encoder that reads names, opened at its token embeddings.
             ctx: (m, classes or 1, n_ctx, width).
             recompute: keep no activations for the backward pass, as is done where there are more prompts than `chunk`.
         """
-        classes = len(self.slots)
-        rows = torch.arange(classes, device=ctx.device).repeat(len(ctx))
-        ctx = ctx.expand(-1, classes, -1, -1).flatten(0, 1)
+        classes, order = len(self.slots), self.order.to(ctx.device)
+        rows = order.repeat_interleave(len(ctx))
+        ctx = ctx.expand(-1, classes, -1, -1)[:, order].transpose(0, 1).flatten(0, 1)
         again = torch.is_grad_enabled() and (recompute or len(rows) > self.chunk)
         found = []
         for part in zip(torch.split(rows, self.chunk), torch.split(ctx, self.chunk), strict=True):
@@ -58,14 +67,21 @@ class Prompts(nn.Module):
             else:
                 found.append(self._read(tower, *part))
         vectors: Tensor = torch.cat(found)
-        return vectors.reshape(-1, classes, vectors.shape[1])
+        return vectors.reshape(classes, -1, vectors.shape[1])[torch.argsort(order)].transpose(0, 1)
 
     def _read(self, tower: Tower, rows: Tensor, ctx: Tensor) -> Tensor:
         x = {name: value[rows] for name, value in self.inputs.named_buffers()}
         tokens: Tensor = tower.tail.embed(x)  # type: ignore[operator]
         slots = self.slots[rows][..., None].expand(-1, -1, tokens.shape[2])
-        out: Tensor = tower({**x, "tokens": tokens.scatter(1, slots, ctx.to(tokens.dtype))})
-        return out
+        with autocast(tokens.device, self.precision):
+            out: Tensor = tower({**x, "tokens": tokens.scatter(1, slots, ctx.to(tokens.dtype))})
+        return out.to(tokens.dtype)
+
+
+def _lengths(ids: Tensor) -> Tensor:
+    """Of each row (n, length), where what it ends with begins: the padding, where it has one."""
+    changes = (ids[:, 1:] != ids[:, :-1]) * torch.arange(1, ids.shape[1], device=ids.device)
+    return changes.amax(dim=1)
 
 
 class PromptLearner(nn.Module):
@@ -125,7 +141,7 @@ class ConditionalLearner(nn.Module):
     def forward(self, stream: Stream) -> Tensor:
         """Logits (n, classes); n times as many prompts as classes are read, a few items at a time."""
         embedding: Tensor = self.towers[stream.modality](stream.x)
-        at_once = max(1, self.prompts.chunk // len(self.prompts.slots))
+        at_once = max(1, AT_ONCE * self.prompts.chunk // len(self.prompts.slots))
         parts = torch.split(embedding, at_once)
         return torch.cat([self._logits(part, recompute=len(parts) > 1) for part in parts])
 

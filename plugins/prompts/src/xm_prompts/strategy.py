@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -31,6 +31,9 @@ class PromptConfig(Config):
     scale: float = Field(100.0, gt=0, description="of the logits; CLIP's")
     chunk: int = Field(
         256, gt=0, description="prompts through the text encoder at a time; more are computed twice to save memory"
+    )
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="of the prompts' passes through the text encoder; published: float16"
     )
 
 
