@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from xm.encoder import Encoder, Inputs, Preparing
+from xm.encoder import Derived, Encoder, Inputs, Preparing, Tail, compute, prepare
 from xm.errors import ItemError
 from xm.pipeline import AHEAD, WINDOW, Encoded, encode
 
@@ -138,3 +138,42 @@ def test_outputs_can_be_trained_on() -> None:
     weight = torch.ones(1, requires_grad=True)
     (part.x["features"] * weight).sum().backward()
     assert weight.grad is not None and float(weight.grad) == 3
+
+
+class Halves(Derived):
+    """Numbers by half."""
+
+    space, dim = "halves", 1
+
+    def fingerprint(self) -> str:
+        return "halves"
+
+    def derive(self, x: Inputs) -> Inputs:
+        return {"features": x["features"] / 2}
+
+
+def test_what_stands_on_a_preparing_encoder_is_read_ahead_too() -> None:
+    base = Counting()
+    values, failed = gathered(list(encode(Halves(base), [*range(40), -1])))
+    assert values == {i: i / 2 for i in range(40)}
+    assert failed == {40: "-1: is negative"}
+    assert base.most_ahead > 0, "read ahead"
+
+
+class Opened(Counting):
+    def opened(self, depth: int) -> tuple[Any, torch.nn.Module]:
+        return lambda prepared: {"features": depth + self.compute(prepared)["features"]}, Tail()
+
+
+def test_an_opened_encoder_reads_ahead_too() -> None:
+    encoder = Opened()
+    values, _ = gathered(list(encode(encoder, range(40), depth=3)))
+    assert values == {i: i + 3 for i in range(40)}
+    assert encoder.most_ahead > 0, "read ahead"
+    assert encoder.split(3)[0]([1, 2])["features"].tolist() == [[4], [5]]
+
+
+@pytest.mark.parametrize("encoder", [Counting(), Plain()])
+def test_prepare_and_compute_of_any_encoder(encoder: Encoder) -> None:
+    ready = [prepare(encoder, item) for item in (3, 1)]
+    assert compute(encoder, ready)["features"].tolist() == [[3], [1]]

@@ -143,7 +143,7 @@ class Encoder(ABC):
 class Preparing(Encoder):
     """An encoder whose reading is apart from its computing, so that items are read ahead, in threads.
 
-    A subclass writes `prepare` and `compute` instead of `trunk`.
+    A subclass writes `prepare` and `compute` instead of `trunk`, and `opened` instead of `split`.
 
     Attributes:
         sized: whether batches of items of like `size` are computed faster.
@@ -167,8 +167,40 @@ class Preparing(Encoder):
         """How large a prepared item is, such as its tokens; of use if `sized`."""
         return 0
 
+    def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
+        """As `split`, but for items that were prepared: at depth 0, `compute` and a tail that only normalises.
+
+        Raises:
+            UsageError: if the encoder can't be split there.
+        """
+        return self.compute, super().split(depth)[1]
+
     def trunk(self, items: Sequence[Any]) -> Inputs:
         return self.compute([self.prepare(item) for item in items])
+
+    def split(self, depth: int) -> tuple[Trunk, nn.Module]:
+        compute, tail = self.opened(depth)
+        return lambda items: compute([self.prepare(item) for item in items]), tail
+
+
+def prepare(encoder: Encoder, item: Any) -> Any:
+    """An item as `compute` takes it: prepared by an encoder that can, else as it is.
+
+    For encoders built on others, which are `Preparing` whatever those are.
+
+    Raises:
+        ItemError: if it can't be read.
+    """
+    return encoder.prepare(item) if isinstance(encoder, Preparing) else item
+
+
+def compute(encoder: Encoder, prepared: Sequence[Any]) -> Inputs:
+    """What the encoder's `trunk` gives, of n items that went through `prepare`.
+
+    Raises:
+        ItemError: for an item that can't be read, by an encoder that reads only now.
+    """
+    return encoder.compute(prepared) if isinstance(encoder, Preparing) else encoder.trunk(prepared)
 
 
 class Derived(Encoder):

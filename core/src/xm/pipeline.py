@@ -6,13 +6,13 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from xm.device import autocast
-from xm.encoder import Encoder, Inputs, Preparing, Trunk
+from xm.encoder import Derived, Encoder, Inputs, Preparing, Trunk
 from xm.errors import ItemError
 
 WINDOW = 8
@@ -20,6 +20,9 @@ WINDOW = 8
 
 AHEAD = 2
 """Windows that are read before they are needed: what bounds memory."""
+
+PART = 1024
+"""Rows at a time of what encoders on top of others make of kept outputs."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,14 @@ def encode(
         workers: threads that read; None: as many as there are processors, at most 8.
         precision: "float32", "bfloat16" or "float16", of what encoders compute in PyTorch, by autocast.
     """
-    if depth == 0 and isinstance(encoder, Preparing):
-        yield from _ahead(encoder, items, workers or min(8, os.cpu_count() or 1), precision)
+    if depth == 0 and isinstance(encoder, Derived):
+        for found in encode(encoder.base, items, encoder.depth, workers, precision):
+            with autocast(encoder.device, precision):
+                x = derived(encoder, found.x)
+            yield replace(found, x=x)
+        return
+    if isinstance(encoder, Preparing):
+        yield from _ahead(encoder, items, depth, workers or min(8, os.cpu_count() or 1), precision)
         return
     trunk = encoder.split(depth)[0]
     for start in range(0, len(items), encoder.batch_size):
@@ -62,7 +71,19 @@ def encode(
         yield found
 
 
-def _ahead(encoder: Preparing, items: Sequence[Any], workers: int, precision: str) -> Iterator[Encoded]:
+def derived(encoder: Derived, x: Inputs) -> Inputs:
+    """What an encoder makes of its base's trunk outputs, a part of `PART` rows at a time, on the CPU."""
+    size = max((len(value) for value in x.values()), default=0)
+    parts: list[Inputs] = []
+    with torch.no_grad():
+        for start in range(0, size, PART):
+            rows = {name: value[start : start + PART].to(encoder.device) for name, value in x.items()}
+            parts.append(_kept(encoder.derive(rows)))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def _ahead(encoder: Preparing, items: Sequence[Any], depth: int, workers: int, precision: str) -> Iterator[Encoded]:
+    compute = encoder.opened(depth)[0]
     size = encoder.batch_size
     window = WINDOW * size if encoder.sized else size
     pending: deque[tuple[int, Future[Any]]] = deque()
@@ -75,7 +96,8 @@ def _ahead(encoder: Preparing, items: Sequence[Any], workers: int, precision: st
                 while submitted < len(items) and len(pending) < AHEAD * window:
                     pending.append((submitted, pool.submit(encoder.prepare, items[submitted])))
                     submitted += 1
-                yield from _window(encoder, [pending.popleft() for _ in range(min(window, len(pending)))], precision)
+                ready = [pending.popleft() for _ in range(min(window, len(pending)))]
+                yield from _window(encoder, compute, ready, precision)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -90,7 +112,9 @@ def _at_once(encoder: Preparing, item: Any) -> Future[Any]:
     return done
 
 
-def _window(encoder: Preparing, window: list[tuple[int, Future[Any]]], precision: str) -> Iterator[Encoded]:
+def _window(
+    encoder: Preparing, compute: Trunk, window: list[tuple[int, Future[Any]]], precision: str
+) -> Iterator[Encoded]:
     """The items of a window, like sizes together."""
     ready: list[tuple[int, Any]] = []
     failed: dict[int, ItemError] = {}
@@ -104,7 +128,7 @@ def _window(encoder: Preparing, window: list[tuple[int, Future[Any]]], precision
     for start in range(0, len(ready), encoder.batch_size):
         part = ready[start : start + encoder.batch_size]
         with torch.inference_mode(), autocast(encoder.device, precision):
-            x = encoder.compute([prepared for _, prepared in part])
+            x = compute([prepared for _, prepared in part])
         yield Encoded([row for row, _ in part], _kept(x), failed)
         failed = {}
     if failed:

@@ -25,7 +25,7 @@ from xm.encoder import Derived, Encoder, Inputs
 from xm.errors import ItemError, RunError
 from xm.events import Event, Listener, silent
 from xm.files import read_tensors, write_tensors
-from xm.pipeline import encode
+from xm.pipeline import derived, encode
 
 log = logging.getLogger("xm.store")
 
@@ -75,7 +75,7 @@ class FeatureStore:
         """
         if isinstance(encoder, Derived) and depth == 0:
             below = self.features(encoder.base, items, depth=encoder.depth)
-            return replace(below, x=_in_parts(encoder, below.x)) if len(below.kept) else below
+            return replace(below, x=derived(encoder, below.x))
         place = (encoder.fingerprint(), depth)
         rows = self._rows.get(place)
         if rows is None:
@@ -189,14 +189,3 @@ class FeatureStore:
     def _warn(self, message: str) -> None:
         log.debug(message)
         self.listener(Event("warning", {"message": message}))
-
-
-def _in_parts(encoder: Derived, x: Inputs) -> Inputs:
-    """What the encoder makes of its base's outputs, a shard at a time, on the CPU."""
-    size = len(next(iter(x.values())))
-    parts: list[Inputs] = []
-    with torch.no_grad():
-        for start in range(0, size, SHARD):
-            rows = {name: value[start : start + SHARD].to(encoder.device) for name, value in x.items()}
-            parts.append({name: value.cpu() for name, value in encoder.derive(rows).items()})
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

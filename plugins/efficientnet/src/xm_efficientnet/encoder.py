@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from xm.device import spread
-from xm.encoder import Inputs, Preparing, Prototypes, Trunk, fingerprint_of
+from xm.encoder import Inputs, Preparing, Prototypes, fingerprint_of
 from xm.errors import UsageError
 from xm.media.images import SUFFIXES, VIEWS
 from xm_efficientnet import images, network, weights
@@ -64,7 +64,7 @@ class EfficientNetLite0(Preparing):
 
         return self._run(scored, prepared)
 
-    def split(self, depth: int) -> tuple[Trunk, nn.Module]:
+    def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
         """The network in two; the tail is a copy, so that training it leaves the encoder as it was.
 
         Args:
@@ -75,17 +75,12 @@ class EfficientNetLite0(Preparing):
             UsageError: for another depth.
         """
         if depth == 0:
-            return super().split(0)
+            return super().opened(0)
         from xm_efficientnet import tail
 
         tail.check(self._network, depth)
         made = tail.Tail(self._network.body, depth)
-
-        def trunk(items: Sequence[Any]) -> Inputs:
-            pixels = spread(self.prepare, items)
-            return self._run(lambda images: tail.front(self._network, images, depth), pixels)
-
-        return trunk, made
+        return lambda prepared: self._run(lambda images: tail.front(self._network, images, depth), prepared), made
 
     def _run(self, front: Callable[[Tensor], dict[str, Tensor]], prepared: Sequence[Tensor]) -> Inputs:
         """Images, each (3, 224, 224), through a frozen part."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from xm.encoder import Inputs, Preparing, Trunk, fingerprint_of
+from xm.encoder import Inputs, Preparing, fingerprint_of
 from xm.errors import UsageError
 from xm.items import read_text
 from xm_minilm import network, weights
@@ -69,7 +69,7 @@ class MiniLM(Preparing):
         with torch.no_grad():
             return {"features": model.features(model.words(ids), mask).cpu()}
 
-    def split(self, depth: int) -> tuple[Trunk, nn.Module]:
+    def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
         """Frozen at depth 0, all of it open at -1: a copy of the network, whose token embeddings can be replaced.
 
         At -1 the trunk gives ``ids`` and ``mask`` (n, MAX_TOKENS), so that rows of any batches can be stacked.
@@ -78,10 +78,10 @@ class MiniLM(Preparing):
             UsageError: for another depth.
         """
         if depth == 0:
-            return super().split(0)
+            return super().opened(0)
         if depth != -1:
             raise UsageError(f"minilm can't be split at depth {depth}; depths are 0 (frozen) and -1 (all of it)")
-        return lambda items: _padded([self.prepare(item) for item in items], MAX_TOKENS), network.Whole(self._network)
+        return lambda prepared: _padded(prepared, MAX_TOKENS), network.Whole(self._network)
 
 
 def _padded(ids: Sequence[list[int]], length: int) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xm.encoder import Inputs, Preparing, Trunk, fingerprint_of
+from xm.encoder import Inputs, Preparing, fingerprint_of
 from xm_openclip.model import Model, autocast, load, precision
 from xm_openclip.reference import resolve
 
@@ -48,7 +48,7 @@ class OpenClip(Preparing):
     def compute(self, prepared: Sequence[Any]) -> Inputs:
         return self._run(self._features, prepared)
 
-    def split(self, depth: int) -> tuple[Trunk, nn.Module]:
+    def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
         """The tower in two; the tail is a copy, so that training it leaves the shared model as it was.
 
         Args:
@@ -59,9 +59,9 @@ class OpenClip(Preparing):
             UsageError: for another depth, or a timm or Hugging Face tower at any but 0 and -1.
         """
         if depth == 0:
-            return super().split(0)
+            return super().opened(0)
         front, tail = self._split(self._model().module, depth)
-        return lambda items: self._run(front, [self.prepare(item) for item in items]), tail
+        return lambda prepared: self._run(front, prepared), tail
 
     def _model(self) -> Model:
         return load(self._reference, str(self.device))
