@@ -219,4 +219,6 @@ def test_precision_by_measurement(embed: Embed, tmp_path: Path, events: list[Eve
     embed(precision="auto", modalities=("image",))
     told = [str(e.data["message"]) for e in events if e.kind == "note" and "precision" in str(e.data["message"])]
     assert len(told) == 1, "it is measured once an encoder"
-    assert list(Bank(tmp_path / "bank.safetensors").about["precision"].values()) == [told[0].split()[2]]
+    assert list(Bank(tmp_path / "bank.safetensors").about["precision"].values()) == [
+        told[0].partition("precision ")[2].partition(" (")[0]
+    ]

@@ -29,7 +29,7 @@ from xm.events import Event, Listener, logged
 from xm.files import cache_dir
 from xm.pipeline import encode
 from xm.plugins import PluginManager, manager
-from xm.speed import measured
+from xm.speed import Way, measured
 
 
 class EmbedSettings(Config):
@@ -40,7 +40,8 @@ class EmbedSettings(Config):
     encoders: dict[str, str] = Field({}, description="modality to encoder, NAME or NAME:ARGUMENT or a run of xm align")
     workers: int | None = Field(None, ge=1, description="threads that read; none: as many as processors, at most 8")
     precision: Literal["float32", "bfloat16", "float16", "auto"] = Field(
-        "float32", description="of what encoders compute; auto: the fastest here whose vectors have a cosine of 0.999"
+        "float32",
+        description="of what encoders compute; auto: the fastest way here whose vectors have a cosine of 0.999",
     )
     on_error: Literal["skip", "fail"] = Field("skip", description="what an unreadable item does")
     device: str = Field("auto", description="auto, cpu, cuda, mps")
@@ -110,7 +111,7 @@ class Embedding:
             raise UsageError(f"--out {out}: is a folder; name a file")
         self.dataset = open_dataset(settings.data, plugins, settings.cache or cache_dir())
         self.encoders = EncoderChoice(plugins, self.dataset, pick_device(settings.device), settings.encoders)
-        self._measured: dict[str, str] = {}
+        self._measured: dict[str, Way] = {}
 
     def run(self) -> Embedded:
         """Embed what is missing, and write the bank."""
@@ -121,11 +122,11 @@ class Embedding:
         done = 0
         failed: dict[str, str] = {}
         for name, chosen, samples in plans:
-            precision = self._precision(chosen.encoder, samples)
+            way = self._way(chosen.encoder, samples)
             plan = _plan(chosen, samples, self.settings.precision)
             part = Part(folder / f"{name}-{rank()}of{world()}", plan, chosen.encoder.dim)
             before += len(part.done)
-            done += self._embed(part, chosen.encoder, samples, done, total, precision)
+            done += self._embed(part, chosen.encoder, samples, done, total, way)
         barrier()
         seconds = time.perf_counter() - started
         rows: dict[str, int] = {}
@@ -179,40 +180,41 @@ class Embedding:
         named = [(name, label) for label, name in enumerate(dataset.classes)]
         return [Sample(t.format(name), modality, label, "train") for name, label in named for t in dataset.templates]
 
-    def _precision(self, encoder: Encoder, samples: Sequence[Sample]) -> str:
-        """The one that was asked for; or the fastest for the encoder, measured once, by the first process."""
+    def _way(self, encoder: Encoder, samples: Sequence[Sample]) -> Way:
+        """In the precision that was asked for; or the fastest for the encoder, measured once, by the first process."""
         if self.settings.precision != "auto":
-            return self.settings.precision
+            return Way(self.settings.precision)
         fingerprint = encoder.fingerprint()
         if fingerprint not in self._measured:
             found = gather(measured(encoder, [sample.item for sample in samples]) if leads() else None)[0]
             assert found is not None
             self.listener(Event("note", {"message": f"{encoder.modality}: precision {found}"}))
-            self._measured[fingerprint] = found.precision
+            self._measured[fingerprint] = found.way
         return self._measured[fingerprint]
 
-    def _embed(
-        self, part: Part, encoder: Encoder, samples: Sequence[Sample], before: int, total: int, precision: str
-    ) -> int:
+    def _embed(self, part: Part, encoder: Encoder, samples: Sequence[Sample], before: int, total: int, way: Way) -> int:
         """Embed what this process has not done of its share; how many it has then."""
         known = {*part.done, *part.failed}
         mine = share(range(len(samples)))
         missing = [row for row in mine if row not in known]
         count = before + len(mine) - len(missing)
+        if not missing:
+            return len(mine)
         items = [samples[row].item for row in missing]
-        for found in encode(encoder, items, workers=self.settings.workers, precision=precision):
-            failed = {missing[i]: error for i, error in found.failed.items()}
-            for error in failed.values():
-                if self.settings.on_error == "fail":
-                    raise error
-                self.listener(Event("warning", {"message": f"left out: {error}"}))
-            vectors = found.x["features"].float() if found.rows else None
-            if vectors is not None or failed:
-                why = {row: error.reason for row, error in failed.items()}
-                part.append([missing[i] for i in found.rows], _rows(vectors, encoder.dim), why)
-            count += len(found)
-            data = {"done": count * world(), "total": total, "modality": encoder.modality}
-            self.listener(Event("embed", data))
+        with way.of(encoder):
+            for found in encode(encoder, items, workers=self.settings.workers, precision=way.precision):
+                failed = {missing[i]: error for i, error in found.failed.items()}
+                for error in failed.values():
+                    if self.settings.on_error == "fail":
+                        raise error
+                    self.listener(Event("warning", {"message": f"left out: {error}"}))
+                vectors = found.x["features"].float() if found.rows else None
+                if vectors is not None or failed:
+                    why = {row: error.reason for row, error in failed.items()}
+                    part.append([missing[i] for i in found.rows], _rows(vectors, encoder.dim), why)
+                count += len(found)
+                data = {"done": count * world(), "total": total, "modality": encoder.modality}
+                self.listener(Event("embed", data))
         return len(mine)
 
     def _write(
@@ -240,7 +242,7 @@ class Embedding:
             raise DataError(f"no item can be read: {first[0]}: {first[1]}")
         about = {
             "dataset": self.dataset.name,
-            "precision": self._measured or self.settings.precision,
+            "precision": {name: str(way) for name, way in self._measured.items()} or self.settings.precision,
             "encoders": {
                 name: {"encoder": c.reference, "fingerprint": c.encoder.fingerprint(), "space": c.encoder.space}
                 for name, c, _ in plans

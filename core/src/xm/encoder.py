@@ -134,6 +134,10 @@ class Encoder(ABC):
         """The encoder's own classifier, if it was trained with one."""
         return None
 
+    def networks(self) -> tuple[nn.Module, ...]:
+        """What `trunk` calls of PyTorch: `xm.embed` may lay out, cast and compile it to be faster (`xm.speed.Way`)."""
+        return ()
+
     def to(self, device: torch.device | str) -> Self:
         """Compute on `device` from now on. Encoders bound to the CPU may ignore it."""
         self.device = torch.device(device)
@@ -225,6 +229,9 @@ class Derived(Encoder):
 
     def trunk(self, items: Sequence[Any]) -> Inputs:
         return self.derive(self.base.split(self.depth)[0](items))
+
+    def networks(self) -> tuple[nn.Module, ...]:
+        return self.base.networks()
 
     def to(self, device: torch.device | str) -> Self:
         self.base.to(device)

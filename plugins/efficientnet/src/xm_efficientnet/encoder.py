@@ -64,6 +64,9 @@ class EfficientNetLite0(Preparing):
 
         return self._run(scored, prepared)
 
+    def networks(self) -> tuple[nn.Module, ...]:
+        return () if self.device.type == "cpu" else (self._network,)
+
     def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
         """The network in two; the tail is a copy, so that training it leaves the encoder as it was.
 

@@ -69,6 +69,9 @@ class MiniLM(Preparing):
         with torch.no_grad():
             return {"features": model.features(model.words(ids), mask).cpu()}
 
+    def networks(self) -> tuple[nn.Module, ...]:
+        return (self._network,)
+
     def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
         """Frozen at depth 0, all of it open at -1: a copy of the network, whose token embeddings can be replaced.
 

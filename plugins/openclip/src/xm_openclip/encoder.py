@@ -63,6 +63,9 @@ class OpenClip(Preparing):
         front, tail = self._split(self._model().module, depth)
         return lambda prepared: self._run(front, prepared), tail
 
+    def networks(self) -> tuple[nn.Module, ...]:
+        return self._networks(self._model().module)
+
     def _model(self) -> Model:
         return load(self._reference, str(self.device))
 
@@ -85,6 +88,11 @@ class OpenClip(Preparing):
     @abstractmethod
     def _features(module: nn.Module, batch: Tensor) -> dict[str, Tensor]:
         """The whole tower: ``features`` (n, dim)."""
+
+    @staticmethod
+    @abstractmethod
+    def _networks(module: nn.Module) -> tuple[nn.Module, ...]:
+        """The tower's modules that `_features` calls."""
 
     @staticmethod
     @abstractmethod

@@ -33,6 +33,10 @@ class ImageEncoder(OpenClip):
         return {"features": module.encode_image(batch, normalize=False)}  # type: ignore[operator]
 
     @staticmethod
+    def _networks(module: Any) -> tuple[nn.Module, ...]:
+        return (module.visual,)
+
+    @staticmethod
     def _split(module: nn.Module, depth: int) -> tuple[Front, nn.Module]:
         from xm_openclip.towers import split_image
 

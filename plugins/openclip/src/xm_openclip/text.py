@@ -53,6 +53,10 @@ class TextEncoder(OpenClip):
         return {"features": module.encode_text(batch, normalize=False)}  # type: ignore[operator]
 
     @staticmethod
+    def _networks(module: Any) -> tuple[nn.Module, ...]:
+        return (module.text if hasattr(module, "text") else module.transformer,)
+
+    @staticmethod
     def _split(module: nn.Module, depth: int) -> tuple[Front, nn.Module]:
         from xm_openclip.towers import split_text
 
