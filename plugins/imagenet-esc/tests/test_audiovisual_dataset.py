@@ -104,6 +104,14 @@ def test_esc_50_may_lie_in_its_folder_without_the_archives(imagenet_esc: Path, o
     assert len(opened("imagenet-esc-19").samples) == len(before.samples)
 
 
+def test_esc_10_may_lie_in_the_folder_of_its_archive(caltech_esc: Path, opened: Open) -> None:
+    before = opened("caltech-esc")
+    (caltech_esc / "esc-10").rename(caltech_esc / "ESC-10-master")
+    (caltech_esc / "esc-10").mkdir()
+    (caltech_esc / "ESC-10-master").rename(caltech_esc / "esc-10/ESC-10-master")
+    assert len(opened("caltech-esc").samples) == len(before.samples)
+
+
 def test_caltech_files_that_are_not_there(caltech_esc: Path, opened: Open) -> None:
     objects = caltech_esc / "caltech-101/101_ObjectCategories"
     (objects / "watch/train_0.jpg").unlink()
@@ -159,8 +167,22 @@ def test_an_empty_class_folder(imagenet_esc: Path, opened: Open) -> None:
     folder = imagenet_esc / "imagenet/images/val/n03000684"
     for file in folder.iterdir():
         file.unlink()
-    with pytest.raises(DataError, match="n03000684: the folder is empty"):
+    with pytest.raises(DataError, match="n03000684: holds no file; get imagenet as"):
         opened("imagenet-esc-19")
+
+
+def test_val_as_it_comes_without_folders(imagenet_esc: Path, opened: Open) -> None:
+    (imagenet_esc / "imagenet/images/val/ILSVRC2012_val_00000001.JPEG").touch()
+    with pytest.raises(DataError, match=r"images/val: holds images, not a folder for each class; sort them as https"):
+        opened("imagenet-esc-19")
+
+
+def test_what_is_no_image_is_passed_over(imagenet_esc: Path, opened: Open) -> None:
+    before = opened("imagenet-esc-19").samples
+    folder = imagenet_esc / "imagenet/images/train/n01514668"
+    (folder / ".DS_Store").touch()
+    (folder / "boxes").mkdir()
+    assert opened("imagenet-esc-19").samples == before
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from xm import DatasetSpec
 from xm.data.member import Member
 from xm.data.open import open_dataset
 from xm.data.types import Dataset
-from xm.errors import DataError, UsageError
+from xm.errors import DataError, ItemError, UsageError
+from xm.items import read_text
 from xm.plugins import manager
 from xm.testing import DatasetConformance
+from xm_webdataset.dataset import open_shards
 from xm_webdataset.shards import dataset_name
 
 Open = Callable[..., Dataset]
@@ -89,6 +92,85 @@ def test_class_names(opened: Open, toys: Any) -> None:
     assert classes(words, json=json.dumps(["dog", "bee", "cat"])) == (("dog", "cat"), [0, 1])
 
 
+def test_several_images_of_a_sample(opened: Open, toys: Any) -> None:
+    """A mask is no image of the class, where there is an image; two views without a plain one are both."""
+    names = ["1.jpg.png", "1.png", "1.seg.png", "2.left.png", "2.right.png", "2.txt"]
+    dataset = opened({name: toys.png("red", 1) for name in names})
+    assert [(s.item.name, s.pair) for s in dataset.samples] == [
+        ("1.png", None),
+        *((name, "some/2") for name in ("2.left.png", "2.right.png", "2.txt")),
+    ]
+    assert dataset.notes == (
+        "Left out files beside a plainer one of the sample (1.seg.jpg beside 1.jpg): 1 of .jpg.png, 1 of .seg.png.",
+    )
+
+
+def test_dots_in_the_names_of_samples(opened: Open, toys: Any) -> None:
+    dataset = opened({"track 2.0.png": toys.png("red", 1), "track 2.0.json": {"label": "red"}, "track 2.0.cls": 1})
+    assert [(s.item.name, s.label) for s in dataset.samples] == [("track 2.0.png", None)]
+    [note] = dataset.notes
+    assert note.startswith("Left out files whose names hold a dot before the suffix, so say nothing of a sample")
+    assert note.endswith("1 of .json, 1 of .cls.")
+
+
+def test_captions(opened: Open, toys: Any) -> None:
+    tables: dict[str, Any] = {
+        "1": {"caption": "a räd rose", "key": "1", "label": "red"},
+        "2": {"text": ["a sky", "", None, "a sea"], "label": "blue", "caption": None, "group": "g", "tags": ["sky"]},
+        "3": {"caption": "not this one", "label": "red"},
+        "4": {"captions": {"en": "no text"}, "text": " ", "label": "red"},
+    }
+    files: dict[str, Any] = {"3.txt": "this one", "5.json": {"caption": "of no image"}}
+    for key, table in tables.items():
+        files |= {f"{key}.png": toys.png("red", int(key)), f"{key}.json": table}
+    for _ in range(2):  # the second time by the index that is kept
+        samples = [s for s in opened(files).samples if s.modality == "text"]
+        found = [(str(s.item.name), s.item.read_bytes().decode(), s.label, s.group, s.pair, s.tags) for s in samples]
+        assert found == [
+            ("3.txt", "this one", 1, None, "some/3", ()),
+            ("1.json#caption", "a räd rose", 1, None, "some/1", ()),
+            ("2.json#text[0]", "a sky", 0, "g", "some/2", ("sky",)),
+            ("2.json#text[3]", "a sea", 0, "g", "some/2", ("sky",)),
+        ]
+    item = samples[1].item
+    assert read_text(item) == "a räd rose" and item.stem == "1" and pickle.loads(pickle.dumps(item)) == item
+    toys.write_tar(item.path, {"0.png": toys.png("red", 1), "1.json": {"label": 1}})
+    with pytest.raises(ItemError, match=r"some\.tar/1\.json#caption: can't be read: "):
+        read_text(item)
+
+
+def test_captions_without_an_encoder_of_texts(opened: Open, toys: Any, tmp_path: Path) -> None:
+    source = toys.write_tar(tmp_path / "some.tar", {"1.png": toys.png("red", 1), "1.json": {"caption": "a"}})
+    dataset = open_shards(str(source), suffixes={".png": "image"}, cache=tmp_path)
+    assert [(s.modality, s.pair) for s in dataset.samples] == [("image", None)]
+
+
+def test_numbers_as_tables_with_gaps_write_them(opened: Open, toys: Any) -> None:
+    gaps = {"label": 1.0, "class": float("nan"), "group": float("nan"), "tags": float("nan"), "split": None}
+    files = {"1.png": toys.png("red", 1), "1.json": gaps, "1.cls": 1, "2.png": b"", "2.json": {"label": float("nan")}}
+    assert [(s.label, s.group, s.tags) for s in opened(files).samples] == [(0, None, ()), (None, None, ())]
+    with pytest.raises(DataError, match="'label' is a float; text or a whole number was expected"):
+        opened({"1.png": b"", "1.json": {"label": 0.5}})
+
+
+def test_folders_of_splits(opened: Open, toys: Any, tmp_path: Path) -> None:
+    """The layout of CLIP benchmark: train/0.tar, test/0.tar, and classnames.txt beside the folders."""
+    root = tmp_path / "wds_pets"
+    for split in ("train", "test"):
+        for shard in range(2):
+            files = {"s0.png": toys.png("red", 0), "s0.cls": 0, "s1.png": toys.png("blue", 1), "s1.cls": 1}
+            toys.write_tar(root / split / f"{shard}.tar", files)
+    (root / "classnames.txt").write_text("a dog\na cat\n")
+    for pattern in ("{train,test}/{0..1}.tar", "t*/*.tar", "**/*.tar"):
+        dataset = opened(str(root / pattern))
+        assert (dataset.name, dataset.classes) == ("wds_pets", ("a dog", "a cat"))
+        assert {(s.split, s.item.path.parent.name) for s in dataset.samples} == {("train", "train"), ("test", "test")}
+    assert {s.split for s in opened(str(root / "test" / "0.tar")).samples} == {"test"}
+    (root / "test" / "classes.txt").write_text("a cat\na dog\n")
+    with pytest.raises(DataError, match=r"wds_pets and .*test hold different lists of classes; give them one"):
+        opened(str(root / "{train,test}" / "0.tar"))
+
+
 def test_a_list_of_classes_in_a_shard(opened: Open, toys: Any) -> None:
     files = {"classes.txt": "cat\ndog\nelk\n", "1.png": toys.png("red", 1), "1.cls": 1, "2.png": b"", "2.cls": 0}
     dataset = opened(files, txt="other\nnames\n")
@@ -113,7 +195,10 @@ def test_a_list_of_classes_in_a_shard(opened: Open, toys: Any) -> None:
         ({"1.json": {"label": "c"}, "classes.txt": "a\nb"}, "/1: class 'c' is not in the list of 2 classes"),
         ({"1.cls": 1, "1.json": {"label": "a"}, "classes.txt": "a\nb"}, "class 1 is 'a' there, but 'b' in the list"),
         ({"classes.txt": "a\n\nb"}, "classes.txt: a line has no name"),
-        ({"classes.txt": "a\nb\na"}, "classes.txt: 'a' is there 2 times"),
+        (
+            {"classes.txt": "a\nb\na"},
+            "classes.txt: 'a' is there 2 times, for classes 0 and 2; give each a name of its own",
+        ),
         ({"classes.json": {"a": 1}}, 'classes.json: a list of class names was expected, as ["cat", "dog"]'),
         ({"1.cls": 1, "2.json": {"label": "a"}}, "/2: class 'a' has no number, but others have numbers alone; put a"),
         ({"1.json": {"label": "a", "class": 1}, "2.json": {"label": "b", "class": 1}}, "class 1 is 'b' there, but 'a'"),

@@ -13,6 +13,7 @@ import pytest
 
 from xm.errors import DataError
 from xm_webdataset.headers import members
+from xm_webdataset.index import indexed
 
 LONG = "folder/" * 30 + "x" * 120 + ".png"
 FILES = {
@@ -77,6 +78,58 @@ def test_the_last_of_one_name_counts(tmp_path: Path, toys: Any) -> None:
     path = toys.write_tar(tmp_path / "some.tar", {"1.txt": "old", "2.txt": "two"})
     toys.write_tar(path, {"1.txt": "new"}, mode="a")
     assert [(member.name, member.read_bytes()) for member in members(path)] == [("2.txt", b"two"), ("1.txt", b"new")]
+
+
+def test_files_that_are_passed_over(tmp_path: Path, toys: Any) -> None:
+    litter = [
+        "._1.txt",
+        ".hidden/1.txt",
+        "a/.b/1.txt",
+        "__MACOSX/a/._1.txt",
+        "__MACOSX/1.txt",
+        "__meta__/1.json",
+        ".cls",
+    ]
+    files = {"./1.txt": "one", "a.b/__1__.txt": "two", "../2.txt": "three", **dict.fromkeys(litter, "litter")}
+    path = toys.write_tar(tmp_path / "some.tar", files)
+    found = indexed(path, tmp_path / "cache")
+    assert list(found.items) == ["1", "a.b/__1__", "../2"] and not found.facts
+
+
+def test_a_name_like_the_start_of_a_compressed_file(tmp_path: Path, toys: Any) -> None:
+    path = toys.write_tar(tmp_path / "some.tar", {"BZh91AY.txt": "one"})
+    assert [member.name for member in members(path)] == ["BZh91AY.txt"]
+
+
+def test_links_alone(tmp_path: Path) -> None:
+    path = tmp_path / "some.tar"
+    with tarfile.open(path, "w") as tar:
+        for number in range(3):
+            info = tarfile.TarInfo(f"{number}.png")
+            info.type, info.linkname = tarfile.SYMTYPE, "/data/image.png"
+            tar.addfile(info)
+    with pytest.raises(DataError, match=r"some\.tar: holds 3 symbolic links and no file; .* tar --dereference$"):
+        members(path)
+
+
+@pytest.mark.parametrize("filled", [b"", bytes(9000)])
+def test_tars_joined_by_cat(filled: bytes, tmp_path: Path, toys: Any) -> None:
+    one, other = (toys.write_tar(tmp_path / f"{n}.tar", {f"{n}.txt": "x" * 20_000 * n}) for n in (1, 2))
+    path = tmp_path / "some.tar"
+    path.write_bytes(one.read_bytes() + bytes(10_240) * bool(filled) + other.read_bytes())
+    with pytest.raises(
+        DataError, match=r"goes on after its end at byte [\d,]+, as tars joined by cat do; unpack it with"
+    ):
+        members(path)
+    path.write_bytes(one.read_bytes() + filled)
+    assert len(members(path)) == 1
+
+
+def test_a_pointer_of_git_lfs(tmp_path: Path) -> None:
+    path = tmp_path / "some.tar"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 3\n")
+    with pytest.raises(DataError, match=r"some\.tar: is a pointer of Git LFS, .* \(git lfs pull\)$"):
+        members(path)
 
 
 def test_a_sparse_file_is_refused(tmp_path: Path) -> None:

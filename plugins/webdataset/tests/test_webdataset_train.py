@@ -70,6 +70,26 @@ def test_the_same_results_as_a_folder(shards: str, folder: str, tmp_path: Path, 
     assert run.evaluate(data=folder).value == run.evaluate(data=shards).value
 
 
+def test_captions_are_as_good_as_files_of_text(tmp_path: Path, toys: Any) -> None:
+    needs("linear")
+    found = []
+    for kind in ("files", "captions"):
+        for split in ("train", "test"):
+            files: dict[str, Any] = {}
+            for number in range(12):
+                colour = sorted(toys.COLOURS)[number % 3]
+                words, table = f"{colour} thing", {"label": colour}
+                key = f"{split}{number}"
+                files |= {f"{key}.png": toys.png(colour, number), f"{key}.json": table}
+                files |= {f"{key}.txt": words} if kind == "files" else {f"{key}.json": {**table, "caption": words}}
+            toys.write_tar(tmp_path / kind / f"{split}.tar", files)
+        settings: dict[str, Any] = {"shots": (1, 2), "seeds": (1,), "device": "cpu", "cache": tmp_path / "cache"}
+        settings |= {"aux": ("text",), "listener": lambda _: None, "out": tmp_path / f"run of {kind}"}
+        found.append(train("image", data=str(tmp_path / kind / "{train,test}.tar"), **settings))
+    assert [r.value for r in found[0].results] == [r.value for r in found[1].results]
+    assert toys.ENCODED["text"] == 3 + 3, "the class names and the words, known by their content"
+
+
 def test_views_of_members(shards: str, folder: str, tmp_path: Path) -> None:
     needs("linear")
     settings: dict[str, Any] = {"shots": (1,), "seeds": (1,), "views": ("flip", "crop1"), "device": "cpu"}

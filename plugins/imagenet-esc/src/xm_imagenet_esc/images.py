@@ -19,6 +19,10 @@ IMAGE = "image"
 SPLIT_FILE = "split_zhou_Caltech101.json"
 OBJECTS = "101_ObjectCategories"
 
+_FLAT = "ILSVRC2012_val_00000001.JPEG"
+_SORTER = "https://github.com/pytorch/examples/blob/main/imagenet/extract_ILSVRC.sh"
+"""Puts the images of val, which come in one folder, into folders of classes."""
+
 
 def caltech_images(pairs: Sequence[Pair]) -> tuple[tuple[Sample, ...], int]:
     """The images of the pairs' classes, in CoOp's split, and how many of train and val are not on disk.
@@ -61,9 +65,11 @@ def imagenet_images(pairs: Sequence[Pair], held: Collection[str]) -> Iterator[tu
     Only the folders of these classes are looked at. What is `held` of train is val.
 
     Raises:
-        DataError: if a folder is missing or empty.
+        DataError: if a folder is missing or holds no file, or val is not in folders of classes.
     """
     root = existing_folder(IMAGENET, source_folder(IMAGENET) / "images")
+    if (root / "val" / _FLAT).is_file():
+        raise DataError(f"{root / 'val'}: holds images, not a folder for each class; sort them as {_SORTER} does")
     for part, rest in (("train", "train"), ("val", "test")):
         for label, pair in enumerate(pairs):
             for file in files_in(IMAGENET, root / part / pair.images):

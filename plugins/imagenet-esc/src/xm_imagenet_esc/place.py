@@ -55,15 +55,32 @@ def existing_file(name: str, path: Path) -> Path:
 
 
 def files_in(name: str, folder: Path) -> list[Path]:
-    """What a folder holds, by name, without hidden files.
+    """The files in a folder, by name, without hidden ones.
 
     Raises:
-        DataError: if the folder is missing or empty.
+        DataError: if the folder is missing, can't be read or holds none.
     """
-    found = sorted(path for path in existing_folder(name, folder).iterdir() if not path.name.startswith("."))
+    found = sorted(entry.name for entry in _visible(existing_folder(name, folder)) if entry.is_file())
     if not found:
-        raise _absent(f"{folder}: the folder is empty", name)
-    return found
+        raise _absent(f"{folder}: holds no file", name)
+    return [folder / file for file in found]
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, by name, without hidden ones.
+
+    Raises:
+        DataError: if it can't be read.
+    """
+    return [folder / name for name in sorted(entry.name for entry in _visible(folder) if entry.is_dir())]
+
+
+def _visible(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(f"{folder}: can't be read: {error.strerror or error}") from error
 
 
 def read_text(file: Path) -> str:

@@ -11,15 +11,15 @@ from pathlib import Path
 from xm.data import Sample
 from xm.errors import DataError
 from xm_imagenet_esc.classes import Pair
-from xm_imagenet_esc.place import existing_file, files_in, read_text, source_folder
+from xm_imagenet_esc.place import existing_file, files_in, folders_in, read_text, source_folder
 
 ESC_50 = "esc-50"
 ESC_10 = "esc-10"
 AUDIO = "audio"
 
 META = "meta/esc50.csv"
-MASTER = "ESC-50-master"
-"""What the archive of its repository unpacks to."""
+MASTERS = {ESC_50: "ESC-50-master", ESC_10: "ESC-10-master"}
+"""What the archives of their repositories unpack to."""
 
 COLUMNS = ("filename", "fold", "category")
 
@@ -36,7 +36,7 @@ def esc_50(pairs: Sequence[Pair]) -> tuple[Sample, ...]:
         DataError: if a file, column or category is missing, or a fold is no number.
     """
     folder = source_folder(ESC_50)
-    root = folder if (folder / META).is_file() else folder / MASTER
+    root = folder if (folder / META).is_file() else folder / MASTERS[ESC_50]
     table = existing_file(ESC_50, root / META)
     labels = {pair.sounds: label for label, pair in enumerate(pairs)}
     rows = csv.DictReader(io.StringIO(read_text(table)))
@@ -61,13 +61,16 @@ def esc_50(pairs: Sequence[Pair]) -> tuple[Sample, ...]:
 def esc_10(pairs: Sequence[Pair]) -> tuple[Sample, ...]:
     """The clips of the pairs' folders, ``esc-10/001 - Dog bark/1-30226-A.ogg``; the first number is the fold.
 
-    Samples have no split yet, and the fold as group.
+    They may also be in what the archive unpacks to, ``esc-10/ESC-10-master``. Samples have no split yet, and the fold
+    as group.
 
     Raises:
-        DataError: if a folder is missing or empty, or a file name has no fold.
+        DataError: if a folder is missing or holds no file, or a file name has no fold.
     """
-    root = source_folder(ESC_10)
-    folders = {_NUMBER.sub("", path.name, count=1): path for path in files_in(ESC_10, root)}
+    folder = source_folder(ESC_10)
+    unpacked = folder / MASTERS[ESC_10]
+    root = unpacked if unpacked.is_dir() else folder
+    folders = {_NUMBER.sub("", path.name, count=1): path for path in folders_in(root)}
     return tuple(
         _clip(path, label, _fold(path))
         for label, pair in enumerate(pairs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,23 +12,31 @@ from xm.data.member import Member
 from xm.data.paths import modality_of
 from xm.data.types import Dataset, Sample
 from xm.errors import DataError
+from xm_webdataset.captions import Caption
 from xm_webdataset.facts import Facts
-from xm_webdataset.index import CLASSES, Shard, class_list, indexed
+from xm_webdataset.index import CLASSES, FACTS, Shard, class_list, indexed
 from xm_webdataset.labels import class_names
-from xm_webdataset.shards import dataset_name, expanded, split_of, unique_names
+from xm_webdataset.shards import dataset_name, expanded, folders_of, split_of, unique_names
 
 _SHOWN = 3
+_UNREAD = "of suffixes that no encoder reads"
+_CUT = "whose names hold a dot before the suffix, so say nothing of a sample (a.b.json is no .json of a.b)"
+_COMPOUND = "beside a plainer one of the sample (1.seg.jpg beside 1.jpg)"
+
+LeftOut = defaultdict[str, Counter[str]]
+"""How many files of each suffix are no samples, by why."""
 
 
 def open_shards(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dataset:
     """Read tar shards, as WebDataset writes them: the files of one folder and name up to the first dot are a sample.
 
     ``.cls`` holds the class's number; ``.json`` an object with `label` and `class` (name or number), `split`, `group`
-    and `tags`, of which any may be missing, and others that are passed over. All files whose suffix is known are
-    items, `xm.data.member.Member`, and if there are several they are a pair. Class names come from ``classes.json`` or
-    ``classes.txt`` in a shard or beside it, or from the samples. Without `split`, the shard's name says it, if it has
-    such a word. Order is that of the shards, and in them. What is in a shard is kept below `cache`, by the shard's
-    path, size and time.
+    and `tags`, of which any may be missing, captions (`xm_webdataset.captions`), and others that are passed over.
+    Files whose suffix is known are items, `xm.data.member.Member`; of one modality those with a plain suffix, if there
+    are such. Captions are items where no text file is. Several items are a pair. Class names come from a file of
+    `CLASSES` in a shard or beside it, or from the samples. Without `split`, the name of the shard or else of its folder
+    says it, if it is such a word. Order is that of the shards, and in them. What is in a shard is kept below `cache`,
+    by the shard's path, size and time.
 
     Args:
         source: a tar, or a pattern of several, see `expanded`.
@@ -39,7 +47,7 @@ def open_shards(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dat
         DataError: naming the shard that is missing, compressed or damaged, or the file in it that is amiss.
     """
     shards = [indexed(path, cache) for path in expanded(source)]
-    left_out: Counter[str] = Counter()
+    left_out: LeftOut = defaultdict(Counter)
     found = [items for shard in shards for items in _found(shard, suffixes, left_out)]
     if not found:
         known = ", ".join(sorted(suffixes)) or "none, because no encoder is installed; see xm plugins list"
@@ -57,7 +65,7 @@ def open_shards(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dat
             for items in found
             for sample in _samples(items, label_of.get(class_of.get(items.where)), shard_names[items.shard])
         ),
-        notes=(*_unused(names, classes), *_note(left_out)),
+        notes=(*_unused(names, classes), *(_note(why, counts) for why, counts in left_out.items())),
     )
 
 
@@ -75,8 +83,8 @@ class _Items(NamedTuple):
         return f"{self.shard}/{self.key}"
 
 
-def _found(shard: Shard, suffixes: Mapping[str, str], left_out: Counter[str]) -> Iterator[_Items]:
-    """What is in a shard; files of unknown suffixes are counted."""
+def _found(shard: Shard, suffixes: Mapping[str, str], left_out: LeftOut) -> Iterator[_Items]:
+    """What is in a shard; files that are left out are counted."""
     by_name, nothing = split_of(shard.path), Facts()
     for key, files in shard.items.items():
         facts = shard.facts.get(key, nothing)
@@ -84,11 +92,30 @@ def _found(shard: Shard, suffixes: Mapping[str, str], left_out: Counter[str]) ->
         for file in files:
             modality = modality_of(file.name.rpartition("/")[2], suffixes)
             if modality is None:
-                left_out[file.suffix or "none"] += 1
+                why = _CUT if file.suffix.lower() in FACTS else _UNREAD
+                left_out[why][file.suffix or "none"] += 1
             else:
                 items.append((file, modality))
+        if len(items) > 1:
+            items = _plainest(items, left_out)
+        text = suffixes.get(".txt")
+        if items and text and facts.captions and all(modality != text for _, modality in items):
+            items += [(Caption.of(shard.tables[key], place), text) for place in facts.captions]
         if items:
             yield _Items(shard.path, key, items, facts, facts.split or by_name)
+
+
+def _plainest(items: list[tuple[Member, str]], left_out: LeftOut) -> list[tuple[Member, str]]:
+    """Of each modality the items with one suffix (1.jpg, not 1.seg.jpg), if there are such."""
+    dots = [file.name.rpartition("/")[2].count(".") for file, _ in items]
+    plain = {modality for (_, modality), count in zip(items, dots, strict=True) if count == 1}
+    kept = []
+    for (file, modality), count in zip(items, dots, strict=True):
+        if count == 1 or modality not in plain:
+            kept.append((file, modality))
+        else:
+            left_out[_COMPOUND]["." + file.name.rpartition("/")[2].partition(".")[2]] += 1
+    return kept
 
 
 def _samples(items: _Items, label: int | None, shard: str) -> Iterator[Sample]:
@@ -106,7 +133,7 @@ def _class_list(shards: list[Shard]) -> tuple[str, ...]:
     """
     lists = {shard.path: shard.classes for shard in shards if shard.classes}
     if not lists:
-        folders = dict.fromkeys(shard.path.parent for shard in shards)
+        folders = dict.fromkeys(folder for shard in shards for folder in folders_of(shard.path))
         beside = ((f, {name: f / name for name in CLASSES if (f / name).is_file()}) for f in folders)
         lists = {folder: class_list(files) for folder, files in beside if files}
     for (one, listed), (other, others) in pairwise(lists.items()):
@@ -121,9 +148,7 @@ def _unused(names: Sequence[str], kept: Sequence[str]) -> tuple[str, ...]:
     return (f"Left out {len(names) - len(kept)} of {len(names)} classes: they have no sample here.",)
 
 
-def _note(left_out: Counter[str]) -> tuple[str, ...]:
-    if not left_out:
-        return ()
-    shown = ", ".join(f"{count} of {suffix}" for suffix, count in left_out.most_common(_SHOWN))
-    more = ", …" if len(left_out) > _SHOWN else ""
-    return (f"Left out files of suffixes that no encoder reads: {shown}{more}.",)
+def _note(why: str, counts: Counter[str]) -> str:
+    shown = ", ".join(f"{count} of {suffix}" for suffix, count in counts.most_common(_SHOWN))
+    more = ", …" if len(counts) > _SHOWN else ""
+    return f"Left out files {why}: {shown}{more}."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from typing import Any, NamedTuple, TypeVar
 
 from xm.data.paths import SPLIT_WORDS
+from xm_webdataset.captions import Place, caption_places
 
 _T = TypeVar("_T")
 
@@ -26,6 +28,7 @@ class Facts(NamedTuple):
         name: the class's; "" if it is not known.
         split, group: "" if they are not given.
         tags: as of `xm.data.Sample`.
+        captions: where the JSON has some.
     """
 
     number: int | None = None
@@ -33,6 +36,7 @@ class Facts(NamedTuple):
     split: str = ""
     group: str = ""
     tags: tuple[str, ...] = ()
+    captions: tuple[Place, ...] = ()
 
 
 def read_facts(cls: bytes | None, table: bytes | None) -> Facts:
@@ -45,7 +49,7 @@ def read_facts(cls: bytes | None, table: bytes | None) -> Facts:
     numbers: set[int] = set() if cls is None else {_number(cls)}
     names: set[str] = set()
     for key in LABELS:
-        value = row.get(key)
+        value = _value(row, key)
         if isinstance(value, int) and not isinstance(value, bool):
             numbers.add(value)
         elif value is not None:
@@ -59,7 +63,8 @@ def read_facts(cls: bytes | None, table: bytes | None) -> Facts:
         name or "",
         SPLIT_WORDS.get(split.lower(), split),
         _words(row, "group"),
-        _tags(row.get("tags")),
+        _tags(_value(row, "tags")),
+        caption_places(row),
     )
 
 
@@ -81,8 +86,16 @@ def _number(cls: bytes) -> int:
         raise FactsError(f"{shown!r} is no class number; names go into a .json, as 'label'") from None
 
 
-def _words(row: dict[str, Any], key: str) -> str:
+def _value(row: dict[str, Any], key: str) -> Any:
+    """What a key holds. Tables with gaps write 3 as 3.0, and a gap as NaN, which here is nothing."""
     value = row.get(key)
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else int(value) if value.is_integer() else value
+
+
+def _words(row: dict[str, Any], key: str) -> str:
+    value = _value(row, key)
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -105,7 +118,7 @@ def _only(values: set[_T], what: str) -> _T | None:
 
 
 def read_classes(content: bytes, *, as_json: bool) -> tuple[str, ...]:
-    """The names of ``classes.txt``, one a line, or of ``classes.json``, a list: the first is of class 0.
+    """The names of a text, one a line, or of ``classes.json``, a list: the first is of class 0.
 
     Raises:
         FactsError: if it is not of this form, empty, or has a name twice.
@@ -119,5 +132,6 @@ def read_classes(content: bytes, *, as_json: bool) -> tuple[str, ...]:
     stripped = [name.strip() for name in names]
     name, count = Counter(stripped).most_common(1)[0]
     if count > 1:
-        raise FactsError(f"{name!r} is there {count} times; each class needs a name of its own")
+        numbers = " and ".join(str(number) for number, other in enumerate(stripped) if other == name)
+        raise FactsError(f"{name!r} is there {count} times, for classes {numbers}; give each a name of its own")
     return tuple(stripped)

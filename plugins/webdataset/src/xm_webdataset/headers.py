@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 from xm.data.member import Member
 from xm.errors import DataError
 
+_AHEAD = 1 << 20
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME)
-_MAGIC = {b"\x1f\x8b": "gunzip", b"BZ": "bunzip2", b"\xfd7": "unxz", b"\x28\xb5": "unzstd"}
-"""First two bytes of compressed files, and what unpacks them."""
+_PACKED = "is compressed, so its files can't be read alone; unpack it first"
+_NO_TAR = {
+    b"\x1f\x8b": f"{_PACKED} (gunzip)",
+    b"BZh": f"{_PACKED} (bunzip2)",
+    b"\xfd7zXZ": f"{_PACKED} (unxz)",
+    b"\x28\xb5\x2f\xfd": f"{_PACKED} (unzstd)",
+    b"version https://git-lfs": "is a pointer of Git LFS, not the shard; fetch that first (git lfs pull)",
+}
+"""How files begin that are often given in place of a tar, and what to say of them."""
 
 
 class _Header(tarfile.TarInfo):
@@ -39,30 +47,46 @@ def members(shard: Path) -> list[Member]:
     """The files of a tar, hard links too, in order; of one name, the last, as when it is unpacked.
 
     Raises:
-        DataError: if it is compressed, cut short, damaged or can't be read.
+        DataError: if it is compressed, cut short, damaged, has nothing but links or can't be read.
     """
     found: dict[str, Member] = {}
+    start, links = b"", 0
     try:
         with shard.open("rb") as file:
-            tool = _MAGIC.get(file.read(2))
-            if tool:
-                raise DataError(f"{shard}: is compressed, so its files can't be read alone; unpack it first ({tool})")
+            start = file.read(32)
             file.seek(0)
             with tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as tar:
                 for info in tar:
                     member = _member(shard, info, found)
+                    links += info.issym()
                     if member:
                         found.pop(info.name, None)
                         found[info.name] = member
                 end = tar.offset
-            file.seek(end)
-            if any(file.read(tarfile.BLOCKSIZE)):  # tarfile takes a damaged header for the end
-                raise DataError(f"{shard}: is damaged at byte {end:,}: no file's header is there; pack it again")
+            _check_end(shard, file, end)
     except tarfile.TarError as error:
-        raise DataError(f"{shard}: is no tar, or cut short ({error}); pack it again") from error
+        known = next((said for magic, said in _NO_TAR.items() if start.startswith(magic)), None)
+        raise DataError(f"{shard}: {known or f'is no tar, or cut short ({error}); pack it again'}") from error
     except OSError as error:
         raise DataError(f"{shard}: can't be read: {error.strerror or error}") from error
+    if links and not found:
+        raise DataError(f"{shard}: holds {links} symbolic links and no file; pack it again with tar --dereference")
     return list(found.values())
+
+
+def _check_end(shard: Path, file: BinaryIO, end: int) -> None:
+    """Raise if the end that tarfile found is none: it stops at a damaged header, and where tars were joined."""
+    file.seek(end)
+    block = file.read(tarfile.BLOCKSIZE)
+    if any(block):
+        raise DataError(f"{shard}: is damaged at byte {end:,}: no file's header is there; pack it again")
+    records = -(-(end + len(block)) // tarfile.RECORDSIZE)
+    file.seek(records * tarfile.RECORDSIZE)  # up to there a tar may be filled up with anything
+    if any(file.read(_AHEAD)):
+        raise DataError(
+            f"{shard}: goes on after its end at byte {end:,}, as tars joined by cat do; "
+            "unpack it with tar --ignore-zeros, and pack it again"
+        )
 
 
 def _member(shard: Path, info: tarfile.TarInfo, found: dict[str, Member]) -> Member | None:

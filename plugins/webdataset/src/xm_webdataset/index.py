@@ -6,7 +6,9 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,17 @@ from typing import Any
 from xm.data.member import Member
 from xm.errors import DataError
 from xm.files import replacing
+from xm_webdataset.captions import Place
 from xm_webdataset.facts import Facts, FactsError, read_classes, read_facts
 from xm_webdataset.headers import members
 
 log = logging.getLogger("xm.data")
 
-CLASSES = ("classes.json", "classes.txt")
+CLASSES = ("classes.json", "classes.txt", "classnames.txt")
 FACTS = (".cls", ".json")
-_FORMAT = 1
+_LITTER = re.compile(r"(?:^|/)(?:\.(?!\.?/)|__MACOSX/|__pycache__/)|^__[^/]*__(?:/|$)")
+"""Hidden files and folders, and those that WebDataset keeps for itself, such as ``__meta__/``."""
+_FORMAT = 2
 """Of the files in the cache."""
 _SHOWN = 3
 
@@ -34,12 +39,14 @@ class Shard:
         path: where it is.
         items: the files of each sample that may be items, by key; samples in the order of their first files.
         facts: by key, of samples that have any.
-        classes: the names in its ``classes.txt`` or ``classes.json``; () if it has none.
+        tables: the ``.json`` of samples with captions, by key.
+        classes: the names in the first of `CLASSES` that it has; () if it has none.
     """
 
     path: Path
     items: dict[str, list[Member]]
     facts: dict[str, Facts]
+    tables: dict[str, Member]
     classes: tuple[str, ...]
 
 
@@ -72,6 +79,7 @@ def _to_plain(shard: Shard) -> dict[str, Any]:
     return {
         "items": {key: [[m.name, m.offset, m.size] for m in found] for key, found in shard.items.items()},
         "facts": shard.facts,
+        "tables": {key: [m.name, m.offset, m.size] for key, m in shard.tables.items()},
         "classes": shard.classes,
     }
 
@@ -81,10 +89,11 @@ def _from_plain(path: Path, plain: dict[str, Any]) -> Shard:
         key: [Member(path, offset, size, name) for name, offset, size in found] for key, found in plain["items"].items()
     }
     facts = {
-        key: Facts(number, name, split, group, tuple(tags))
-        for key, (number, name, split, group, tags) in plain["facts"].items()
+        key: Facts(number, name, split, group, tuple(tags), tuple(Place(*place) for place in captions))
+        for key, (number, name, split, group, tags, captions) in plain["facts"].items()
     }
-    return Shard(path, items, facts, tuple(plain["classes"]))
+    tables = {key: Member(path, offset, size, name) for key, (name, offset, size) in plain["tables"].items()}
+    return Shard(path, items, facts, tables, tuple(plain["classes"]))
 
 
 def _read(path: Path) -> Shard:
@@ -93,6 +102,8 @@ def _read(path: Path) -> Shard:
     known: dict[str, dict[str, Member]] = defaultdict(dict)
     classes: dict[str, Member] = {}
     for member in members(path):
+        if _LITTER.search(member.name):
+            continue
         folder, slash, name = member.name.removeprefix("./").rpartition("/")
         stem, _, suffixes = name.partition(".")
         key, suffix = f"{folder}{slash}{stem}", f".{suffixes.lower()}"
@@ -100,24 +111,44 @@ def _read(path: Path) -> Shard:
             classes[name] = member
         elif suffix in FACTS:
             known[key][suffix] = member
-        elif stem:  # hidden files have none
+        else:
             items.setdefault(key, []).append(member)
-    return Shard(path, items, _facts(path, known), class_list(classes))
+    facts = _facts(path, known)
+    tables = {key: known[key][".json"] for key, one in facts.items() if one.captions}
+    return Shard(path, items, facts, tables, class_list(classes))
 
 
 def _facts(path: Path, known: dict[str, dict[str, Member]]) -> dict[str, Facts]:
     found: dict[str, Facts] = {}
     wrong: list[str] = []
-    for key, files in known.items():
-        cls, table = (files[suffix].read_bytes() if suffix in files else None for suffix in FACTS)
+    for key, (cls, table) in _contents(path, known):
         try:
             found[key] = read_facts(cls, table)
         except FactsError as error:
-            wrong.append(f"{' and '.join(file.name for file in files.values())}: {error}")
+            wrong.append(f"{' and '.join(file.name for file in known[key].values())}: {error}")
     if wrong:
         more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise DataError(f"{path}: {'; '.join(wrong[:_SHOWN])}{more}")
     return found
+
+
+def _contents(
+    path: Path, known: dict[str, dict[str, Member]]
+) -> Iterator[tuple[str, tuple[bytes | None, bytes | None]]]:
+    """Each key with its ``.cls`` and ``.json``. The shard is opened once, which counts where it lies far away."""
+    try:
+        with path.open("rb") as shard:
+
+            def content(file: Member | None) -> bytes | None:
+                if file is None:
+                    return None
+                shard.seek(file.offset)
+                return shard.read(file.size)
+
+            for key, files in known.items():
+                yield key, (content(files.get(".cls")), content(files.get(".json")))
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
 
 
 def class_list(files: dict[str, Member] | dict[str, Path]) -> tuple[str, ...]:
@@ -132,4 +163,6 @@ def class_list(files: dict[str, Member] | dict[str, Path]) -> tuple[str, ...]:
                 return read_classes(files[name].read_bytes(), as_json=name.endswith(".json"))
             except FactsError as error:
                 raise DataError(f"{files[name]}: {error}") from error
+            except OSError as error:
+                raise DataError(f"{files[name]}: can't be read: {error.strerror or error}") from error
     return ()

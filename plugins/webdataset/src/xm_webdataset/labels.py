@@ -25,7 +25,8 @@ def class_names(facts: Mapping[str, Facts], listed: Sequence[str]) -> tuple[dict
     """
     known = {where: one for where, one in facts.items() if one.number is not None or one.name}
     if listed:
-        return {where: _listed(where, one, listed) for where, one in known.items()}, list(listed)
+        among = frozenset(listed)
+        return {where: _listed(where, one, listed, among) for where, one in known.items()}, list(listed)
     if all(one.number is None for one in known.values()):
         return {where: one.name for where, one in known.items()}, sorted({one.name for one in known.values()})
     numbers = _numbers(known)
@@ -38,9 +39,9 @@ def class_names(facts: Mapping[str, Facts], listed: Sequence[str]) -> tuple[dict
     return found, [names[number] for number in sorted(names)]
 
 
-def _listed(where: str, one: Facts, listed: Sequence[str]) -> str:
+def _listed(where: str, one: Facts, listed: Sequence[str], among: frozenset[str]) -> str:
     if one.number is None:
-        if one.name not in listed:
+        if one.name not in among:
             raise DataError(f"{where}: class {one.name!r} is not in the list of {len(listed)} classes")
         return one.name
     if one.number >= len(listed):

@@ -33,7 +33,7 @@ def expanded(source: str) -> list[Path]:
     absent: list[Path] = []
     for name in names:
         if not Path(name).is_file() and _GLOB.search(name):
-            matches = [path for path in map(Path, sorted(glob(name))) if path.is_file()]  # noqa: PTH207
+            matches = [path for path in map(Path, sorted(glob(name, recursive=True))) if path.is_file()]  # noqa: PTH207
             if not matches:
                 raise DataError(f"{name}: no file has such a name")
             found += matches
@@ -47,7 +47,8 @@ def expanded(source: str) -> list[Path]:
 
 
 def dataset_name(shards: list[Path]) -> str:
-    """The words that the shards' names begin with, all of them; without any, or but a split, their folder's name."""
+    """The words that all the shards' names begin with; without any, or but a split, their folder's name, or if that is
+    a split, the name of the folder above."""
     if len(shards) == 1:
         return shards[0].stem
     words = [re.findall(r"[^\W\d_]+|\d+|[\W_]+", shard.stem) for shard in shards]
@@ -55,7 +56,13 @@ def dataset_name(shards: list[Path]) -> str:
     common = common.rstrip("0123456789").rstrip("-_. ")
     if common and common.lower() not in SPLIT_WORDS:
         return common
-    return Path(os.path.abspath(shards[0])).parent.name or "shards"  # noqa: PTH100 - resolve would follow links
+    return folders_of(shards[0])[-1].name or "shards"
+
+
+def folders_of(shard: Path) -> list[Path]:
+    """A shard's folder; if that is called as a split, the one above too."""
+    folder = Path(os.path.abspath(shard)).parent  # noqa: PTH100 - resolve would follow links
+    return [folder, folder.parent] if folder.name.lower() in SPLIT_WORDS else [folder]
 
 
 def unique_names(shards: list[Path]) -> list[str]:
@@ -66,7 +73,12 @@ def unique_names(shards: list[Path]) -> list[str]:
 
 
 def split_of(shard: Path) -> str | None:
-    """The split that a shard's name says ("train-000.tar", "imagenet_val.tar"); None if it says none, or two."""
+    """The split that a shard's name says ("train-000.tar", "imagenet_val.tar"), else its folder's ("train/000.tar").
+
+    None if neither says one, or the name says two.
+    """
     words = re.findall(r"[a-z]+", shard.stem.lower())
     splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
-    return splits.pop() if len(splits) == 1 else None
+    if splits:
+        return splits.pop() if len(splits) == 1 else None
+    return SPLIT_WORDS.get(folders_of(shard)[0].name.lower())
