@@ -10,26 +10,33 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from xm.files import read_tensors
 from xm.layout import TESTED
 from xm.report import Comparison, Report, Result
-from xm.significance import RESAMPLES, _resampled, compare, with_the_target_alone
+from xm.significance import RESAMPLES, Hits, _resampled, compare, with_the_target_alone
 
-Hits = NDArray[np.bool_]
+Bits = NDArray[np.bool_]
 SMALLEST = 1 / (RESAMPLES + 1)
 
 
-def hits(right: Sequence[int] | str) -> Hits:
+def hits(right: Sequence[int] | str) -> Bits:
     return np.array([bool(int(r)) for r in right])
 
 
-def compared(*pairs: tuple[Hits, Hits]) -> Comparison:
-    return compare(pairs, strategy="s", aux=("text",), against="t", against_aux=(), shots=4)
+def compared(*pairs: tuple[Bits, Bits], first: Sequence[int] = ()) -> Comparison:
+    """Of test sets that begin at these items each, or all at 0."""
+    starts = first or [0] * len(pairs)
+    numbered = [
+        (Hits(np.arange(k, k + len(one)), one), Hits(np.arange(k, k + len(one)), other))
+        for k, (one, other) in zip(starts, pairs, strict=True)
+    ]
+    return compare(numbered, strategy="s", aux=("text",), against="t", against_aux=(), shots=4)
 
 
-def noisy(n: int, better: float, seed: int) -> tuple[Hits, Hits]:
+def noisy(n: int, better: float, seed: int) -> tuple[Bits, Bits]:
     """Two models on n items: the other is right in half of the cases, the one gains some of its faults."""
     rng = np.random.default_rng(seed)
     other = rng.random(n) < 0.5
@@ -91,14 +98,31 @@ def test_seeds_may_have_test_sets_of_unequal_size() -> None:
     assert c.p == pytest.approx(2 * 0.25, abs=0.06)
 
 
-def test_items_of_test_sets_of_one_size_are_drawn_jointly() -> None:
+def test_an_item_is_drawn_for_all_seeds_that_test_it() -> None:
     """One seed's differences are the other's with the sign turned: where both seeds are drawn, they cancel exactly."""
     d = np.array([1, 0, -1, 1, 0, 0, 1, -1, 0, 1])
-    means = _resampled([d, -d])
-    drawn = np.abs(means) < 1e-12
+    items = np.arange(len(d))
+    drawn = np.abs(_resampled([(items, d), (items, -d)])) < 1e-12
     assert drawn.mean() > 0.45
-    apart = _resampled([d, np.concatenate([-d, -d])])
-    assert (np.abs(apart) < 1e-12).mean() < 0.3
+    apart = np.abs(_resampled([(items, d), (items + 10, -d)])) < 1e-12
+    assert apart.mean() < 0.3
+
+
+def test_test_sets_that_several_seeds_share_are_drawn_first() -> None:
+    """Two folds of three seeds each, one of which is better throughout: both draws are it with chance 1/4."""
+    better, same = (hits("1" * 40), hits("0" * 40)), (hits("10" * 20), hits("10" * 20))
+    shared = compared(*[better] * 3, *[same] * 3, first=[0, 0, 0, 40, 40, 40])
+    assert shared.p == pytest.approx(2 * 0.25, abs=0.06)
+    assert (shared.low, shared.high) == (0, 1)
+    own = compared(*[better] * 3, *[same] * 3, first=[0, 40, 80, 120, 160, 200])
+    assert own.p == pytest.approx(2 / 2**6, abs=0.03)
+
+
+def test_runs_of_before_items_were_kept_have_one_test_set() -> None:
+    tested = {"label": torch.tensor([1, 2, 0]), "predicted": torch.tensor([1, 0, 0])}
+    assert Hits.of(tested).item.tolist() == [0, 1, 2]
+    assert Hits.of({**tested, "item": torch.tensor([7, 3, 5])}).item.tolist() == [7, 3, 5]
+    assert Hits.of(tested).right.tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("better", (0.0, 0.05, 0.3))
@@ -139,7 +163,7 @@ def result(aux: tuple[str, ...], seed: int, shots: int = 1, strategy: str = "lin
 def test_every_cell_with_others_is_held_against_the_target_alone() -> None:
     results = [result(aux, seed, shots) for aux in ((), ("text",), ("audio",)) for shots in (1, 2) for seed in (1, 2)]
     results += [result(("text",), 1, shots=0, strategy="zero-shot"), result(("text",), 3), result((), 1, 1, "other")]
-    right = {r.model: hits("1100" if not r.aux else "1110") for r in results}
+    right = {r.model: Hits(np.arange(4), hits("1110" if r.aux else "1100")) for r in results}
     found = list(with_the_target_alone(results, right))
     assert [(c.strategy, c.aux, c.shots, c.seeds) for c in found] == [
         ("linear", ("text",), 1, 2),
@@ -156,7 +180,8 @@ def test_a_run_compares_what_its_models_said_of_test(run: Callable[..., Report],
     def right(aux: tuple[str, ...], shots: int, seed: int) -> Any:
         [model] = [r.model for r in report.results if (r.aux, r.shots, r.seed) == (aux, shots, seed)]
         tested = read_tensors(Path(report.run) / model / TESTED)
-        return (tested["label"] == tested["predicted"]).numpy()
+        assert len(tested["item"].unique()) == len(tested["label"])
+        return Hits.of(tested)
 
     assert [(c.shots, c.aux, c.seeds) for c in report.comparisons] == [(1, ("text",), 3), (2, ("text",), 3)]
     for c in report.comparisons:

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from xm.config import Config, validated
@@ -21,7 +19,7 @@ from xm.plugins import PluginManager, manager
 from xm.report import Comparison, Result, Summary, summarise
 from xm.run import load
 from xm.settings import TrainSettings
-from xm.significance import compare
+from xm.significance import Hits, compare
 from xm.specs import BenchmarkSpec
 
 SHARED = {"data", "encoders", "templates", "shots", "seeds", "device", "cache"}
@@ -112,7 +110,7 @@ def few_shot(
     tell = _once(listener)
     out = settings.out or Path("runs/bench") / spec.name
     results: list[Result] = []
-    hits: dict[tuple[str, tuple[str, ...], int, int], NDArray[np.bool_]] = {}
+    hits: dict[tuple[str, tuple[str, ...], int, int], Hits] = {}
     left_out: dict[str, str] = {}
     notes: dict[str, None] = {}
     asked = settings.model_dump(include=SHARED & settings.model_fields_set, exclude_none=True)
@@ -137,7 +135,7 @@ def few_shot(
         for result in found:
             results.append(result)
             tested = read_tensors(out / strategy / result.model / TESTED)
-            hits[strategy, result.aux, result.shots, result.seed] = (tested["label"] == tested["predicted"]).numpy()
+            hits[strategy, result.aux, result.shots, result.seed] = Hits.of(tested)
         tell(Event("note", {"message": f"{strategy}: done ({done + 1} of {len(chosen)})"}))
     if not results:
         raise UsageError(f"no strategy applies: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}")
@@ -193,7 +191,7 @@ def _results(
 
 
 def _with_reference(
-    reference: str, results: Sequence[Result], hits: Mapping[tuple[str, tuple[str, ...], int, int], NDArray[np.bool_]]
+    reference: str, results: Sequence[Result], hits: Mapping[tuple[str, tuple[str, ...], int, int], Hits]
 ) -> Iterator[Comparison]:
     """Every row with target samples against the reference that learned from the target alone, at the same shots."""
     seeds: dict[tuple[str, tuple[str, ...], int], list[int]] = {}

@@ -9,8 +9,7 @@ from dataclasses import asdict, replace
 from functools import cached_property, partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 from torch import Tensor, nn
 
 from xm.alignment import AlignmentMaker, WaysHome, without_held_out
@@ -32,7 +31,7 @@ from xm.pool import check_readable
 from xm.predictor import Predictor, decide
 from xm.report import Reference, Report, Result, mean_std, versions
 from xm.settings import TrainSettings, with_templates
-from xm.significance import with_the_target_alone
+from xm.significance import Hits, with_the_target_alone
 from xm.specs import StrategySpec
 from xm.store import FeatureStore
 from xm.strategy import Context, Strategy, adapt
@@ -74,7 +73,8 @@ class Experiment:
         self.cache = settings.cache or cache_dir()
         self.dataset = with_templates(open_dataset(settings.data, plugins, self.cache), settings.templates)
         self.encoders = EncoderChoice(plugins, self.dataset, self.device, settings.encoders)
-        self.hits: dict[str, NDArray[np.bool_]] = {}
+        self.hits: dict[str, Hits] = {}
+        self.numbers = {id(sample.item): number for number, sample in enumerate(self.dataset.samples)}
 
     def _check_names(self) -> None:
         """Everything that can be wrong before data are looked at."""
@@ -246,7 +246,7 @@ class Experiment:
         started = time.perf_counter()
         model = adapt(strategy, context)
         seconds = time.perf_counter() - started
-        labels, predicted = self._test(model, task, self.depths(name, aux))
+        tested = self._test(model, task, self.depths(name, aux))
         result = Result(
             target=context.target,
             aux=aux,
@@ -256,8 +256,8 @@ class Experiment:
             seed=task.seed,
             split="test",
             metric=self.settings.metric,
-            value=measure(self.settings.metric, labels, predicted),
-            n=len(labels),
+            value=measure(self.settings.metric, tested["label"], tested["predicted"]),
+            n=len(tested["label"]),
             val=None if context.val is None else context.accuracy(model),
             labels={
                 "train": self.home.pool.labels(task.target, task.samples["train"][task.target]),
@@ -268,18 +268,20 @@ class Experiment:
             record=context.record,
             seconds=round(seconds, 3),
         )
-        self.hits[result.model] = (labels == predicted).numpy()
-        writer.keep(result.model, model, {"label": labels, "predicted": predicted})
+        self.hits[result.model] = Hits.of(tested)
+        writer.keep(result.model, model, tested)
         return result
 
-    def _test(self, model: nn.Module, task: Task, depths: Mapping[str, int]) -> tuple[Tensor, Tensor]:
-        """Labels of test and what the model says of it: (n,) each."""
-        samples = task.samples["test"][task.target]
-        stream = self.home.pool.stream(task.target, samples, depths.get(task.target, 0))
+    def _test(self, model: nn.Module, task: Task, depths: Mapping[str, int]) -> dict[str, Tensor]:
+        """Of test, (n,) each: ``label``, what the model ``predicted``, and ``item``, its number in the dataset."""
+        target = task.target
+        samples = self.home.pool.readable(target, task.samples["test"][target], depths.get(target, 0))
+        stream = self.home.pool.stream(target, samples, depths.get(target, 0))
         if stream is None or stream.y is None:
-            raise DataError(f"no {task.target} item of test can be read")
+            raise DataError(f"no {target} item of test can be read")
         predicted = decide(self.predictor, model, stream, self.device).argmax(dim=1)
-        return stream.y.cpu(), predicted.cpu()
+        items = torch.tensor([self.numbers[id(sample.item)] for sample in samples])
+        return {"label": stream.y.cpu(), "predicted": predicted.cpu(), "item": items}
 
     def _references(self, tasks: Mapping[tuple[int, int], Task]) -> Iterator[Reference]:
         """What the labels hidden in the pairs would have given: pairs of one class are labels in disguise."""
@@ -294,6 +296,6 @@ class Experiment:
             task = tasks[shots, seed]
             context = replace(self._context(name, task, ()), train={target: stream})
             tested = self._test(adapt(self.strategy(name), context), task, depths)
-            results.append(measure(self.settings.metric, *tested))
+            results.append(measure(self.settings.metric, tested["label"], tested["predicted"]))
         text = f"{name} on the {target} side of the pairs, with its labels"
         yield Reference("pair-labels", text, len(stream), *mean_std(results), len(results))

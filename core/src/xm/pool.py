@@ -53,10 +53,15 @@ class Pool:
             self._x[modality, depth] = features.x
         self._rows[modality, depth] = {id(unique[i]): row for row, i in enumerate(features.kept.tolist())}
 
+    def readable(self, modality: str, samples: Sequence[Sample], depth: int = 0) -> list[Sample]:
+        """The samples without those that could not be read."""
+        rows = self._rows[modality, depth]
+        return [sample for sample in samples if id(sample) in rows]
+
     def stream(self, modality: str, samples: Sequence[Sample], depth: int = 0) -> Stream | None:
         """The samples as a stream, without those that could not be read; None if nothing is left."""
         rows = self._rows[modality, depth]
-        readable = [sample for sample in samples if id(sample) in rows]
+        readable = self.readable(modality, samples, depth)
         if not readable:
             return None
         x = self._x[modality, depth]

@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from xm.report import Comparison, Result
 
 RESAMPLES = 2000
 
 
-def with_the_target_alone(results: Sequence[Result], hits: Mapping[str, NDArray[np.bool_]]) -> Iterator[Comparison]:
+@dataclass(frozen=True)
+class Hits:
+    """What a model had right of its test set.
+
+    Attributes:
+        item: (n,) int64, the test items by numbers that are those of all seeds.
+        right: (n,) bool.
+    """
+
+    item: NDArray[np.int64]
+    right: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, tested: Mapping[str, Tensor]) -> Hits:
+        """From ``label``, ``predicted`` and ``item``, (n,) each; runs of before there was ``item``: one test set."""
+        right = (tested["label"] == tested["predicted"]).numpy()
+        return cls(tested["item"].numpy() if "item" in tested else np.arange(len(right)), right)
+
+
+def with_the_target_alone(results: Sequence[Result], hits: Mapping[str, Hits]) -> Iterator[Comparison]:
     """Every cell with auxiliary modalities against the same strategy and shots without.
 
     Args:
         results: of a run.
-        hits: whether each test item was right, by a result's `model`.
+        hits: by a result's `model`.
     """
     alone = {(r.strategy, r.shots, r.seed): hits[r.model] for r in results if not r.aux and r.shots}
-    cells: dict[tuple[str, tuple[str, ...], int], dict[int, NDArray[np.bool_]]] = {}
+    cells: dict[tuple[str, tuple[str, ...], int], dict[int, Hits]] = {}
     for r in results:
         if r.aux and (r.strategy, r.shots, r.seed) in alone:
             cells.setdefault((r.strategy, r.aux, r.shots), {})[r.seed] = hits[r.model]
@@ -30,7 +51,7 @@ def with_the_target_alone(results: Sequence[Result], hits: Mapping[str, NDArray[
 
 
 def compare(
-    pairs: Iterable[tuple[NDArray[np.bool_], NDArray[np.bool_]]],
+    pairs: Iterable[tuple[Hits, Hits]],
     *,
     strategy: str,
     aux: tuple[str, ...],
@@ -38,16 +59,17 @@ def compare(
     against_aux: tuple[str, ...],
     shots: int,
 ) -> Comparison:
-    """One cell against another; a pair for each seed: which test items each of the two had right.
+    """One cell against another; a pair for each seed, of one test set.
 
     Seeds and items are both resampled (a bootstrap of two levels), since both the draw and the test set are a sample.
-    Where all seeds have a test set of one size it is taken for the same, and its items are drawn jointly.
+    An item that is in the test sets of several seeds is drawn for all of them. Where seeds share test sets, as folds
+    that take turns do, these are drawn first, and then seeds of each.
     """
     from scipy.stats import binomtest
 
-    seen = [(one.astype(int), other.astype(int)) for one, other in pairs]
-    differences = [one - other for one, other in seen]
-    means = _resampled(differences)
+    seen = [(one.item, one.right.astype(int) - other.right.astype(int)) for one, other in pairs]
+    differences = [difference for _, difference in seen]
+    means = _resampled(seen)
     below, above = float((means <= 0).mean()), float((means >= 0).mean())
     gained, lost = (sum(int((d == sign).sum()) for d in differences) for sign in (1, -1))
     low, high = np.quantile(means, (0.025, 0.975))
@@ -66,15 +88,35 @@ def compare(
     )
 
 
-def _resampled(differences: Sequence[NDArray[np.int_]]) -> NDArray[np.float64]:
-    """Means of (RESAMPLES,) draws with replacement, of seeds and of items."""
+def _resampled(seen: Sequence[tuple[NDArray[np.int64], NDArray[np.int_]]]) -> NDArray[np.float64]:
+    """Means of (RESAMPLES,) draws with replacement, of test sets, seeds and items.
+
+    Args:
+        seen: for each seed the test items and how much better one model was on each.
+    """
     rng = np.random.default_rng(0)
-    together = len({len(d) for d in differences}) == 1
-    by_seed = np.empty((RESAMPLES, len(differences)))
+    items, places = np.unique(np.concatenate([item for item, _ in seen]), return_inverse=True)
+    rows = np.split(places, np.cumsum([len(item) for item, _ in seen])[:-1])
+    by_seed = np.empty((RESAMPLES, len(seen)))
     for i in range(RESAMPLES):
-        rows = rng.integers(len(differences[0]), size=len(differences[0])) if together else None
-        for j, d in enumerate(differences):
-            by_seed[i, j] = d[rng.integers(len(d), size=len(d)) if rows is None else rows].mean()
-    seeds = rng.integers(len(differences), size=by_seed.shape)
+        count = np.bincount(rng.integers(len(items), size=len(items)), minlength=len(items))
+        for j, (_, difference) in enumerate(seen):
+            drawn = count[rows[j]]
+            by_seed[i, j] = drawn @ difference / max(1, drawn.sum())
+    seeds = _seeds([item.tobytes() for item, _ in seen], rng)
     means: NDArray[np.float64] = np.take_along_axis(by_seed, seeds, axis=1).mean(axis=1)
     return means
+
+
+def _seeds(test_sets: Sequence[bytes], rng: np.random.Generator) -> NDArray[np.int64]:
+    """(RESAMPLES, seeds) draws of seeds; of several test sets that have equally many, these first."""
+    groups: dict[bytes, list[int]] = {}
+    for seed, test_set in enumerate(test_sets):
+        groups.setdefault(test_set, []).append(seed)
+    members = np.array(list(groups.values())) if len({len(group) for group in groups.values()}) == 1 else None
+    if members is None:
+        return rng.integers(len(test_sets), size=(RESAMPLES, len(test_sets)))
+    sets, size = members.shape
+    which = rng.integers(sets, size=(RESAMPLES, sets, 1)) if sets > 1 else np.zeros((RESAMPLES, 1, 1), np.int64)
+    found: NDArray[np.int64] = members[which, rng.integers(size, size=(RESAMPLES, sets, size))]
+    return found.reshape(RESAMPLES, -1)

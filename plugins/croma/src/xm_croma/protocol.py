@@ -17,7 +17,7 @@ from xm.events import Event, Listener
 from xm.files import cache_dir
 from xm.plugins import PluginManager
 from xm.report import Comparison, Result, mean_std
-from xm.significance import compare
+from xm.significance import Hits, compare
 from xm.specs import BenchmarkSpec
 from xm.store import FeatureStore
 from xm_croma.approaches import APPROACHES
@@ -30,7 +30,7 @@ from xm_croma.worlds import WORLDS, data_folder
 
 TASK = "task"
 
-Hits = NDArray[np.bool_]
+Rows = NDArray[np.bool_]
 
 
 class Protocol:
@@ -65,7 +65,7 @@ class Protocol:
         self.configs, self.task = _settings(settings.set)
         self.worlds = self._worlds()
         self._bench = Bench(plugins)
-        self._hits: dict[tuple[str, str, str, int, int], Hits] = {}
+        self._hits: dict[tuple[str, str, str, int, int], Rows] = {}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ class Protocol:
                 for seed in self.settings.seeds
             ]
             yield compare(
-                [(one.ravel(), other.ravel()) for one, other in cells],
+                [(_hits(one), _hits(other)) for one, other in cells],
                 strategy=_row(approach, variant),
                 aux=source,
                 against=_row(reference, variant),
@@ -145,7 +145,7 @@ class Protocol:
                         for shots in self.settings.shots:
                             yield world, approach, shots
 
-    def _of(self, variant: str, world: str, approach: str, shots: int, seed: int) -> Hits:
+    def _of(self, variant: str, world: str, approach: str, shots: int, seed: int) -> Rows:
         return self._hits[variant, world, approach, shots, seed]
 
     def _cell(
@@ -199,6 +199,11 @@ class Protocol:
             for key, make in WORLDS.items()
             if name in (None, key)
         }
+
+
+def _hits(right: Rows) -> Hits:
+    """Of all tasks of a draw, whose items have the same places in each."""
+    return Hits(np.arange(right.size), right.ravel())
 
 
 def _row(approach: str, variant: str) -> str:
