@@ -39,6 +39,12 @@ def test_offline_is_one_line_with_the_way_out(hub: Path) -> None:
         fetch("org/name", ("c",), "give up")
 
 
+@pytest.mark.parametrize("name", ["a/b--c", "a/..", "a/b.git"])
+def test_what_can_be_no_repository(hub: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=f"^'{name}' is no repository's name on huggingface.co; type ORG/NAME$"):
+        fetch(name, ("c",), "give up")
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "said"),
     [

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from xm.errors import UsageError
+from xm.errors import ItemError, UsageError
 from xm.media.lengths import CHUNKS, LengthPolicy, fill, parse_length, shares, split_length, windows
+from xm.media.sounds import loud_windows
 
 
 def cut(n: int, length: int, words: str) -> list[list[int]]:
@@ -102,3 +103,22 @@ def test_arguments() -> None:
     for wrong in ("a?crop", "a?", "a?length=", "length=", "a?size=3"):
         with pytest.raises(UsageError, match="length=POLICY"):
             split_length(wrong)
+
+
+def test_loud_windows_and_what_they_hold() -> None:
+    """Ten samples in windows of four: the second is silent, the last holds two."""
+    sound = torch.tensor([0.5, 0, 0, 0, 0, 0, 0, 0, 0, -0.2])
+    found, held = loud_windows(sound, 4, CHUNKS, "a.wav")
+    assert found.tolist() == [[0.5, 0, 0, 0], [0, pytest.approx(-0.2), 0, 0]]
+    assert held.tolist() == pytest.approx([4 / 6, 2 / 6])
+
+
+@pytest.mark.parametrize(
+    ("policy", "where"), [(CHUNKS, ""), (LengthPolicy("crop"), " at its centre, which is cropped")]
+)
+def test_silence_is_refused_by_name(policy: LengthPolicy, where: str) -> None:
+    sound = torch.full((10,), 5e-5)
+    if where:
+        sound[0] = 0.5
+    with pytest.raises(ItemError, match=f"^a.wav: is silent{where}: its peak of 5e-05 is under -80 dB$"):
+        loud_windows(sound, 4, policy, "a.wav")

@@ -41,7 +41,7 @@ def fetch(repo: str, names: Sequence[str], otherwise: str) -> Path:
         otherwise: what to type if there is no network: "name a local file: audioclip:FILE.pt".
 
     Raises:
-        UsageError: if there is no such repository, or it has none of the files.
+        UsageError: if it can't be a repository's name, there is no such repository, or it has none of the files.
         PluginError: if the file is not here and the network is off or fails, or the client is not installed.
     """
     for name in names:
@@ -59,6 +59,8 @@ def fetch(repo: str, names: Sequence[str], otherwise: str) -> Path:
                 f"{repo} asks for consent: accept its terms at https://huggingface.co/{repo}, "
                 "then log in with: hf auth login"
             ) from error
+        except errors.HFValidationError as error:
+            raise UsageError(f"{repo!r} is no repository's name on huggingface.co; type ORG/NAME") from error
         except errors.RepositoryNotFoundError as error:
             raise UsageError(f"there is no public repository {repo!r} on huggingface.co") from error
         except errors.LocalEntryNotFoundError as error:

@@ -47,7 +47,8 @@ def test_a_name_with_a_question_mark(checkpoint: Path, tmp_path: Path) -> None:
         ("?amplitude=units", "unknown amplitude of audioclip 'units': did you mean 'unit'?"),
         ("?length=cut", "unknown length policy 'cut'"),
         ("?batch_statistics=5&", "unknown setting of audioclip ''"),
-        ("?", "no such checkpoint: .*AudioCLIP-Tiny.pt[?]"),
+        ("?", "unknown setting of audioclip ''"),
+        ("?crop", r"unknown setting of audioclip 'crop' \(known: amplitude, batch_statistics, length\)"),
     ],
 )
 def test_wrong_settings(checkpoint: Path, settings: str, says: str) -> None:
@@ -85,11 +86,28 @@ def test_no_checkpoint(state: State, save: Save, change: Callable[[State], Any],
         assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
-def test_no_torch_file(tmp_path: Path) -> None:
-    for content in (b"", b"<html>not found</html>", b"PK\x03\x04"):
-        (tmp_path / "x.pt").write_bytes(content)
-        with pytest.raises(UsageError, match=r"x\.pt (is not a checkpoint that torch reads|holds more than)") as caught:
-            AudioEncoder(str(tmp_path / "x.pt"))
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is no file of torch, .*download it again: https://"),
+        (b"<html>not found</html>", "perhaps a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "or a Git LFS pointer"),
+        (b"PK\x03\x04", "is damaged or cut short"),
+    ],
+)
+def test_no_torch_file(tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "x.pt").write_bytes(content)
+    with pytest.raises(UsageError, match=rf"x\.pt {says}" if says.startswith("is") else says) as caught:
+        AudioEncoder(str(tmp_path / "x.pt"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_download_cut_short(checkpoint: Path, tmp_path: Path, state: State) -> None:
+    torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    for name, content in (("new", checkpoint.read_bytes()), ("old", (tmp_path / "old.pt").read_bytes())):
+        (tmp_path / f"{name}-cut.pt").write_bytes(content[: len(content) // 2])
+        with pytest.raises(UsageError, match=r"cut\.pt is damaged or cut short") as caught:
+            AudioEncoder(str(tmp_path / f"{name}-cut.pt"))
         assert "\n" not in str(caught.value)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from xm.data.types import Dataset
+from xm.device import autocast
 from xm.encoder import Encoder
 from xm.encoders import EncoderChoice, make_encoder
 from xm.errors import ItemError, UsageError
@@ -179,6 +180,9 @@ def test_silence(checkpoint: Path, sounds: list[Any]) -> None:
     loud = np.resize(sounds[0][0], LENGTH)
     alone, with_silence = encoder.encode([(loud, 44_100), (np.concatenate([loud, np.zeros_like(loud)]), 44_100)])
     torch.testing.assert_close(alone, with_silence, atol=1e-5, rtol=1e-5)
+    edges = np.concatenate([loud, np.zeros_like(loud), loud])
+    with pytest.raises(ItemError, match="is silent at its centre, which is cropped: its peak of 0 is"):
+        AudioEncoder(f"{checkpoint}?length=crop").encode([(edges, 44_100)])
 
 
 def test_amplitude_matters(checkpoint: Path, sounds: list[Any]) -> None:
@@ -226,6 +230,24 @@ def test_batch_statistics_need_company(checkpoint: Path, sounds: list[Any]) -> N
     found = FeatureStore(None).features(encoder, [*sounds[:3], "missing.wav", sounds[3]])
     assert found.kept.tolist() == [0, 1, 2, 4] and "no such file" in str(found.failed[3])
     torch.testing.assert_close(normalize(found.x["features"], dim=-1), encoder.encode(sounds))
+
+
+def test_half_precision_keeps_the_spectrogram_whole(checkpoint: Path, sounds: list[Any]) -> None:
+    """What convolutions compute in bfloat16 stays near; a spectrogram computed so would not."""
+    encoder = AudioEncoder(str(checkpoint))
+    whole = encoder.encode(sounds)
+    with autocast(torch.device("cpu"), "bfloat16"):
+        half = encoder.encode(sounds)
+        texts = TextEncoder(str(checkpoint)).encode(["dog"])
+    assert half.dtype == texts.dtype == torch.float32
+    assert float((half * whole).sum(dim=1).min()) > 0.99
+
+
+@pytest.mark.parametrize("seconds", [1 / 44_100, 0.01, 61.0])
+def test_very_short_and_long(checkpoint: Path, seconds: float) -> None:
+    n = int(seconds * 44_100)
+    out = AudioEncoder(str(checkpoint)).encode([(np.sin(np.arange(1, n + 1, dtype=np.float32)), 44_100)])
+    assert out.shape == (1, 24) and bool(torch.isfinite(out).all())
 
 
 def test_random_state_stays(state: dict[str, Tensor], save: Callable[[Any], Path], sounds: list[Any]) -> None:

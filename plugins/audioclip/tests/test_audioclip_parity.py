@@ -12,13 +12,14 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.functional import adaptive_max_pool2d, normalize
 
 from xm_audioclip import clip, network
 from xm_audioclip.checkpoint import Checkpoint, look
 from xm_audioclip.clip import ImageEncoder, TextEncoder
 from xm_audioclip.fbsp import Wavelets, log_power
-from xm_audioclip.network import AudioTower
+from xm_audioclip.network import AudioTower, adaptive_max
 from xm_audioclip.reference import AMPLITUDES
 
 Shapes = dict[str, tuple[int, ...]]
@@ -147,6 +148,15 @@ def test_no_power_at_all() -> None:
     assert bool((found == -180).all())
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"), [((5, 5), (3, 3)), ((43, 49), (22, 25)), ((4, 6), (2, 3)), ((7, 2), (1, 2))]
+)
+def test_adaptive_maxima_are_torchs(given: tuple[int, int], wanted: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *given, generator=torch.Generator().manual_seed(0))
+    found = adaptive_max(adaptive_max(x, -2, wanted[0]), -1, wanted[1])
+    assert torch.equal(found, adaptive_max_pool2d(x, wanted))
+
+
 def test_batch_norms_of_a_shared_head_stay(drawn: Drawn, official_sounds: Tensor) -> None:
     """Statistics of the batch are used, not learned; and the head with those of training is another."""
     own = network.load(drawn, False, "cpu")
@@ -155,3 +165,11 @@ def test_batch_norms_of_a_shared_head_stay(drawn: Drawn, official_sounds: Tensor
         network.load(drawn, True, "cpu")(official_sounds[:2, :22_050])
     assert torch.equal(own.bn1.running_mean, before)
     assert not any(m.training for m in own.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def test_every_tensor_is_made_where_the_sounds_are() -> None:
+    """On a pretended GPU, whose tensors refuse those of the CPU."""
+    with FakeTensorMode():
+        with torch.device("cuda"):
+            tower = AudioTower([1, 1, 1, 1], 2, 2, 24, 33, 48).eval()
+        assert tower(torch.zeros(2, 22_050, device="cuda")).device.type == "cuda"

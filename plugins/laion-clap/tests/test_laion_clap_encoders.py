@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 
 from xm.data import Dataset
 from xm.encoders import EncoderChoice, make_encoder
-from xm.errors import PluginError, UsageError
+from xm.errors import ItemError, PluginError, UsageError
 from xm.plugins import manager
 from xm.specs import EncoderSpec
 from xm.testing import EncoderConformance
 from xm_laion_clap import hub
 
 RATE = 48_000
+WEIGHTS = "model.safetensors"
 CPU = torch.device("cpu")
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 614596545\n"
 TEXTS = ["the sound of a dog", "rain", "a church bell, far away, and then nothing at all"]
 
 
@@ -270,8 +272,75 @@ def test_pickled_weights_are_read_as_tensors_only(folder: Path, tmp_path: Path) 
     assert "\n" not in str(caught.value)
 
 
+def test_half_precision_is_widened(folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    other = shutil.copytree(folder, tmp_path / "half")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"dtype": "float16", "torch_dtype": "float16"}))
+    state = load_file(other / "model.safetensors")
+    save_file({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, other / "model.safetensors")
+    item = (sound(0.7), RATE)
+    for name, given in (("laion-clap", [item]), ("laion-clap-text", TEXTS)):
+        half, whole = (made(f"{name}:{where}").encode(given) for where in (other, folder))
+        assert half.dtype == torch.float32
+        torch.testing.assert_close(half, whole, atol=1e-2, rtol=0)
+
+
+def test_what_a_processor_of_today_saves(folder: Path, tmp_path: Path) -> None:
+    """transformers 5 writes processor_config.json and tokenizer.json; older releases the files of `build`."""
+    from transformers import AutoTokenizer, ClapFeatureExtractor, ClapProcessor
+
+    other = tmp_path / "new"
+    shutil.copytree(folder, other, ignore=lambda _, names: {n for n in names if n not in ("config.json", WEIGHTS)})
+    processor = ClapProcessor(ClapFeatureExtractor.from_pretrained(folder), AutoTokenizer.from_pretrained(folder))
+    processor.save_pretrained(other)
+    if not (other / "processor_config.json").is_file():
+        pytest.skip("this release of transformers writes the older files")
+    (other / "preprocessor_config.json").unlink(missing_ok=True)
+    item = (sound(0.4), RATE)
+    assert torch.equal(made(f"laion-clap:{other}").encode([item]), made(f"laion-clap:{folder}").encode([item]))
+    texts = (made(f"laion-clap-text:{where}").encode(TEXTS) for where in (other, folder))
+    torch.testing.assert_close(next(texts), next(texts), atol=1e-6, rtol=0)
+
+
+def test_files_that_change_are_read_again(folder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(folder, tmp_path / "changing")
+    item = (sound(0.7), RATE)
+    before = made(f"laion-clap:{other}").encode([item]), made(f"laion-clap-text:{other}").encode(["the"])
+    settings = json.loads((other / "preprocessor_config.json").read_text())
+    (other / "preprocessor_config.json").write_text(json.dumps(settings | {"frequency_min": 2000}))
+    (other / "merges.txt").write_text("#version: 0.2\nt h\n")
+    after = made(f"laion-clap:{other}").encode([item]), made(f"laion-clap-text:{other}").encode(["the"])
+    assert not any(torch.allclose(x, y, atol=1e-4) for x, y in zip(before, after, strict=True))
+
+
+def test_silence_is_refused_and_silent_windows_do_not_count(folder: Path) -> None:
+    encoder = made(f"laion-clap:{folder}")
+    with pytest.raises(ItemError, match="is silent: its peak of 1e-05 is under -80 dB"):
+        encoder.encode([(np.full(RATE, 1e-5, np.float32), RATE)])
+    loud = sound(1, 4)
+    trailing = np.concatenate([loud, np.zeros(2 * RATE, np.float32)])
+    alone, both = encoder.encode([(loud, RATE), (trailing, RATE)])
+    torch.testing.assert_close(alone, both, atol=1e-6, rtol=0)
+    with pytest.raises(ItemError, match="is silent at its centre, which is cropped: its peak of 0 is"):
+        made(f"laion-clap:{folder}?length=crop").encode([(trailing, RATE)])
+
+
+@pytest.mark.parametrize("seconds", [1 / RATE, 0.001, 12.5])
+def test_very_short_and_long(folder: Path, fused: Path, seconds: float) -> None:
+    for where in (folder, fused):
+        out = made(f"laion-clap:{where}").encode([(np.cos(np.arange(round(seconds * RATE)), dtype=np.float32), RATE)])
+        assert out.shape == (1, 24) and bool(torch.isfinite(out).all())
+
+
 def _without(folder: Path, name: str) -> None:
     (folder / name).unlink()
+
+
+def _only_a_processor(folder: Path) -> None:
+    _without(folder, "preprocessor_config.json")
+    (folder / "processor_config.json").write_text('{"processor_class": "ClapProcessor"}')
 
 
 def _fewer_tensors(folder: Path) -> None:
@@ -291,7 +360,10 @@ def _wider(folder: Path) -> None:
     ("spoil", "said"),
     [
         (lambda f: _without(f, "config.json"), r"no config\.json"),
-        (lambda f: _without(f, "preprocessor_config.json"), r"no preprocessor_config\.json"),
+        (lambda f: _without(f, "preprocessor_config.json"), r"no preprocessor_config\.json or processor_config\.json"),
+        (_only_a_processor, r"processor_config\.json: holds no feature_extractor"),
+        (lambda f: (f / "preprocessor_config.json").write_text('{"padding": "wrap"}'), r"padding 'wrap' \(known: rep"),
+        (lambda f: (f / "model.safetensors").write_bytes(POINTER), "is a Git LFS pointer, .*: git lfs pull"),
         (lambda f: _without(f, "model.safetensors"), r"no model\.safetensors or pytorch_model\.bin"),
         (lambda f: (f / "config.json").write_text("{"), r"config\.json: is no JSON"),
         (lambda f: (f / "config.json").write_text('{"model_type": "clip"}'), "model_type 'clip'"),
@@ -354,3 +426,22 @@ def test_the_hubs_cache_is_used_without_its_client(
     assert audio.fingerprint() == made(f"laion-clap:{folder}").fingerprint()
     assert text.encode(TEXTS).shape == (3, 24)
     assert hub.why_not() is None
+
+
+def test_a_tokenizer_is_the_same_whatever_else_the_cache_holds(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    snapshot = tmp_path / "models--some--clap" / "snapshots" / "abc"
+    shutil.copytree(folder, snapshot, ignore=shutil.ignore_patterns("vocab.json", "merges.txt"))
+    AutoTokenizer.from_pretrained(folder).save_pretrained(snapshot)
+    (tmp_path / "models--some--clap" / "refs").mkdir()
+    (tmp_path / "models--some--clap" / "refs" / "main").write_text("abc")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    text = made("laion-clap-text:some/clap")
+    before = text.fingerprint(), text.encode(TEXTS)
+    (snapshot / "special_tokens_map.json").write_text('{"pad_token": "</s>"}')
+    (snapshot / "vocab.json").write_text("{}")
+    again = made("laion-clap-text:some/clap")
+    assert again.fingerprint() == before[0] and torch.equal(again.encode(TEXTS), before[1])

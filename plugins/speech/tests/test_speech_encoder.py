@@ -140,6 +140,19 @@ def test_silence_is_refused_and_silent_windows_do_not_count(speech: Any) -> None
     assert both[0] @ both[1] > 0.93
 
 
+def test_what_no_window_reaches_is_not_heard(speech: Any) -> None:
+    quiet = np.zeros(3 * RATE, np.float32)
+    quiet[-100:] = 0.5
+    with pytest.raises(ItemError, match="is silent: its peak of 0 is"):
+        speech().encode([(quiet, RATE)])
+
+
+@pytest.mark.parametrize("length", [1, 16, 23_999, 24_000, 24_001, 12 * RATE])
+def test_very_short_and_long(speech: Any, length: int) -> None:
+    out = speech().encode([(noise(12)[:length] + np.float32(0.1), RATE)])
+    assert out.shape == (1, 192) and bool(torch.isfinite(out).all())
+
+
 @pytest.mark.parametrize(("argument", "said"), [("large", "takes no 'large'"), ("length=long", "length policy 'long'"),
                                                 ("large?length=crop", "takes no 'large'")])  # fmt: skip
 def test_wrong_arguments(speech: Any, argument: str, said: str) -> None:

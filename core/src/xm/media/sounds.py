@@ -18,6 +18,7 @@ from torchaudio.transforms import Resample  # type: ignore[import-untyped]
 from xm.data.content import item_name
 from xm.data.member import File, Member, opened
 from xm.errors import ItemError
+from xm.media.lengths import LengthPolicy, shares, windows
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff")
 """Of the files that libsndfile reads and users have."""
@@ -59,6 +60,31 @@ def read_sound(item: Any, rate: int) -> Tensor:
 def sound_name(item: Any) -> str:
     """The item in one line, for messages: a path, or ``<array 16000 float32, 16000>``."""
     return item if isinstance(item, str) else item_name(item)
+
+
+def loud_windows(samples: Tensor, length: int, policy: LengthPolicy, item: Any) -> tuple[Tensor, Tensor]:
+    """The windows (k, length) of a sound (n,) that are not silent, and what part of it each holds: (k,), sum 1.
+
+    Raises:
+        ItemError: naming the item, if all are silent.
+    """
+    cut = windows(samples, length, policy)
+    peaks = cut.abs().amax(dim=1)
+    check_loud(float(peaks.max()), policy, item)
+    loud = peaks >= SILENCE
+    held = shares(len(samples), length, policy)[loud]
+    return cut[loud], held / held.sum()
+
+
+def check_loud(peak: float, policy: LengthPolicy, item: Any) -> None:
+    """Refuse a sound whose peak, of what `policy` leaves of it, is below `SILENCE`.
+
+    Raises:
+        ItemError: naming the item.
+    """
+    if peak < SILENCE:
+        where = " at its centre, which is cropped" if policy.longer == "crop" else ""
+        raise ItemError(sound_name(item), f"is silent{where}: its peak of {peak:.1g} is under -80 dB")
 
 
 def _from_array(item: Any, name: str) -> tuple[Tensor, int]:

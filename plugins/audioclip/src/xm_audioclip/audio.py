@@ -11,9 +11,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from xm.encoder import Inputs, fingerprint_of
-from xm.errors import ItemError, UsageError
-from xm.media.lengths import shares, windows
-from xm.media.sounds import SILENCE, SUFFIXES, read_sound, sound_name
+from xm.errors import UsageError
+from xm.media.sounds import SILENCE, SUFFIXES, loud_windows, read_sound
 from xm_audioclip.encoder import AudioClip
 from xm_audioclip.reference import AMPLITUDES
 
@@ -64,14 +63,7 @@ class AudioEncoder(AudioClip):
         Raises:
             ItemError: for a sound that can't be read, or is silent.
         """
-        samples = read_sound(item, RATE)
-        cut = windows(samples, LENGTH, self._reference.length)
-        loud = cut.abs().amax(dim=1) >= SILENCE
-        if not bool(loud.any()):
-            peak = float(samples.abs().max())
-            raise ItemError(sound_name(item), f"is silent: its peak of {peak:.1g} is under -80 dB")
-        weights = shares(len(samples), LENGTH, self._reference.length)[loud]
-        return cut[loud], weights / weights.sum()
+        return loud_windows(read_sound(item, RATE), LENGTH, self._reference.length, item)
 
     def compute(self, prepared: Sequence[Prepared]) -> Inputs:
         """``features`` (n, dim).
@@ -95,8 +87,9 @@ class AudioEncoder(AudioClip):
             found = [
                 tower(cut[start:end].to(self.device) * factor) for start, end in runs(len(cut), self._group or RUN)
             ]
-        rows = torch.split(normalize(torch.cat(found), dim=-1), [len(part) for part, _ in prepared])
-        means = [weights.to(self.device) @ part for part, (_, weights) in zip(rows, prepared, strict=True)]
+        vectors = normalize(torch.cat(found).float(), dim=-1).cpu()
+        rows = torch.split(vectors, [len(part) for part, _ in prepared])
+        means = [(weights[:, None] * part).sum(dim=0) for part, (_, weights) in zip(rows, prepared, strict=True)]
         return {"features": torch.stack(means)}
 
 

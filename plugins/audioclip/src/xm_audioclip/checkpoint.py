@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from xm.errors import UsageError, described
+from xm_audioclip.reference import URL
 
 State = dict[str, Tensor]
 
@@ -111,12 +112,20 @@ def _look(file: Path, size: int, mtime_ns: int) -> Checkpoint:
 
 def _read(file: Path) -> State:
     """The tensors, mapped from the file where its format allows."""
+    with file.open("rb") as content:
+        start = content.read(2)
+    if start != b"PK" and not start.startswith(b"\x80"):  # a zip or a pickle
+        raise UsageError(
+            f"{file} is no file of torch, but perhaps a web page or a Git LFS pointer; download it again: {URL}"
+        )
     try:
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except Exception as error:  # torch and pickle raise many kinds for a wrong file
-        if "weights_only" in str(error) or "Weights only" in str(error):
+        if "Weights only load failed" in str(error):
             raise UsageError(f"{file} holds more than tensors, and could run code, so it is not loaded") from error
-        raise UsageError(f"{file} is not a checkpoint that torch reads ({type(error).__name__})") from error
+        raise UsageError(
+            f"{file} is damaged or cut short: torch can't read it ({type(error).__name__}); download it again: {URL}"
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UsageError(f"{file} is no state dict; save one with torch.save(model.state_dict(), FILE)")
     return state

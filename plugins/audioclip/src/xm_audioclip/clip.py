@@ -46,7 +46,7 @@ class ImageEncoder(AudioClip):
             return {"features": torch.zeros(0, self.dim)}
         with torch.no_grad():
             pixels = torch.stack(list(prepared)).to(self.device)
-            return {"features": load(self._checkpoint, str(self.device)).encode_image(pixels)}
+            return {"features": load(self._checkpoint, str(self.device)).encode_image(pixels).float().cpu()}
 
 
 class TextEncoder(AudioClip):
@@ -69,7 +69,7 @@ class TextEncoder(AudioClip):
             return {"features": torch.zeros(0, self.dim)}
         with torch.no_grad():
             ids = torch.stack(list(prepared)).to(self.device)
-            return {"features": load(self._checkpoint, str(self.device)).encode_text(ids)}
+            return {"features": load(self._checkpoint, str(self.device)).encode_text(ids).float().cpu()}
 
 
 @lru_cache(maxsize=2)

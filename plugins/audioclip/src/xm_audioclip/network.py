@@ -9,7 +9,6 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_max_pool2d
 from torchvision.models.resnet import Bottleneck, ResNet  # type: ignore[import-untyped]
 
 from xm_audioclip.checkpoint import Checkpoint, State, misfit
@@ -34,8 +33,26 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """(n, given, ...) to (n, wanted, *size)."""
-        found: Tensor = self.bn(self.conv_point(self.conv_depth(adaptive_max_pool2d(x, size)))).sigmoid()
+        below = adaptive_max(adaptive_max(x, -2, size[0]), -1, size[1])
+        found: Tensor = self.bn(self.conv_point(self.conv_depth(below))).sigmoid()
         return found
+
+
+def adaptive_max(x: Tensor, axis: int, size: int) -> Tensor:
+    """Maxima over `size` parts of an axis that is no shorter, as torch's adaptive max pooling has them.
+
+    torch's own silently gives others on MPS, unless `size` divides the axis (pytorch issue 190064).
+    """
+    given = x.shape[axis]
+    if given == size:
+        return x
+    ends = [-(-(i + 1) * given // size) for i in range(size)]  # rounded up
+    starts = [i * given // size for i in range(size)]
+    widest = max(end - start for start, end in zip(starts, ends, strict=True))
+    rows = [[min(start + j, end - 1) for j in range(widest)] for start, end in zip(starts, ends, strict=True)]
+    index = torch.tensor(rows, device=x.device).flatten()
+    parts = torch.unflatten(x.index_select(axis, index), axis, (size, widest))
+    return parts.amax(axis)
 
 
 class AudioTower(ResNet):  # type: ignore[misc]
@@ -50,11 +67,8 @@ class AudioTower(ResNet):  # type: ignore[misc]
         self.register_buffer("window", torch.ones(window))
 
     def forward(self, samples: Tensor) -> Tensor:
-        scaled = (samples + 32768) * 2 / 65535 - 1  # in this order, whose rounding the network was trained with
-        kernel = self.fbsp.kernel()
-        # Each sound by itself: a matrix product's last digits may depend on its size, and the logarithm of what
-        # is nearly silent makes them large.
-        x = torch.stack([log_power(row, self.window, kernel, HOP) for row in scaled])
+        with torch.autocast(samples.device.type, enabled=False):  # half precision would drown what is quiet
+            x = self.spectrograms(samples)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for stage in _STAGES:
             below, x = x, self.get_submodule(f"layer{stage}")(x)
@@ -62,6 +76,14 @@ class AudioTower(ResNet):  # type: ignore[misc]
         x = self.avgpool(x) * self.att5(x, (1, 1))
         out: Tensor = self.fc(x.flatten(1))
         return out
+
+    def spectrograms(self, samples: Tensor) -> Tensor:
+        """In dB: (n, `BANDS`, bins // `BANDS`, frames)."""
+        scaled = (samples + 32768) * 2 / 65535 - 1  # in this order, whose rounding the network was trained with
+        kernel = self.fbsp.kernel()
+        # Each sound by itself: a matrix product's last digits may depend on its size, and the logarithm of what
+        # is nearly silent makes them large.
+        return torch.stack([log_power(row, self.window, kernel, HOP) for row in scaled])
 
 
 @lru_cache(maxsize=2)

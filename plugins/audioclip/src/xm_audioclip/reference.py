@@ -40,9 +40,9 @@ def resolve(argument: str) -> Reference:
         PluginError: if a file of the hub can't be had.
     """
     place, mark, settings = argument.rpartition("?")
-    if not mark or "=" not in settings or Path(argument).expanduser().is_file():
-        place, settings = argument, ""
-    chosen = dict(_setting(part) for part in settings.split("&")) if settings else {}
+    if not mark or Path(argument).expanduser().is_file():
+        place, mark = argument, ""
+    chosen = dict(_setting(part) for part in settings.split("&")) if mark else {}
     return Reference(
         _locate(place),
         _group(chosen.get("batch_statistics")),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,10 +15,10 @@ from xm.encoder import Inputs, Preparing, fingerprint_of
 from xm.errors import UsageError
 from xm.items import read_text
 from xm.media import lengths
-from xm.media.sounds import SUFFIXES, read_sound
+from xm.media.sounds import SILENCE, SUFFIXES, loud_windows, read_sound
 from xm_laion_clap import model
 from xm_laion_clap.mel import log_mel
-from xm_laion_clap.source import CONFIG, PREPROCESSOR, digest, resolve
+from xm_laion_clap.source import CONFIG, digest, resolve
 
 _RUN = 8
 """Windows a run: bounds memory for long recordings."""
@@ -40,7 +42,7 @@ class _Clap(Preparing):
         default = self._default_policy()
         self.policy = lengths.parse_length(words, default) if words else default
         self.space = self._source.space()
-        self.dim = int(self._source.json(CONFIG).get("projection_dim", 512))
+        self.dim = int(self._source.config().get("projection_dim", 512))
 
     def _default_policy(self) -> lengths.LengthPolicy:
         return lengths.CHUNKS
@@ -65,24 +67,34 @@ class AudioEncoder(_Clap):
     suffixes = SUFFIXES
     batch_size = 16
 
+    @cached_property
+    def _settings(self) -> str:
+        """Of the preprocessing, as JSON."""
+        return json.dumps(self._source.preprocessing(), sort_keys=True)
+
     def _default_policy(self) -> lengths.LengthPolicy:
-        said = str(self._source.json(PREPROCESSOR).get("padding", "repeatpad"))
+        said = str(json.loads(self._settings).get("padding", "repeatpad"))
         if said not in _FILLING:
-            raise UsageError(f"laion-clap:{self._source.name}: {PREPROCESSOR} says padding {said!r}")
+            known = ", ".join(_FILLING)
+            raise UsageError(
+                f"laion-clap:{self._source.name}: its preprocessing says padding {said!r} (known: {known})"
+            )
         return lengths.LengthPolicy("chunks", _FILLING[said])
 
     def fingerprint(self) -> str:
         """Of configuration, weights, preprocessing and length policy; weights are downloaded for it, not loaded."""
-        return self._print(digest(self._source.file(PREPROCESSOR)), self.policy.name)
+        return self._print(self._settings, self.policy.name, f"windows below {SILENCE} left out")
 
     def prepare(self, item: Any) -> tuple[Tensor, Tensor]:
-        """A path or (samples (n,), rate) as the spectrograms of its windows, and their shares (k,)."""
-        extractor = model.extractor(self._source)
-        length = int(extractor.nb_max_samples)
+        """A path or (samples (n,), rate) as the spectrograms of its windows that are not silent, and their shares (k,).
+
+        Raises:
+            ItemError: for a sound that can't be read, or is silent.
+        """
+        extractor = model.extractor(self._source.name, self._settings)
         sound = read_sound(item, int(extractor.sampling_rate))
-        windows = lengths.windows(sound, length, self.policy)
-        spectrograms = [log_mel(run, extractor) for run in torch.split(windows, _RUN)]
-        return torch.cat(spectrograms), lengths.shares(len(sound), length, self.policy)
+        windows, shares = loud_windows(sound, int(extractor.nb_max_samples), self.policy, item)
+        return torch.cat([log_mel(window, extractor) for window in torch.split(windows, 1)]), shares
 
     def compute(self, prepared: Sequence[tuple[Tensor, Tensor]]) -> Inputs:
         """``features`` (n, dim): means of unit vectors."""

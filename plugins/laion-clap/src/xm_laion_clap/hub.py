@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from xm.hub import cached
 
 DEFAULT = "laion/clap-htsat-unfused"
-OTHERWISE = "name a folder that has it, made by ClapModel.save_pretrained: laion-clap:FOLDER"
+OTHERWISE = "name a folder that has it, made by save_pretrained of ClapModel and ClapProcessor: laion-clap:FOLDER"
 """What to type where there is no network."""
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")

@@ -14,10 +14,8 @@ from xm.errors import UsageError
 from xm.hub import fetch
 from xm_laion_clap import hub
 
-CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
-_VOCABULARY = (("tokenizer.json", "vocab.json"), ("merges.txt", "tokenizer.json"))
-_TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt")
-_TOKENIZER_EXTRAS = ("tokenizer_config.json", "special_tokens_map.json")
+CONFIG, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
+_TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
 
 
 @dataclass(frozen=True)
@@ -52,24 +50,26 @@ class Source:
         """The checkpoint: safetensors where there is one."""
         return self.file(*hub.WEIGHTS)
 
-    def json(self, name: str) -> dict[str, Any]:
-        """The content of a JSON file."""
-        path = self.file(name)
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(content, dict):
-                raise ValueError("not an object")
-        except ValueError as error:
-            raise UsageError(f"{path}: is no JSON of a model ({' '.join(str(error).split())})") from error
-        return content
+    def config(self) -> dict[str, Any]:
+        """The model's configuration."""
+        return _json(self.file(CONFIG))
+
+    def preprocessing(self) -> dict[str, Any]:
+        """Settings of transformers' `ClapFeatureExtractor`; since its release 5 they are a part of the processor's."""
+        path = self.file(PREPROCESSOR, PROCESSOR)
+        content = _json(path)
+        settings = content if path.name == PREPROCESSOR else content.get("feature_extractor")
+        if not isinstance(settings, dict):
+            raise UsageError(f"{path}: holds no feature_extractor, and there is no {PREPROCESSOR} beside it")
+        return settings
 
     def tokenizer(self) -> list[Path]:
-        """The tokenizer's files: ``tokenizer.json``, or ``vocab.json`` and ``merges.txt``, and its settings."""
-        needed = [self.file(*names) for names in _VOCABULARY]
-        folder = needed[0].parent
-        if self.folder is None and needed[0].name == "tokenizer.json":
-            self.file(_TOKENIZER_EXTRAS[0])
-        return [path for name in (*_TOKENIZER, *_TOKENIZER_EXTRAS) if (path := folder / name).is_file()]
+        """The files that make the tokenizer; of a repository, those that every machine downloads, and no others."""
+        words = self.file("tokenizer.json", "vocab.json")
+        needed = [words] if words.name == "tokenizer.json" else [words, self.file("merges.txt")]
+        if self.folder is None:
+            return [*needed, self.file("tokenizer_config.json")]
+        return [path for name in _TOKENIZER if (path := self.folder / name).is_file()]
 
     def space(self) -> str:
         """Name of the space: the repository's, or a digest of the folder's configuration and weights."""
@@ -92,10 +92,20 @@ def resolve(argument: str) -> Source:
         source = Source(argument or hub.DEFAULT, None, argument or hub.DEFAULT)
     else:
         raise UsageError(f"laion-clap:{argument}: no such folder, and no ORG/NAME of the hub as in {hub.DEFAULT}")
-    kind = source.json(CONFIG).get("model_type")
+    kind = source.config().get("model_type")
     if kind != "clap":
         raise UsageError(f"laion-clap:{source.name}: {CONFIG} says model_type {kind!r}; expected 'clap'")
     return source
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("not an object")
+    except ValueError as error:
+        raise UsageError(f"{path}: is no JSON of a model ({' '.join(str(error).split())})") from error
+    return content
 
 
 def digest(path: Path) -> str:

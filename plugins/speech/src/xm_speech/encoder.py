@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from xm.device import spread
-from xm.encoder import Encoder, Inputs, fingerprint_of
-from xm.errors import ItemError, UsageError
+from xm.encoder import Inputs, Preparing, fingerprint_of
+from xm.errors import UsageError
 from xm.media.lengths import LengthPolicy, parse_length, split_length, windows
-from xm.media.sounds import SILENCE, SUFFIXES, read_sound, sound_name
+from xm.media.sounds import SILENCE, SUFFIXES, check_loud, read_sound
 from xm_speech import network, weights
 
 SPAN = 24_000
@@ -27,8 +27,11 @@ SETTINGS = (
 )
 """Preprocessing and pooling in words, for the fingerprint."""
 
+Prepared = tuple[Tensor, Tensor]
+"""Samples (n,), and of each window whether it is louder than `SILENCE` (windows,)."""
 
-class Speech(Encoder):
+
+class Speech(Preparing):
     """Spoken words to 192-d features: mean and standard deviation over windows of 0.78 s, one every 80 ms.
 
     It computes on the CPU, whatever `to` says.
@@ -58,19 +61,25 @@ class Speech(Encoder):
     def fingerprint(self) -> str:
         return fingerprint_of("speech", weights.mel_file(), weights.embedding_file(), SETTINGS, self.policy.name)
 
-    def trunk(self, items: Sequence[Any]) -> Inputs:
+    def prepare(self, item: Any) -> Prepared:
+        """A sound by the length policy, and which of its windows are not silent.
+
+        Raises:
+            ItemError: for a sound that can't be read, or is silent.
+        """
+        samples = self._spanned(read_sound(item, network.RATE))
+        peaks = samples.abs().unfold(0, network.WINDOW, network.STEP * network.HOP).amax(dim=1)
+        check_loud(float(peaks.max()), self.policy, item)
+        return samples, peaks >= SILENCE
+
+    def compute(self, prepared: Sequence[Prepared]) -> Inputs:
         """``features`` (n, 192), not normalised. Each of PyTorch's threads works on sounds of its own."""
         _ = self._network  # it loads here, not in several threads at once
-        rows = spread(self._row, items)
+        rows = spread(self._row, prepared)
         return {"features": torch.stack(rows) if rows else torch.zeros(0, self.dim)}
 
-    def _row(self, item: Any) -> Tensor:
-        samples = self._spanned(read_sound(item, network.RATE))
-        loud = samples.unfold(0, network.WINDOW, network.STEP * network.HOP).abs().amax(dim=1) >= SILENCE
-        if not bool(loud.any()):
-            where = " at its centre, which is cropped" if self.policy.longer == "crop" else ""
-            peak = float(samples.abs().max())
-            raise ItemError(sound_name(item), f"is silent{where}: its peak of {peak:.1g} is under -80 dB")
+    def _row(self, prepared: Prepared) -> Tensor:
+        samples, loud = prepared
         embeddings = torch.from_numpy(self._network(samples.numpy()))[loud]
         return torch.cat([embeddings.mean(dim=0), embeddings.std(dim=0, correction=0)])
 

@@ -46,8 +46,10 @@ class Network:
     def __call__(self, samples: Array) -> Array:
         frames = self._log_mel(samples * 32768)
         starts = np.arange(0, len(frames) - FRAMES + 1, STEP)
-        windows = frames[starts[:, None] + np.arange(FRAMES)][..., None]
-        runs = [self._embedding.run(None, {"input_1": windows[i : i + _RUN]})[0] for i in range(0, len(windows), _RUN)]
+        runs = []
+        for first in range(0, len(starts), _RUN):
+            windows = frames[starts[first : first + _RUN, None] + np.arange(FRAMES)]
+            runs.append(self._embedding.run(None, {"input_1": windows[..., None]})[0])
         return np.concatenate(runs).reshape(-1, DIM)
 
     def _log_mel(self, samples: Array) -> Array:

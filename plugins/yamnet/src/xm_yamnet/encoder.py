@@ -12,9 +12,9 @@ from torch import Tensor
 
 from xm.device import spread
 from xm.encoder import Inputs, Preparing, Prototypes, fingerprint_of
-from xm.errors import ItemError, UsageError
+from xm.errors import UsageError
 from xm.media.lengths import CHUNKS, parse_length, split_length, windows
-from xm.media.sounds import SUFFIXES, read_sound, sound_name
+from xm.media.sounds import SUFFIXES, check_loud, read_sound
 from xm_yamnet import logmel, network, weights
 
 
@@ -68,14 +68,11 @@ class YamNet(Preparing):
     def prepare(self, item: Any) -> Tensor:
         """A sound's patches of log-mel, those that are not silent."""
         samples = read_sound(item, logmel.RATE)
-        crop = self.policy.longer == "crop"
-        if crop:
+        if self.policy.longer == "crop":
             samples = windows(samples, logmel.PATCH, self.policy)[0]
         patches = logmel.patches(samples, self.policy.shorter)
         if len(patches) == 0:
-            where = " at its centre, which is cropped" if crop else ""
-            peak = float(samples.abs().max())
-            raise ItemError(sound_name(item), f"is silent{where}: its peak of {peak:.1g} is under -80 dB")
+            check_loud(float(samples.abs().max()), self.policy, item)
         return patches
 
     def prototypes(self) -> Prototypes:

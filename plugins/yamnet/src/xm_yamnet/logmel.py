@@ -43,7 +43,7 @@ def patches(samples: Tensor, shorter: str = CHUNKS.shorter) -> Tensor:
     """
     steps = max(0, -(-(len(samples) - PATCH) // _STEP))
     padded = fill(samples, PATCH + steps * _STEP, shorter)
-    loud = padded.unfold(0, PATCH, _STEP).abs().amax(dim=1) >= SILENCE
+    loud = padded.abs().unfold(0, PATCH, _STEP).amax(dim=1) >= SILENCE
     window = torch.hann_window(WINDOW)  # periodic
     magnitude = torch.fft.rfft(padded.unfold(0, WINDOW, HOP) * window, FFT).abs()
     log_mel = torch.log(magnitude @ mel_matrix() + OFFSET)
