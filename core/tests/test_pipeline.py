@@ -133,8 +133,29 @@ def test_stopping_early_ends_the_threads() -> None:
     assert threading.active_count() == before
 
 
-def test_outputs_can_be_trained_on() -> None:
-    [part] = encode(Counting(), [1, 2])
+class Late(Counting):
+    """Refuses what it can't read only when it computes, as one that stands on an encoder that reads only then."""
+
+    def prepare(self, item: int) -> int:
+        return item
+
+    def compute(self, prepared: Sequence[int]) -> Inputs:
+        if min(prepared) < 0:
+            raise ItemError(min(prepared), "is negative")
+        return super().compute(prepared)
+
+
+@pytest.mark.parametrize("sized", [False, True])
+def test_what_is_refused_when_computing_is_left_out(sized: bool) -> None:
+    items = [1, 2, -1, 4, 5, 6, 7, 8, -1]
+    values, failed = gathered(list(encode(Late(sized=sized), items)))
+    assert values == {i: float(item) for i, item in enumerate(items) if item > 0}
+    assert failed == {2: "-1: is negative", 8: "-1: is negative"}
+
+
+@pytest.mark.parametrize("encoder", [Counting(), Plain()])
+def test_outputs_can_be_trained_on(encoder: Encoder) -> None:
+    [part] = encode(encoder, [1, 2])
     weight = torch.ones(1, requires_grad=True)
     (part.x["features"] * weight).sum().backward()
     assert weight.grad is not None and float(weight.grad) == 3

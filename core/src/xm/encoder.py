@@ -95,7 +95,7 @@ class Encoder(ABC):
 
     @abstractmethod
     def trunk(self, items: Sequence[Any]) -> Inputs:
-        """The frozen outputs for n items, before normalisation.
+        """The frozen outputs for n items, before normalisation, on any device.
 
         Returns:
             ``features`` (n, dim), float32; and, of an encoder with prototypes, ``scores``
@@ -228,7 +228,8 @@ class Derived(Encoder):
         """Trunk outputs, from those of `base`."""
 
     def trunk(self, items: Sequence[Any]) -> Inputs:
-        return self.derive(self.base.split(self.depth)[0](items))
+        x = self.base.split(self.depth)[0](items)
+        return self.derive({name: value.to(self.device) for name, value in x.items()})
 
     def networks(self) -> tuple[nn.Module, ...]:
         return self.base.networks()

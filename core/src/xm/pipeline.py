@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -126,20 +126,21 @@ def _window(
     if encoder.sized:
         ready.sort(key=lambda pair: encoder.size(pair[1]))
     for start in range(0, len(ready), encoder.batch_size):
-        part = ready[start : start + encoder.batch_size]
-        with torch.inference_mode(), autocast(encoder.device, precision):
-            x = compute([prepared for _, prepared in part])
-        yield Encoded([row for row, _ in part], _kept(x), failed)
+        part = dict(ready[start : start + encoder.batch_size])
+        with autocast(encoder.device, precision):
+            found = _batch(compute, part, list(part))
+        yield replace(found, failed=found.failed | failed)
         failed = {}
     if failed:
         yield Encoded([], {}, failed)
 
 
-def _batch(trunk: Trunk, items: Sequence[Any], rows: list[int]) -> Encoded:
+def _batch(trunk: Trunk, items: Sequence[Any] | Mapping[int, Any], rows: list[int]) -> Encoded:
     """One batch; if an item can't be read, its fellows are encoded one by one."""
     try:
         with torch.inference_mode():
-            return Encoded(rows, _kept(trunk([items[row] for row in rows])), {})
+            x = trunk([items[row] for row in rows])
+        return Encoded(rows, _kept(x), {})
     except ItemError as error:
         if len(rows) == 1:
             return Encoded([], {}, {rows[0]: error})

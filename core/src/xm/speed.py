@@ -124,7 +124,7 @@ def measured(encoder: Encoder, items: Sequence[Any]) -> Choice:
     networks are compiled, which turns some of the former round, so it is tried with them and without. Items that
     can't be read are passed over; with none left, it is float32.
     """
-    batch = _prepared(encoder, items[: encoder.batch_size])
+    batch = _prepared(encoder, items[: encoder.batch_size]) if items else []
     if not batch:
         return Choice()
     networks = encoder.networks()
@@ -165,13 +165,19 @@ def _prepared(encoder: Encoder, items: Sequence[Any]) -> list[Any]:
     found = []
     for item in items:
         try:
-            ready = prepare(encoder, item)
-            if not isinstance(encoder, Preparing):
-                compute(encoder, [ready])
+            found.append(prepare(encoder, item))
         except ItemError:
             continue
-        found.append(ready)
-    return found
+    return found if _computes(encoder, found) else [one for one in found if _computes(encoder, [one])]
+
+
+def _computes(encoder: Encoder, batch: Sequence[Any]) -> bool:
+    """Whether nothing is refused only now."""
+    try:
+        _features(encoder, batch, EXACT)
+    except ItemError:
+        return False
+    return True
 
 
 def _seconds(encoder: Encoder, batch: Sequence[Any], way: Way) -> float:
@@ -181,6 +187,6 @@ def _seconds(encoder: Encoder, batch: Sequence[Any], way: Way) -> float:
 
 
 def _features(encoder: Encoder, batch: Sequence[Any], way: Way) -> Tensor:
-    """On the CPU: until then, other devices may not have done their work."""
+    """(n, dim) on the CPU: until then, other devices may not have done their work."""
     with torch.inference_mode(), autocast(encoder.device, way.precision):
         return compute(encoder, batch)["features"].float().cpu()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any, ClassVar
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from xm.encoder import Encoder, Inputs, fingerprint_of
+from xm.encoder import Encoder, Inputs, Preparing, fingerprint_of
 from xm.encoders import make_encoder
 from xm.errors import ItemError, UsageError
 from xm.hookspecs import hookimpl
+from xm.pipeline import encode
 from xm.plugins import manager
 from xm.specs import EncoderSpec
 from xm.store import FeatureStore
@@ -47,6 +49,31 @@ class Squared(Plain):
     power, suffixes, views, batch_size = 2, (".txt", ".nose"), ("crop",), 5
 
 
+class Cubed(Preparing):
+    """An item's numbers to the power of three; read ahead, and like sums together."""
+
+    modality, dim, space, batch_size, sized = "smell", 3, "cubed", 2, True
+    suffixes: tuple[str, ...] = (".txt",)
+
+    def __init__(self, argument: str = "") -> None:
+        self.readers: set[int] = set()
+
+    def fingerprint(self) -> str:
+        return fingerprint_of("cubed")
+
+    def prepare(self, item: Any) -> torch.Tensor:
+        self.readers.add(threading.get_ident())
+        if not isinstance(item, np.ndarray):
+            raise ItemError(item, "is no array at all")
+        return torch.from_numpy(item).float() ** 3
+
+    def size(self, prepared: torch.Tensor) -> int:
+        return int(1000 * prepared.sum())
+
+    def compute(self, prepared: Sequence[Any]) -> Inputs:
+        return {"features": torch.stack(list(prepared))}
+
+
 class Words(Plain):
     modality, accepts_names = "text", True
 
@@ -54,7 +81,7 @@ class Words(Plain):
 @pytest.fixture(autouse=True)
 def _plugin() -> Iterator[None]:
     module = ModuleType("concat_toys")
-    for kind in (Plain, Squared, Words):
+    for kind in (Plain, Squared, Cubed, Words):
         setattr(module, kind.__name__, kind)
     sys.modules["concat_toys"] = module
 
@@ -64,6 +91,7 @@ def _plugin() -> Iterator[None]:
             return [
                 EncoderSpec(name="plain", target="concat_toys:Plain", modality="smell", argument="anything"),
                 EncoderSpec(name="squared", target="concat_toys:Squared", modality="smell"),
+                EncoderSpec(name="cubed", target="concat_toys:Cubed", modality="smell"),
                 EncoderSpec(name="words", target="concat_toys:Words", modality="text"),
             ]
 
@@ -99,6 +127,16 @@ class TestConcat(EncoderConformance):
         assert (encoder.views, encoder.batch_size, encoder.accepts_names) == (("crop",), 5, False)
 
 
+class TestConcatAhead(TestConcat):
+    """Of a part that is read ahead, and one that is not."""
+
+    argument = "cubed+plain*2"
+
+    def test_says_what_it_is(self, spec: EncoderSpec, encoder: Encoder) -> None:
+        assert spec.suffixes == () and encoder.suffixes == (".txt",)
+        assert (encoder.dim, encoder.batch_size, encoder.space) == (6, 2, "concat-cubed+plain1*2")
+
+
 def test_by_hand() -> None:
     """(3, 0, 4) is (.6, 0, .8) at unit length, and (9, 0, 16) squared; at weights 1 and 1, and 2 and 1."""
     item = np.array([3.0, 0.0, 4.0])
@@ -132,6 +170,32 @@ def test_the_store_keeps_rows_that_can_be_trained_on() -> None:
     direct = made("plain+squared").trunk(items)["features"]
     (direct @ weight.T).sum().backward()
     torch.testing.assert_close(direct, x.x["features"])
+
+
+def test_parts_are_read_ahead_in_threads() -> None:
+    items = list(np.random.default_rng(2).random((40, 3)))
+    encoder: Any = made("plain+cubed")
+    found = {
+        row: part.x["features"][i] for part in encode(encoder, items, workers=2) for i, row in enumerate(part.rows)
+    }
+    assert encoder.parts[1].readers - {threading.get_ident()}, "all were read by the thread that computes"
+    alone = torch.cat([encoder.trunk([item])["features"] for item in items])
+    torch.testing.assert_close(torch.stack([found[i] for i in range(40)]), alone)
+
+
+def test_like_sizes_are_computed_together_if_a_part_likes_it() -> None:
+    assert not made("plain+squared").sized  # type: ignore[attr-defined]
+    items = [np.full(3, value) for value in (0.9, 0.1, 0.8, 0.2)]
+    assert [part.rows for part in encode(made("cubed+plain"), items)] == [[1, 3], [2, 0]]
+
+
+@pytest.mark.parametrize("argument", ["plain+cubed", "cubed+plain", "plain+squared"])
+def test_what_a_part_refuses_is_left_out(argument: str) -> None:
+    """Whether it refuses when an item is read or when it is computed."""
+    items = [*np.random.default_rng(3).random((3, 3)), "no smell", np.ones(3)]
+    x = FeatureStore(None).features(made(argument), items)
+    assert x.kept.tolist() == [0, 1, 2, 4]
+    assert str(x.failed[3]) == f"no smell: is no array{' at all' if 'cubed' in argument else ''}"
 
 
 def test_devices_are_passed_on() -> None:

@@ -1,4 +1,4 @@
-"""A single-file plugin: the image encoder `hues` and the audio encoder `pitch`. Also: small videos."""
+"""A single-file plugin: the image encoder `hues` and the audio encoder `pitch`, each also read ahead; small videos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xm import Encoder, EncoderSpec, Prototypes, fingerprint_of, hookimpl
+from xm import Encoder, EncoderSpec, Preparing, Prototypes, fingerprint_of, hookimpl
 from xm.encoder import Inputs, Tail
 from xm.errors import ItemError
 from xm.media.images import read_image
@@ -28,6 +28,8 @@ def encoders() -> list[EncoderSpec]:
     return [
         EncoderSpec(name="hues", target="frames_toys:Hues", modality="image", suffixes=(".png",)),
         EncoderSpec(name="pitch", target="frames_toys:Pitch", modality="audio", suffixes=(".wav",)),
+        EncoderSpec(name="hues-ahead", target="frames_toys:HuesAhead", modality="image", suffixes=(".png",)),
+        EncoderSpec(name="pitch-ahead", target="frames_toys:PitchAhead", modality="audio", suffixes=(".wav",)),
     ]
 
 
@@ -81,6 +83,53 @@ class Pitch(Encoder):
             raise ItemError(sound_name(item), "is silent")
         power = torch.fft.rfft(wave[:4096], n=4096).abs()[:4096]
         return power[: 64 * 32].reshape(64, 32).mean(dim=1)
+
+
+class HuesAhead(Preparing):
+    """`Hues`, whose halves are found when an item is read."""
+
+    modality, suffixes, space, dim, batch_size, views = "image", (".png",), "hues", 7, 5, ("flip", "crop")
+
+    def __init__(self, argument: str = "") -> None:
+        self.hues = Hues()
+
+    def fingerprint(self) -> str:
+        return fingerprint_of("hues ahead")
+
+    def prepare(self, item: Any) -> Inputs:
+        return self.hues.trunk([item])
+
+    def compute(self, prepared: Sequence[Any]) -> Inputs:
+        return {name: torch.cat([one[name] for one in prepared]) for name in ("features", "scores")}
+
+    def prototypes(self) -> Prototypes:
+        return self.hues.prototypes()
+
+
+class PitchAhead(Preparing):
+    """`Pitch`, whose spectra are made when an item is read. It can be split at depth 1."""
+
+    modality, suffixes, space, dim, batch_size, sized = "audio", (".wav",), "pitch", 64, 2, True
+
+    def __init__(self, argument: str = "") -> None:
+        self.pitch = Pitch()
+
+    def fingerprint(self) -> str:
+        return fingerprint_of("pitch ahead")
+
+    def prepare(self, item: Any) -> Tensor:
+        return self.pitch.trunk([item])["features"][0]
+
+    def size(self, prepared: Tensor) -> int:
+        return int(prepared.argmax())
+
+    def compute(self, prepared: Sequence[Any]) -> Inputs:
+        return {"features": torch.stack(list(prepared))}
+
+    def opened(self, depth: int) -> tuple[Any, torch.nn.Module]:
+        if depth == 1:
+            return (lambda prepared: {"bands": torch.stack(list(prepared))}), Tail()
+        return super().opened(depth)
 
 
 def plain(colour: tuple[int, int, int]) -> np.ndarray[Any, Any]:

@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import normalize
 
 from xm.data.types import View
-from xm.encoder import Encoder
+from xm.encoder import Encoder, Inputs
 from xm.errors import ItemError, PluginError, UsageError
 from xm.media.videos import SUFFIXES
 from xm.plugins import PluginManager, manager
@@ -51,12 +51,20 @@ class TestFrames(EncoderConformance):
         return tmp_path / "bad.mp4"
 
 
+class TestFramesAhead(TestFrames):
+    argument = "hues-ahead?n=3"
+
+
 class TestTemporal(TestFrames):
     argument = "hues?n=4&layers=2"
 
     @pytest.fixture
     def spec(self) -> EncoderSpec:
         return manager().encoders.find("temporal")
+
+
+class TestTemporalAhead(TestTemporal):
+    argument = "hues-ahead"
 
 
 class TestFramesOnPixels(TestFrames):
@@ -73,6 +81,10 @@ class TestFramesOnPixels(TestFrames):
         pytest.importorskip("xm_pixels")
         made: Encoder = spec.load()(self.argument)
         return made
+
+
+def frames_of(encoder: Frames, videos: Sequence[Any]) -> Inputs:
+    return encoder.over_time([encoder.prepare(video) for video in videos])
 
 
 def test_the_specs_say_what_videos_are() -> None:
@@ -122,7 +134,7 @@ def test_options_choose_frames(argument: str, frames: list[int], toys: Any) -> N
     if argument == "hues":
         frames = [int((i + 0.5) * 10 / 8) for i in range(8)]
     expected = toys.Hues().encode(list(video[frames]))
-    torch.testing.assert_close(Frames(argument).frames([video])["frames"][0], expected)
+    torch.testing.assert_close(frames_of(Frames(argument), [video])["frames"][0], expected)
 
 
 def test_the_fingerprint_holds_encoder_and_length_policy() -> None:
@@ -196,7 +208,7 @@ def test_batches_hold_as_many_frames_as_the_image_encoder_likes(toys: Any) -> No
     assert encoder.batch_size == 2  # the toy likes five pictures
     assert Frames("hues?n=16").batch_size == 1
     videos = [np.repeat(toys.plain((40 * i, 200, 90))[None], 3, axis=0) for i in range(5)]
-    x = encoder.frames(videos)
+    x = frames_of(encoder, videos)
     assert x["frames"].shape == (5, 2, 7) and x["scores"].shape == (5, 3)
     assert encoder.images.seen == 10  # type: ignore[attr-defined]
 
@@ -209,14 +221,20 @@ def test_an_unreadable_video_is_named_and_others_are_read(items: list[Path], tmp
     assert str(features.failed[3]) == f"{tmp_path / 'empty.mp4'}: is empty: it holds no bytes"
 
 
+@pytest.mark.parametrize("below", ["hues", "hues-ahead"])
+@pytest.mark.parametrize("name", ["frames", "temporal"])
 def test_a_frame_that_the_image_encoder_refuses_is_told_by_its_video(
-    items: list[Path], tmp_path: Path, toys: Any
+    name: str, below: str, items: list[Path], tmp_path: Path, toys: Any
 ) -> None:
     dark = toys.write(tmp_path / "dark.mp4", [toys.RED, toys.RED, (0, 0, 0), (0, 0, 0)])
+    encoder = manager().encoders.find(name).load()(f"{below}?n=2")
     for item in (dark, str(dark)):
         with pytest.raises(ItemError) as caught:
-            Frames("hues?n=2").trunk([items[0], item])
+            encoder.trunk([items[0], item])
         assert str(caught.value) == f"{dark}: a frame of it is black all over"
+    features = FeatureStore(None).features(encoder, [items[0], dark, *items[1:]])
+    assert features.kept.tolist() == [0, 2, 3]
+    assert str(features.failed[1]) == f"{dark}: a frame of it is black all over"
 
 
 def test_temporal_starts_as_mean_pooling(items: list[Path]) -> None:

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from xm.encoder import Encoder
 from xm.encoders import make_encoder
 from xm.errors import ItemError, UsageError
 from xm.media.videos import read_track
+from xm.pipeline import encode
 from xm.plugins import manager
 from xm.specs import EncoderSpec
+from xm.store import FeatureStore
 from xm.testing import EncoderConformance
 from xm_frames.track import Track, TrackAudio
 
@@ -50,6 +51,14 @@ class TestTrackAudio(TestTrack):
         return manager().encoders.find("track-audio")
 
 
+class TestTrackAhead(TestTrack):
+    argument = "pitch-ahead"
+
+
+class TestTrackAudioAhead(TestTrackAudio):
+    argument = "pitch-ahead"
+
+
 def test_it_hears_what_the_sound_encoder_hears(items: list[Path], toys: Any) -> None:
     track, sounds = Track("pitch"), toys.Pitch()
     assert (track.modality, track.space, track.dim) == ("video", "pitch", 64)
@@ -70,21 +79,42 @@ def test_a_sound_file_and_a_track_are_one_modality(items: list[Path], tmp_path: 
     torch.testing.assert_close(out, out[:1].expand(4, -1), atol=1e-3, rtol=1e-3)
 
 
-def test_it_opens_as_deep_as_the_sound_encoder(items: list[Path]) -> None:
-    trunk, _ = Track("pitch").split(1)
+@pytest.mark.parametrize("below", ("pitch", "pitch-ahead"))
+def test_it_opens_as_deep_as_the_sound_encoder(below: str, items: list[Path]) -> None:
+    trunk, _ = Track(below).split(1)
     assert trunk(items)["bands"].shape == (3, 64)
     with pytest.raises(UsageError):
-        Track("pitch").split(2)
+        Track(below).split(2)
 
 
+@pytest.mark.parametrize("below", ("pitch", "pitch-ahead"))
 @pytest.mark.parametrize("made", (Track, TrackAudio))
+@pytest.mark.parametrize("depth", (0, 1))
 def test_silence_is_told_by_the_name_of_the_file(
-    made: type[Encoder], items: list[Path], tmp_path: Path, toys: Any
+    depth: int, made: type[Track], below: str, items: list[Path], tmp_path: Path, toys: Any
 ) -> None:
     silent = toys.write(tmp_path / "silent.mp4", [toys.RED] * 10, tone=1e-9)
     with pytest.raises(ItemError) as caught:
-        made("pitch").trunk([*items, silent])  # type: ignore[call-arg]
+        made(below).split(depth)[0]([*items, silent])
     assert str(caught.value) == f"{silent}: is silent"
+    features = FeatureStore(None).features(made(below), [silent, *items], depth=depth)
+    assert features.kept.tolist() == [1, 2, 3] and str(features.failed[0]) == f"{silent}: is silent"
+
+
+def test_silence_of_an_array_is_told_by_what_it_is() -> None:
+    for below in ("pitch", "pitch-ahead"):
+        with pytest.raises(ItemError, match=r"^<array 8000 float32, 8000>: is silent$"):
+            TrackAudio(below).encode([(np.zeros(8000, np.float32), 8000)])
+
+
+def test_sounds_of_like_sizes_are_heard_together_if_the_sound_encoder_likes_it(items: list[Path]) -> None:
+    assert not Track("pitch").sized
+    track = Track("pitch-ahead")
+    assert track.sized
+    sizes = [track.size(track.prepare(item)) for item in items]
+    assert sizes == sorted(set(sizes)), "of rising pitch"
+    rows = [part.rows for part in encode(track, [items[2], items[0], items[2], items[0]])]
+    assert rows == [[1, 3], [0, 2]]
 
 
 def test_what_is_no_path_is_refused() -> None:

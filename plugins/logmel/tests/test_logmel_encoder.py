@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from xm.errors import ItemError, UsageError
+from xm.pipeline import encode
 from xm.plugins import manager
 from xm.specs import EncoderSpec
 from xm.testing import EncoderConformance
@@ -164,3 +166,21 @@ def test_a_thousand_words_are_quick_and_threads_stay_as_they_were() -> None:
     with pytest.raises(ItemError):
         LogMel().encode([(np.zeros(9), RATE)])
     assert torch.get_num_threads() == threads
+
+
+def test_sounds_are_read_ahead_in_threads(word: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, readers, read = LogMel(), set(), LogMel.prepare
+
+    def prepare(self: LogMel, item: Any) -> Any:
+        readers.add(threading.get_ident())
+        assert torch.get_num_threads() == 1 or len(readers) == 1
+        return read(self, item)
+
+    monkeypatch.setattr(LogMel, "prepare", prepare)
+    items = [word, *((tone(200 + 10 * i), RATE) for i in range(20)), (np.zeros(400, np.float32), RATE)]
+    parts = list(encode(encoder, items, workers=2))
+    assert readers - {threading.get_ident()}, "all were read by the thread that computes"
+    assert [str(error) for part in parts for error in part.failed.values()] == ["<array 400 float32, 16000>: is silent"]
+    found = {row: part.x["features"][i] for part in parts for i, row in enumerate(part.rows)}
+    alone = torch.cat([encoder.trunk([item])["features"] for item in items[:-1]])
+    assert torch.equal(torch.stack([found[i] for i in range(len(items) - 1)]), alone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from xm.errors import ItemError, UsageError
+from xm.pipeline import encode
 from xm.plugins import manager
 from xm.specs import EncoderSpec
 from xm.testing import EncoderConformance
@@ -103,3 +105,25 @@ def test_truncated_picture_is_named(tmp_path: Path) -> None:
     with pytest.raises(ItemError, match="damaged") as caught:
         Pixels().encode([path])
     assert str(path) in str(caught.value)
+
+
+def test_pictures_are_read_ahead_in_threads(scans: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, readers, read = Pixels(), set(), Pixels.prepare
+
+    def prepare(self: Pixels, item: Any) -> Any:
+        readers.add(threading.get_ident())
+        return read(self, item)
+
+    monkeypatch.setattr(Pixels, "prepare", prepare)
+    items = []
+    for i in range(20):
+        items.append(tmp_path / f"{i}.png")
+        Image.fromarray((scans.images[i] * 15).astype(np.uint8)).save(items[-1])
+    parts = list(encode(encoder, [*items, tmp_path / "none.png"], workers=2))
+    assert readers - {threading.get_ident()}, "all were read by the thread that computes"
+    assert [str(error) for part in parts for error in part.failed.values()] == [
+        f"{tmp_path / 'none.png'}: no such file"
+    ]
+    found = {row: part.x["features"][i] for part in parts for i, row in enumerate(part.rows)}
+    alone = torch.cat([encoder.trunk([item])["features"] for item in items])
+    assert torch.equal(torch.stack([found[i] for i in range(20)]), alone)

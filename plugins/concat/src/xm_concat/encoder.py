@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from xm.encoder import Encoder, Inputs, fingerprint_of
+from xm.encoder import Encoder, Inputs, Preparing, compute, fingerprint_of, prepare
 from xm.encoders import make_encoder
 from xm.errors import UsageError
 from xm.plugins import manager
@@ -19,7 +19,7 @@ _EXAMPLE = "concat:yamnet+logmel or concat:yamnet*2+logmel"
 _WEIGHT = re.compile(r"(.+)\*([0-9.]+)")
 
 
-class Concat(Encoder):
+class Concat(Preparing):
     """Unit vectors of several encoders, one behind the other, at unit length together.
 
     Each part's vector is multiplied by its weight w, 1 if none is given, and the whole divided by √(Σ w²); so a cosine
@@ -51,6 +51,7 @@ class Concat(Encoder):
         self.views = tuple(v for v in self.parts[0].views if all(v in part.views for part in self.parts))
         self.accepts_names = all(part.accepts_names for part in self.parts)
         self.batch_size = min(part.batch_size for part in self.parts)
+        self.sized = any(isinstance(part, Preparing) and part.sized for part in self.parts)
         self.cached = any(part.cached for part in self.parts)
         self.dim = sum(part.dim for part in self.parts)
         shown = (part.space + ("" if w == 1 else f"*{w:g}") for part, w in zip(self.parts, self.weights, strict=True))
@@ -59,16 +60,28 @@ class Concat(Encoder):
     def fingerprint(self) -> str:
         return fingerprint_of("concat", *(part.fingerprint() for part in self.parts), *self.weights)
 
-    def trunk(self, items: Sequence[Any]) -> Inputs:
+    def prepare(self, item: Any) -> tuple[Any, ...]:
+        """The item as each part prepares it."""
+        return tuple(prepare(part, item) for part in self.parts)
+
+    def compute(self, prepared: Sequence[tuple[Any, ...]]) -> Inputs:
         """``features`` (n, dim), at unit length already."""
-        if not items:
+        if not prepared:
             return {"features": torch.zeros(0, self.dim)}
         whole = math.hypot(*self.weights)
         rows = [
-            _unit(part, items).to(self.device) * (weight / whole)
-            for part, weight in zip(self.parts, self.weights, strict=True)
+            _unit(part, list(own)).to(self.device) * (weight / whole)
+            for part, weight, own in zip(self.parts, self.weights, zip(*prepared, strict=True), strict=True)
         ]
         return {"features": torch.cat(rows, dim=1)}
+
+    def size(self, prepared: tuple[Any, ...]) -> int:
+        """The sum of those of the parts that are sized."""
+        pairs = zip(self.parts, prepared, strict=True)
+        return sum(part.size(own) for part, own in pairs if isinstance(part, Preparing) and part.sized)
+
+    def networks(self) -> tuple[nn.Module, ...]:
+        return tuple(network for part in self.parts for network in part.networks())
 
     def to(self, device: torch.device | str) -> Self:
         for part in self.parts:
@@ -76,11 +89,11 @@ class Concat(Encoder):
         return super().to(device)
 
 
-def _unit(part: Encoder, items: Sequence[Any]) -> Tensor:
+def _unit(part: Encoder, prepared: Sequence[Any]) -> Tensor:
     """Unit vectors (n, part.dim); not of inference mode, so that what is trained on them may keep them."""
-    trunk, tail = part.split(0)
+    tail = part.split(0)[1]
     with torch.no_grad():
-        vectors: Tensor = tail(trunk(items))
+        vectors: Tensor = tail(compute(part, prepared))
     return vectors
 
 

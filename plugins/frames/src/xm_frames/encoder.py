@@ -8,21 +8,22 @@ from typing import Any, ClassVar, Self
 
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from xm.data.content import item_name
 from xm.data.types import View
-from xm.device import spread
-from xm.encoder import Encoder, Inputs, Prototypes, fingerprint_of
-from xm.errors import ItemError
+from xm.encoder import Inputs, Preparing, Prototypes, compute, fingerprint_of, prepare
 from xm.media.videos import SUFFIXES, read_clip
+from xm_frames.named import Named, computed, named, told
 from xm_frames.reference import FrameOptions, below, parse
 
 DECODING = "PyAV, the frame on the screen at its time, upright, rgb24"
 """How frames are decoded, for the fingerprint."""
 
+WHERE = "a frame of it "
+"""What errors say of a video whose frame the image encoder refuses."""
 
-class Frames(Encoder):
+
+class Frames(Preparing):
     """The mean of a video's frames, each a unit vector of an image encoder: in that encoder's space.
 
     As in CLIP4Clip (Luo et al., Neurocomputing 2022, its parameter-free pooling); ViFi-CLIP (Rasheed et al., CVPR
@@ -31,7 +32,8 @@ class Frames(Encoder):
     Length policy: the whole video gives `n` frames, whatever its length (``uniform``), or a window of `n` frames,
     `stride` apart, in its middle does (``dense``); where there are too few, frames are repeated.
 
-    Items are paths, and uint8 arrays (frames, h, w, 3).
+    Items are paths, and uint8 arrays (frames, h, w, 3). What is held of one that was read ahead are its frames as the
+    image encoder prepares them; one that does not (`xm.Preparing`) is given them at full size.
 
     Args:
         argument: an image encoder's reference, and options: "openclip:ViT-B-32/openai?n=16".
@@ -57,51 +59,43 @@ class Frames(Encoder):
     def fingerprint(self) -> str:
         return fingerprint_of(self.name, 1, self.options.policy, DECODING, self.images.fingerprint())
 
-    def trunk(self, items: Sequence[Any]) -> Inputs:
-        """``features`` (n, dim), and ``scores`` (n, classes) if the image encoder has them: means over frames."""
-        return pooled(self.frames(items))
+    def prepare(self, item: Any) -> Named:
+        """The sampled frames of a video, each prepared by the image encoder.
 
-    def frames(self, items: Sequence[Any]) -> Inputs:
-        """``frames`` (n, T, dim), unit vectors in order of time; and ``scores`` (n, classes), means over frames."""
-        parts: list[dict[str, Tensor]] = []
-        for start in range(0, len(items), self.batch_size):
-            part = items[start : start + self.batch_size]
-            clips = spread(self._clip, part)
-            try:
-                parts.append(self._seen(clips))
-            except ItemError:
-                for item, clip in zip(part, clips, strict=True):
-                    self._blame(item, clip)
-                raise
-        if not parts:
-            return {"frames": torch.zeros(0, self.options.n, self.dim)}
-        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-    def _clip(self, item: Any) -> list[Any]:
-        """The frames of one item, as the image encoder reads them."""
+        Raises:
+            ItemError: if the video can't be decoded, or the image encoder refuses a frame of it.
+        """
         wrap = partial(View, name=item.name) if isinstance(item, View) else _itself
         clip = read_clip(item.item if isinstance(item, View) else item, self.options.sample)
-        return [wrap(Image.fromarray(frame)) for frame in clip]
+        name = named(item)
+        with told(name, WHERE):
+            return Named(name, [prepare(self.images, wrap(Image.fromarray(frame))) for frame in clip])
 
-    def _seen(self, clips: list[list[Any]]) -> dict[str, Tensor]:
-        trunk, tail = self.images.split(0)
+    def compute(self, prepared: Sequence[Named]) -> Inputs:
+        """``features`` (n, dim), and ``scores`` (n, classes) if the image encoder has them: means over frames."""
+        return pooled(self.over_time(prepared))
+
+    def over_time(self, prepared: Sequence[Named]) -> Inputs:
+        """``frames`` (n, T, dim), unit vectors in order of time; and ``scores`` (n, classes), means over frames."""
+        if not prepared:
+            return {"frames": torch.zeros(0, self.options.n, self.dim)}
+        return computed(self._seen, prepared, WHERE)
+
+    def _seen(self, clips: Sequence[list[Any]]) -> Inputs:
+        """`over_time` of clips, each a list of prepared frames."""
+        tail = self.images.split(0)[1]
         frames = [frame for clip in clips for frame in clip]
         rows: list[dict[str, Tensor]] = []
         with torch.no_grad():
             for start in range(0, len(frames), self.images.batch_size):
-                x = trunk(frames[start : start + self.images.batch_size])
+                x = compute(self.images, frames[start : start + self.images.batch_size])
                 rows.append({"frames": tail(x), **({"scores": x["scores"]} if "scores" in x else {})})
         whole = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
         clipped = {name: value.reshape(len(clips), self.options.n, -1) for name, value in whole.items()}
         return {name: value.mean(dim=1) if name == "scores" else value for name, value in clipped.items()}
 
-    def _blame(self, item: Any, clip: list[Any]) -> None:
-        """Say which video it is that has a frame that the image encoder refuses: it knows the frame alone."""
-        try:
-            self._seen([clip])
-        except ItemError as error:
-            name = item if isinstance(item, str) else item_name(item)
-            raise ItemError(name, f"a frame of it {error.reason}") from error
+    def networks(self) -> tuple[nn.Module, ...]:
+        return self.images.networks()
 
     def prototypes(self) -> Prototypes | None:
         """The image encoder's."""

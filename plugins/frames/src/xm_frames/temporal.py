@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from xm.device import seeded
-from xm.encoder import Derived, Inputs, Prototypes, Tail, Trunk, fingerprint_of
+from xm.encoder import Derived, Inputs, Prototypes, Trunk, fingerprint_of
 from xm.errors import UsageError
 from xm_frames.encoder import Frames, pooled
 from xm_frames.reference import FrameOptions, TemporalOptions
@@ -67,11 +67,11 @@ class Opened(Frames):
     def fingerprint(self) -> str:
         return fingerprint_of(super().fingerprint(), f"attention of {self.options.layers} layers, {WIDTH} wide")
 
-    def split(self, depth: int) -> tuple[Trunk, nn.Module]:
-        """As of `Encoder.split`; depth 1 is the attention."""
+    def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
+        """As of `Preparing.opened`; depth 1 is the attention."""
         if depth != 1:
-            return super().split(depth)
-        return self.frames, Attention(self.dim, self.options.n, self.options.layers)
+            return super().opened(depth)
+        return self.over_time, Attention(self.dim, self.options.n, self.options.layers)
 
 
 class Temporal(Derived):
@@ -84,18 +84,15 @@ class Temporal(Derived):
     """
 
     def __init__(self, argument: str = "") -> None:
-        self.opened = Opened(argument)
-        super().__init__(self.opened, depth=1)
-        self.space, self.dim = self.opened.space, self.opened.dim
+        opened = Opened(argument)
+        super().__init__(opened, depth=1)
+        self.space, self.dim = opened.space, opened.dim
 
     def fingerprint(self) -> str:
         return self.base.fingerprint()  # the same trunk outputs at depth 1, and no others are kept
 
     def derive(self, x: Inputs) -> Inputs:
         return pooled(x)
-
-    def trunk(self, items: Sequence[Any]) -> Inputs:
-        return pooled(self.opened.frames(items))
 
     def prototypes(self) -> Prototypes | None:
         return self.base.prototypes()
@@ -116,4 +113,4 @@ class Temporal(Derived):
                 f"temporal can't be split at depth {depth}; depths are 0 (mean pooling) and 1 (attention over frames); "
                 "the image encoder below it stays frozen"
             )
-        return self.trunk, Tail()
+        return super().split(0)

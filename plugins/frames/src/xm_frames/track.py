@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import torch
@@ -10,14 +11,14 @@ from torch import nn
 
 from xm.data.content import item_name
 from xm.data.member import File
-from xm.device import spread
-from xm.encoder import Encoder, Inputs, Prototypes, Trunk, fingerprint_of
+from xm.encoder import Inputs, Preparing, Prototypes, compute, fingerprint_of, prepare
 from xm.errors import ItemError
 from xm.media.videos import SUFFIXES, read_track
+from xm_frames.named import Named, computed, named, told
 from xm_frames.reference import below
 
 
-class Track(Encoder):
+class Track(Preparing):
     """A video's own sound, heard by a sound encoder: in its space, with its prototypes, depths and length policy.
 
     Items are paths. Without a sound track, a video is an item that can't be read.
@@ -38,18 +39,36 @@ class Track(Encoder):
     def __init__(self, argument: str = "") -> None:
         self.sounds = below(self.name, argument, "audio")
         self.space, self.dim, self.batch_size = self.sounds.space, self.sounds.dim, self.sounds.batch_size
+        self.sized = isinstance(self.sounds, Preparing) and self.sounds.sized
 
     def fingerprint(self) -> str:
         return fingerprint_of("track", 1, "first sound track, mean of channels", self.sounds.fingerprint())
 
-    def trunk(self, items: Sequence[Any]) -> Inputs:
-        """As of the sound encoder."""
-        return self._heard(self.sounds.trunk, items)
+    def prepare(self, item: Any) -> Named:
+        """The sound track, prepared by the sound encoder.
 
-    def split(self, depth: int) -> tuple[Trunk, nn.Module]:
+        Raises:
+            ItemError: if there is none, or the sound encoder refuses it.
+        """
+        sound, name = self._sound(item), named(item)
+        with told(name):
+            return Named(name, prepare(self.sounds, sound))
+
+    def compute(self, prepared: Sequence[Named]) -> Inputs:
+        """As of the sound encoder."""
+        return computed(partial(compute, self.sounds), prepared)
+
+    def size(self, prepared: Named) -> int:
+        return self.sounds.size(prepared.content) if isinstance(self.sounds, Preparing) else 0
+
+    def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
         """The sound encoder's depths."""
-        trunk, tail = self.sounds.split(depth)
-        return lambda items: self._heard(trunk, items), tail
+        opened = self.sounds.opened if isinstance(self.sounds, Preparing) else self.sounds.split
+        front, tail = opened(depth)
+        return lambda prepared: computed(front, prepared), tail
+
+    def networks(self) -> tuple[nn.Module, ...]:
+        return self.sounds.networks()
 
     def prototypes(self) -> Prototypes | None:
         """The sound encoder's."""
@@ -58,15 +77,6 @@ class Track(Encoder):
     def to(self, device: torch.device | str) -> Self:
         self.sounds.to(device)
         return super().to(device)
-
-    def _heard(self, trunk: Callable[[Sequence[Any]], Inputs], items: Sequence[Any]) -> Inputs:
-        sounds = spread(self._sound, items)
-        try:
-            return trunk(sounds)
-        except ItemError:
-            for item, sound in zip(items, sounds, strict=True):
-                _hear(trunk, item, sound)
-            raise
 
     def _sound(self, item: Any) -> Any:
         """What the sound encoder reads."""
@@ -90,11 +100,3 @@ class TrackAudio(Track):
     def _sound(self, item: Any) -> Any:
         video = isinstance(item, str | File) and str(item).lower().endswith(SUFFIXES)
         return read_track(item) if video else item
-
-
-def _hear(trunk: Callable[[Sequence[Any]], Inputs], item: Any, sound: Any) -> None:
-    """Say which item it is that the sound encoder can't read: it knows a track as an array."""
-    try:
-        trunk([sound])
-    except ItemError as error:
-        raise error if sound is item else ItemError(str(item), error.reason) from error

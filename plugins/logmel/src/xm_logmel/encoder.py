@@ -13,7 +13,7 @@ from torch.nn.functional import adaptive_avg_pool1d, pad
 from torchaudio.transforms import MelSpectrogram  # type: ignore[import-untyped]
 
 from xm.device import threads
-from xm.encoder import Encoder, Inputs, fingerprint_of
+from xm.encoder import Inputs, Preparing, fingerprint_of
 from xm.errors import ItemError, UsageError
 from xm.media.lengths import parse_length, shares, split_length, windows
 from xm.media.sounds import SILENCE, SUFFIXES, read_sound, sound_name
@@ -30,7 +30,7 @@ SPAN = 2 * RATE
 """Samples to a picture where a length policy is named."""
 
 
-class LogMel(Encoder):
+class LogMel(Preparing):
     """Log-mel spectrogram of a word, cut to where it sounds and resized to a fixed number of frames.
 
     Length policy: quiet ends are cut off, and the rest, however long, is averaged into `frames` equal parts
@@ -80,10 +80,14 @@ class LogMel(Encoder):
             *((SPAN, self.policy.name) if self.policy else ()),
         )
 
-    def trunk(self, items: Sequence[Any]) -> Inputs:
-        """``features`` (n, bins * frames): dB around 0, bin by bin."""
+    def prepare(self, item: Any) -> Tensor:
+        """The picture (bins * frames,): dB around 0, bin by bin."""
         with threads(1):  # a word is too little to share
-            return {"features": torch.stack([self._features(item) for item in items]).to(self.device)}
+            return self._features(item)
+
+    def compute(self, prepared: Sequence[Tensor]) -> Inputs:
+        """``features`` (n, bins * frames)."""
+        return {"features": torch.stack(list(prepared)).to(self.device)}
 
     def _features(self, item: Any) -> Tensor:
         sound = trim(_waveform(item))

@@ -14,14 +14,14 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from xm.data.content import item_name
 from xm.data.member import File
-from xm.encoder import Encoder, Inputs, fingerprint_of
+from xm.encoder import Inputs, Preparing, fingerprint_of
 from xm.errors import ItemError, UsageError
 from xm.media.images import SUFFIXES, VIEWS, read_image
 
 MAX_SIDE = 512
 
 
-class Pixels(Encoder):
+class Pixels(Preparing):
     """Grey values, averaged over the cells of a `side` x `side` grid and divided by the brightest.
 
     Items are paths, PIL images or 2-D arrays of any number range. Bright stays bright: a dark digit on white
@@ -52,11 +52,8 @@ class Pixels(Encoder):
     def fingerprint(self) -> str:
         return fingerprint_of("pixels", 1, self.side)
 
-    def trunk(self, items: Sequence[Any]) -> Inputs:
-        """``features`` (n, side * side) in 0..1, row by row of the picture."""
-        return {"features": torch.stack([self._features(item) for item in items]).to(self.device)}
-
-    def _features(self, item: Any) -> Tensor:
+    def prepare(self, item: Any) -> Tensor:
+        """(side * side,) in 0..1, row by row of the picture."""
         name = item if isinstance(item, str) else item_name(item)
         grey = _grey(item, name)
         if grey.ndim != 2 or 0 in grey.shape:
@@ -70,6 +67,10 @@ class Pixels(Encoder):
         if brightest == 0:
             raise ItemError(name, "is black all over")
         return (picture / brightest).flatten().float()
+
+    def compute(self, prepared: Sequence[Tensor]) -> Inputs:
+        """``features`` (n, side * side)."""
+        return {"features": torch.stack(list(prepared)).to(self.device)}
 
 
 def _grey(item: Any, name: str) -> NDArray[np.float64]:
