@@ -128,3 +128,29 @@ def test_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("source", ["{a.tar,b.tar}", "shards-{000..099}.tar", "{" + ",".join(["x" * 90] * 9) + "}.tar"])
+def test_patterns(manager: PluginManager, here: Path, source: str) -> None:
+    """Braces at the end too, and more of them than a name can be long."""
+    assert open_dataset(source, manager, CACHE).name.startswith(source)
+
+
+@pytest.mark.parametrize(("files", "named"), [(["a.tar"], "a.tar"), (["a.tar", "b.tar"], "*.tar")])
+def test_a_folder_of_what_can_be_opened(manager: PluginManager, here: Path, files: list[str], named: str) -> None:
+    from xm.builtin import datasets
+
+    class Folder:
+        @hookimpl
+        def datasets(self) -> list[DatasetSpec]:
+            return [spec for spec in datasets() if "/" in spec.opens]
+
+    manager.register(Folder(), "folder")
+    (here / "d").mkdir()
+    with pytest.raises(DataError, match=r"d: no class folders in it; put each file into a folder .* class$"):
+        open_dataset("d", manager, CACHE)
+    for file in files:
+        (here / "d" / file).touch()
+    with pytest.raises(DataError) as caught:
+        open_dataset("d", manager, CACHE)
+    assert str(caught.value).endswith(f"after its class; or name what it holds: --data 'd/{named}'")

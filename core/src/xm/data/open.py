@@ -30,7 +30,11 @@ def open_dataset(source: str | Path | None, manager: PluginManager, cache: Path)
     """
     spec, where = _find(source, manager)
     opener: Opener = spec.load()
-    return opener(where, suffixes=manager.suffixes(), cache=cache)
+    try:
+        return opener(where, suffixes=manager.suffixes(), cache=cache)
+    except DataError as error:
+        inside = _inside(Path(where), manager) if "/" in spec.opens else None
+        raise DataError(f"{error}; or name what it holds: --data '{inside}'") if inside else error from None
 
 
 def _find(source: str | Path | None, manager: PluginManager) -> tuple[DatasetSpec, str]:
@@ -47,7 +51,7 @@ def _find(source: str | Path | None, manager: PluginManager) -> tuple[DatasetSpe
     if _REMOTE.match(str(source)):
         raise UsageError(f"--data {source}: data are read from disk; store the files first, then give their path")
     path = Path(source).expanduser()
-    if path.exists():
+    if _exists(path):
         return _reader(path, manager), str(path)
     pattern = _fitting(path, manager) if _PATTERN.search(str(source)) else None
     if pattern:
@@ -58,6 +62,21 @@ def _find(source: str | Path | None, manager: PluginManager) -> tuple[DatasetSpe
     if isinstance(source, Path) or path.suffix or os.sep in source or "/" in source:
         raise missing(path, "file or folder")
     raise UsageError(f"{unknown('dataset', source, by_name)}, and there is no folder or file of that name")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a pattern of many files may be longer than a name can be
+        return False
+
+
+def _inside(folder: Path, manager: PluginManager) -> Path | None:
+    """What to open in place of a folder: its one file of a kind that can be opened, or a pattern of several."""
+    found = sorted(path for path in folder.glob("[!.]*") if path.is_file() and _fitting(path, manager))
+    if len(found) < 2:
+        return found[0] if found else None
+    return folder / f"*{found[0].suffix}"
 
 
 def _reader(path: Path, manager: PluginManager) -> DatasetSpec:
@@ -80,7 +99,7 @@ def _fitting(path: Path, manager: PluginManager) -> DatasetSpec | None:
     Raises:
         DataError: if none opens it, but one opens what is compressed in it.
     """
-    name = "/" if path.is_dir() else path.name.lower()
+    name = "/" if _exists(path) and path.is_dir() else path.name.lower().rstrip("}")
     fits = [(len(kind), spec) for spec in manager.datasets.values() for kind in spec.opens if name.endswith(kind)]
     if fits:
         return max(fits, key=lambda fit: fit[0])[1]
