@@ -1,8 +1,10 @@
 """`xm embed` against the bare model: images and sounds a second, in one run.
 
 The bare model computes prepared inputs that lie in memory, in batches of the encoder's own size, with as many
-threads; what `xm embed` adds is reading and decoding files, and writing the bank. For `efficientnet-lite0` the
-package's own network, as it is, in eager PyTorch, is in the table too.
+threads; what `xm embed` adds is reading and decoding files, and writing the bank. "At best" is what the processors
+can do at all: as many threads, each of which reads an item and computes it, with nothing else to do. The way that
+`--precision auto` would choose for very many items is held against the bare model, for networks in PyTorch. For
+`efficientnet-lite0` and `yamnet` the published network in eager PyTorch, float32, is in the table too.
 
     python benchmarks/embed.py --data ../shared/data --items 600 [--rounds 3] [--json]
 
@@ -19,20 +21,24 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from torch import nn
 
 import xm
 from xm.data.types import Dataset, Sample
+from xm.device import autocast
 from xm.encoder import Encoder, Preparing
 from xm.encoders import make_encoder
 from xm.events import silent
 from xm.plugins import manager
 from xm.specs import DatasetSpec
+from xm.speed import measured
 
 ENCODERS = {
     "openclip:ViT-B-32/random:0": ("image", "caltech-101/101_ObjectCategories", "*/*.jpg"),
@@ -40,6 +46,11 @@ ENCODERS = {
     "yamnet": ("audio", "esc-10", "*/*.ogg"),
 }
 """References, and their modality and files."""
+
+MANY = 1000
+"""Times the files, for what is worth it only for many."""
+
+THREADS = torch.get_num_threads()
 
 CHOSEN: list[Path] = []
 """Files of the dataset `chosen`."""
@@ -61,19 +72,27 @@ class Row:
         items: embedded in a round.
         bare: the model alone.
         ours: `xm embed`.
+        best: reading and computing on all processors, with nothing else to do.
         ratio: ours over bare, the median of rounds.
+        of_best: ours over best, likewise.
         eager: the network as published, in eager PyTorch; None if it is the bare model.
+        way: that `--precision auto` chooses; None for networks outside PyTorch.
+        auto: the bare model that way.
     """
 
     encoder: str
     items: int
     bare: float
     ours: float
+    best: float
     ratio: float
+    of_best: float
     eager: float | None = None
+    way: str | None = None
+    auto: float | None = None
 
 
-def bare(encoder: Encoder, files: Sequence[Path]) -> Callable[[], None]:
+def bare(encoder: Encoder, files: Sequence[Path], precision: str = "float32") -> Callable[[], None]:
     """Computes what was prepared before."""
     if not isinstance(encoder, Preparing):
         raise SystemExit(f"{type(encoder).__name__} does not read apart from computing")
@@ -81,25 +100,67 @@ def bare(encoder: Encoder, files: Sequence[Path]) -> Callable[[], None]:
     size = encoder.batch_size
 
     def run() -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(encoder.device, precision):
             for start in range(0, len(prepared), size):
                 encoder.compute(prepared[start : start + size])
 
     return run
 
 
-def eager(files: Sequence[Path], encoder: Encoder) -> Callable[[], None]:
-    """The published network on the same pixels."""
+def at_best(encoder: Encoder, files: Sequence[Path]) -> Callable[[], None]:
+    """Each thread reads an item and computes it alone."""
+    assert isinstance(encoder, Preparing)
+
+    def one(path: Path) -> None:
+        with torch.inference_mode():
+            encoder.compute([encoder.prepare(path)])
+
+    def run() -> None:
+        with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(one, files))
+
+    return run
+
+
+def efficientnet() -> nn.Module:
+    """The package's own network, whose weights the encoder has."""
     from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-untyped]
 
+    made: nn.Module = EfficientNet.from_name("efficientnet-lite0")
+    return made
+
+
+def yamnet() -> nn.Module:
+    """MobileNet v1 on patches (n, 1, 96, 64), as in tensorflow/models, research/audioset/yamnet; random weights."""
+
+    def block(inner: int, outer: int, stride: int, size: int = 3, groups: int = 1) -> list[nn.Module]:
+        conv = nn.Conv2d(inner, outer, size, stride, size // 2, groups=groups, bias=False)
+        return [conv, nn.BatchNorm2d(outer, eps=1e-4), nn.ReLU()]
+
+    layers = block(1, 32, 2)
+    widths = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]
+    inner = 32
+    for outer, stride in widths:
+        layers += [*block(inner, inner, stride, groups=inner), *block(inner, outer, 1, size=1)]
+        inner = outer
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1024, 521), nn.Sigmoid())
+
+
+PUBLISHED = {"efficientnet-lite0": efficientnet, "yamnet": yamnet}
+
+
+def eager(network: nn.Module, files: Sequence[Path], encoder: Encoder) -> Callable[[], None]:
+    """The published network on the same inputs: pixels, a batch at a time, or each sound's patches."""
     assert isinstance(encoder, Preparing)
-    pixels = torch.stack([encoder.prepare(path) for path in files])
-    model = EfficientNet.from_name("efficientnet-lite0").eval()
+    model, size = network.eval(), encoder.batch_size
+    inputs = [encoder.prepare(path) for path in files]
+    join = torch.stack if encoder.modality == "image" else lambda patches: torch.cat(patches)[:, None]
+    batches = [join(inputs[i : i + size]) for i in range(0, len(inputs), size)]
 
     def run() -> None:
         with torch.inference_mode():
-            for start in range(0, len(pixels), encoder.batch_size):
-                model(pixels[start : start + encoder.batch_size])
+            for batch in batches:
+                model(batch)
 
     return run
 
@@ -110,13 +171,14 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def measured(reference: str, files: Sequence[Path], rounds: int) -> Row:
+def compared(reference: str, files: Sequence[Path], rounds: int) -> Row:
     """Alternating rounds of the bare model and of `xm embed`, after a warm-up of both."""
     CHOSEN[:] = files
     encoder = make_encoder(reference, manager(), torch.device("cpu"))
     model = bare(encoder, files)
-    plain = eager(files[:100], encoder) if reference == "efficientnet-lite0" else None
-    times: dict[str, list[float]] = {"bare": [], "ours": [], "eager": []}
+    best = at_best(encoder, files)
+    plain = eager(PUBLISHED[reference](), files[:100], encoder) if reference in PUBLISHED else None
+    times: dict[str, list[float]] = {"bare": [], "ours": [], "best": [], "eager": [], "auto": []}
 
     def ours() -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -128,12 +190,34 @@ def measured(reference: str, files: Sequence[Path], rounds: int) -> Row:
     for _ in range(rounds):
         times["bare"].append(seconds(model))
         times["ours"].append(seconds(ours))
+        times["best"].append(seconds(best))
         if plain is not None:
             times["eager"].append(seconds(plain) * len(files) / 100)
     n = len(files)
-    ratios = [one / other for one, other in zip(times["bare"], times["ours"], strict=True)]
+    way = measured(encoder, [*files] * MANY).way if encoder.networks() else None
+    if way is not None:
+        fast = bare(encoder, files, way.precision)
+        with way.of(encoder):
+            fast()  # compiles
+            for _ in range(rounds):
+                times["auto"].append(seconds(fast))
     rates = {name: n / median(found) for name, found in times.items() if found}
-    return Row(reference, n, rates["bare"], rates["ours"], median(ratios), rates.get("eager"))
+
+    def ratio(of: str) -> float:
+        return median(one / ours for one, ours in zip(times[of], times["ours"], strict=True))
+
+    return Row(
+        reference,
+        n,
+        rates["bare"],
+        rates["ours"],
+        rates["best"],
+        ratio("bare"),
+        ratio("best"),
+        rates.get("eager"),
+        None if way is None else str(way),
+        rates.get("auto"),
+    )
 
 
 def main() -> None:
@@ -152,9 +236,11 @@ def main() -> None:
         _, folder, pattern = ENCODERS[reference]
         files = sorted((Path(options.data) / folder).glob(pattern))
         step = max(1, len(files) // options.items)
-        rows.append(measured(reference, files[::step][: options.items], options.rounds))
+        rows.append(compared(reference, files[::step][: options.items], options.rounds))
         row = rows[-1]
-        told = f"{row.encoder}: bare {row.bare:.1f}, xm embed {row.ours:.1f} a second, ratio {row.ratio:.3f}"
+        told = f"{row.encoder}: bare {row.bare:.1f}, xm embed {row.ours:.1f} a second, ratio {row.ratio:.3f}; "
+        told += f"at best {row.best:.1f}, ratio {row.of_best:.3f}"
+        told += f"; {row.way}: bare {row.auto:.1f}, {row.auto / row.bare:.2f} times" if row.auto else ""
         print(told + (f"; as published {row.eager:.1f}, {row.ours / row.eager:.1f} times" if row.eager else ""))
     if options.json:
         first = next((row for row in rows if row.encoder.startswith("openclip")), rows[0])
