@@ -314,6 +314,17 @@ def test_weak_pairs_and_a_table_of_pairs(align: Align, table: Path, toy: Any, pl
     assert cosines.argmax(dim=1).tolist() == [0, 1, 2, 3, 4]
 
 
+def test_pairs_that_were_asked_for_and_are_not_there(align: Align, table: Path) -> None:
+    other = table.parent / "other.csv"
+    other.write_text("text,image\na cat,images/cat/pair0.toy\n")
+    with pytest.raises(UsageError, match=r"other.csv: has no pairs of audio and image$"):
+        align(pairs=str(other), data=None)
+    one = table.parent / "one.csv"
+    one.write_text("audio,image\nsounds/cat/pair0.snd,images/cat/pair0.toy\n")
+    with pytest.raises(UsageError, match=r"one.csv: all 1 pairs of audio and image are held out; add pairs, or type"):
+        align(pairs=str(one))
+
+
 def test_what_is_val_or_test_pairs_nothing(align: Align, table: Path) -> None:
     lines = table.read_text().splitlines()
     table.write_text("\n".join(line.replace(",pool,cat", ",test,cat") for line in lines) + "\n")

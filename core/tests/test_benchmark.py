@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from xm import BenchmarkSpec, StrategySpec, UsageError
+from xm import BenchmarkSpec, RunError, StrategySpec, UsageError
 from xm.benchmark import BenchReport, bench
 from xm.events import Event
 from xm.plugins import PluginManager
@@ -59,8 +59,27 @@ def test_a_run_that_is_there_is_read_and_one_with_other_settings_refused(measure
     changed = index.stat().st_mtime_ns
     again = measure(strategies=("linear",))
     assert again.results == first.results and index.stat().st_mtime_ns == changed
-    with pytest.raises(UsageError, match=r"linear: holds a run with other settings; choose another --out"):
+    with pytest.raises(RunError, match=r"linear: holds a run with other settings; choose another --out"):
         measure(strategies=("linear",), shots=(4,))
+
+
+def test_a_run_of_other_data_is_refused(measure: Bench, table: Path) -> None:
+    measure(strategies=("linear",))
+    item = next(iter(sorted((table.parent / "images").rglob("13.toy"))))
+    item.write_text("cat 4711")
+    with pytest.raises(RunError, match=r"linear: was made from other data; choose another --out, or remove it$"):
+        measure(strategies=("linear", "zero-shot"))
+
+
+def test_settings_have_folders_of_their_own(measure: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    several, one = (measure(strategies=names, shots=(1,), out=None) for names in (("linear", "zero-shot"), ("linear",)))
+    assert several.settings["out"] == one.settings["out"]
+    other = measure(strategies=("linear",), shots=(2,), out=None)
+    assert other.settings["out"] != one.settings["out"]
+    assert sorted(p.parent for p in tmp_path.glob("runs/bench/toy/*/linear")) == sorted(
+        tmp_path / report.settings["out"] for report in (one, other)
+    )
 
 
 def test_what_does_not_apply_is_left_out_with_its_reason(

@@ -17,7 +17,7 @@ from xm.plugins import PluginManager
 from xm.predictor import Argmax
 from xm.report import Report, Result
 from xm.settings import TrainSettings
-from xm.specs import ObjectiveSpec, PredictorSpec, TrackerSpec
+from xm.specs import ObjectiveSpec, PredictorSpec, StrategySpec, TrackerSpec
 
 Run = Callable[..., Report]
 AUX = ("text", "audio")
@@ -346,3 +346,29 @@ def test_wrong_labels_on_purpose(run: Run, images: Path) -> None:
     ]
     with pytest.raises(UsageError, match="label_noise"):
         run(data=str(images), label_noise=1.5)
+
+
+def test_a_model_that_gives_no_numbers_ends_the_run(
+    run: Callable[..., Report], plugins: PluginManager, toy: Any, tmp_path: Path
+) -> None:
+    class Astray(plugins.strategies.find("linear").load()):  # type: ignore[misc]
+        def finish(self, model: Any, context: Any) -> Any:
+            made = super().finish(model, context)
+            for parameter in made.state_dict().values():
+                parameter.fill_(float("nan"))
+            return made
+
+    toy.Astray = Astray
+    plugins.strategies["astray"] = StrategySpec(name="astray", target="xm_toy:Astray")
+    with pytest.raises(UsageError, match=r"shots 1, seed 1 gives no numbers \(NaN\): its training went astray; lower"):
+        run(strategy="astray", data=str(toy.write_folder(tmp_path / "photos")))
+
+
+def test_what_is_in_test_and_in_train_is_told(
+    run: Callable[..., Report], toy: Any, tmp_path: Path, warnings: Callable[[], list[str]]
+) -> None:
+    for split in ("train", "test"):
+        toy.write_folder(tmp_path / "photos" / split, each=2)
+    run(data=str(tmp_path / "photos"), shots=(2,))
+    told = next(text for text in warnings() if "byte for byte" in text)
+    assert told.startswith("10 items of test are in train or val too")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
 
 from xm.encoder import Derived, Encoder, Inputs, Preparing, Tail, compute, prepare
-from xm.errors import ItemError
+from xm.errors import ItemError, PluginError
 from xm.pipeline import AHEAD, WINDOW, Encoded, encode
 
 
@@ -82,7 +83,7 @@ def gathered(parts: Sequence[Encoded]) -> tuple[dict[int, float], dict[int, str]
 @pytest.mark.parametrize("encoder", [Counting(), Counting(sized=True), Plain()], ids=["ahead", "sized", "plain"])
 @pytest.mark.parametrize("n", [0, 1, 4, 23, 150])
 def test_every_item_comes_once(encoder: Encoder, n: int) -> None:
-    items = [-1 if i % 10 == 3 else 5 * i for i in range(n)]
+    items = [-1 if i % 10 == 3 else 5 * i + 1 for i in range(n)]
     values, failed = gathered(list(encode(encoder, items)))
     assert values == {i: float(item) for i, item in enumerate(items) if item >= 0}
     assert failed == {i: "-1: is negative" for i, item in enumerate(items) if item < 0}
@@ -175,8 +176,8 @@ class Halves(Derived):
 
 def test_what_stands_on_a_preparing_encoder_is_read_ahead_too() -> None:
     base = Counting()
-    values, failed = gathered(list(encode(Halves(base), [*range(40), -1])))
-    assert values == {i: i / 2 for i in range(40)}
+    values, failed = gathered(list(encode(Halves(base), [*range(1, 41), -1])))
+    assert values == {i: (i + 1) / 2 for i in range(40)}
     assert failed == {40: "-1: is negative"}
     assert base.most_ahead > 0, "read ahead"
 
@@ -198,3 +199,44 @@ def test_an_opened_encoder_reads_ahead_too() -> None:
 def test_prepare_and_compute_of_any_encoder(encoder: Encoder) -> None:
     ready = [prepare(encoder, item) for item in (3, 1)]
     assert compute(encoder, ready)["features"].tolist() == [[3], [1]]
+
+
+class Wrong(Plain):
+    """Gives what it is told to."""
+
+    def __init__(self, give: Callable[[Sequence[Any]], Any]) -> None:
+        self.give = give
+
+    def trunk(self, items: Sequence[Any]) -> Inputs:
+        found: Inputs = self.give(items)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("give", "said"),
+    [
+        (lambda items: torch.ones(len(items), 1), "trunk gives a Tensor, not named tensors; return {'features': x}"),
+        (lambda items: {"features": [1.0] * len(items)}, "trunk gives features as list, not as a tensor"),
+        (lambda items: {"x": torch.ones(len(items), 1)}, "trunk gives x, without 'features'"),
+        (lambda items: {"features": torch.ones(1, 1)}, r"trunk gives features \(1, 1\) for 3 items; a row for each"),
+        (lambda items: {"features": torch.ones(len(items), 2)}, r"trunk gives features \(3, 2\), but dim says 1"),
+    ],
+)
+def test_what_breaks_the_contract_is_told_as_that(give: Callable[[Sequence[Any]], Any], said: str) -> None:
+    with pytest.raises(PluginError, match=f"^number encoder Wrong: {said}"):
+        list(encode(Wrong(give), [1, 2, 3]))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (math.nan, "the encoder makes numbers of it that are not finite"),
+        (math.inf, "the encoder makes numbers of it that are not finite"),
+        (0.0, "the encoder makes nothing of it but zeros"),
+    ],
+)
+def test_rows_that_say_nothing_are_left_out(value: float, said: str) -> None:
+    encoder = Wrong(lambda items: {"features": torch.tensor([[value if i == 2 else i] for i in items])})
+    values, failed = gathered(list(encode(encoder, [1.0, 2.0, 3.0])))
+    assert values == {0: 1, 2: 3}
+    assert failed[1].endswith(said)

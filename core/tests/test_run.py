@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 import xm
+from xm.data import Dataset
 from xm.errors import DataError, RunError, UsageError
 from xm.plugins import PluginManager
 from xm.report import Report
+from xm.run import unique
 
 Train = Callable[..., Report]
 
@@ -166,8 +168,59 @@ def test_evaluate_on_other_data(
     assert str(other / "newt" / "0.toy") in str(caught.value) and "class 'newt'" in str(caught.value)
     (tmp_path / "sounds" / "cat").mkdir(parents=True)
     (tmp_path / "sounds" / "cat" / "a.snd").write_text("cat 1")
-    with pytest.raises(DataError, match="no image item of"):
+    with pytest.raises(DataError, match=r"sounds holds no image \(its modalities: audio\)$"):
         run.evaluate(str(tmp_path / "sounds"))
+
+
+def test_all_of_data_without_splits_is_scored_with_a_warning(
+    report: Report, load: Load, toy: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = toy.write_folder(tmp_path / "other", each=3, classes=("owl", "cat"))
+    with caplog.at_level(logging.WARNING, "xm"):
+        load(report.run).evaluate(str(other))
+    assert f"{other} has no splits: all of it is scored" in caplog.text
+
+
+def test_data_that_changed_are_not_scored_as_the_same(
+    run: Callable[..., Report], load: Load, toy: Any, tmp_path: Path
+) -> None:
+    data = toy.write_folder(tmp_path / "photos", each=12, classes=("owl", "cat"))
+    report = run(data=str(data), shots=(1,), seeds=(1,))
+    again = load(report.run)
+    assert again.evaluate().n == report.results[0].n
+    (data / "cat" / "0.toy").rename(data / "cat" / "renamed.toy")
+    (data / "cat" / "new.toy").write_text("cat 77")
+    with pytest.raises(DataError, match=r"photos: has changed since training, .* new items with --data$"):
+        load(report.run).evaluate()
+
+
+def test_data_are_found_from_any_folder(
+    run: Callable[..., Report], load: Load, toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.write_folder(tmp_path / "photos", each=6, classes=("owl", "cat"))
+    monkeypatch.chdir(tmp_path)
+    report = run(data="photos", shots=(1,), seeds=(1,), out=tmp_path / "r")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert load(tmp_path / "r").evaluate().value == report.results[0].value
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    with pytest.raises(DataError, match=r"^the data of training: .*photos: no such .*; name them with --data$"):
+        load(tmp_path / "r").evaluate()
+
+
+def test_classes_of_one_name_stay_apart(report: Report, load: Load) -> None:
+    assert unique(("cat", "owl", "cat")) == ["cat (class 0)", "owl", "cat (class 2)"]
+    again = load(report.run)
+    again.index["classes"] = ["cat"] * len(again.classes)
+    with pytest.raises(DataError, match="two classes of the run are called 'cat'"):
+        again._labelled(Dataset("other", ("cat", "newt"), ()), [])
+    same = Dataset("same", again.classes, ())
+    assert again._labelled(same, []) == []
+
+
+def test_predict_takes_a_list(report: Report, load: Load) -> None:
+    with pytest.raises(UsageError, match=r"^predict takes a list of items: \['x.png'\]$"):
+        load(report.run).predict("x.png")
 
 
 def test_evaluate_with_resplit_scores_the_seeds_own_test(run: Train, images: Path, load: Load) -> None:

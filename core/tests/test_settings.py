@@ -20,6 +20,13 @@ def complaint(**given: Any) -> str:
     return str(caught.value)
 
 
+def test_one_value_where_several_may_stand() -> None:
+    made = validated(TrainSettings, {"modality": "image", "aux": "text", "shots": 4, "seeds": "1, 2"}, "train")
+    assert (made.aux, made.shots, made.seeds) == (("text",), (4,), (1, 2))
+    sentence = validated(TrainSettings, {"modality": "image", "templates": "a {}, a pet"}, "train")
+    assert sentence.templates == ("a {}, a pet",)
+
+
 def test_all_errors_at_once_with_the_nearest_names() -> None:
     said = complaint(shot=[1], seeds="many", precision="float33", on_error="ignore")
     for part in ("unknown setting 'shot' (did you mean 'shots'?)", "seeds='many'", "precision='float33'", "on_error"):

@@ -228,7 +228,7 @@ def test_no_items(encoder: Any) -> None:
 
 
 def test_arrays_and_texts(toy: Any) -> None:
-    found = FeatureStore(None).features(toy.ToyImage(), [np.ones(8), np.zeros(8), np.ones(8)])
+    found = FeatureStore(None).features(toy.ToyImage(), [np.ones(8), np.arange(8.0), np.ones(8)])
     assert torch.equal(found.x["features"][0], found.x["features"][2])
     assert len(FeatureStore(None).features(toy.ToyText(), ["a cat", "a dog"]).kept) == 2
 

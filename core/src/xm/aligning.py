@@ -116,6 +116,22 @@ class Aligning:
         dataset, keys, partners = self.pairable
         return paired(dataset, modality, self.settings.anchor, keys, partners, self.settings.seed)
 
+    def _divided(self, modality: str) -> tuple[Paired, Paired]:
+        """What is learned from, and what is held out to look at.
+
+        Raises:
+            UsageError: if pairs were asked for and none are left.
+        """
+        found, settings = self.pairs(modality), self.settings
+        learned, held = found.split(settings.holdout, settings.seed)
+        if settings.pairs != "own" and not len(learned):
+            sides = f"{modality} and {settings.anchor}"
+            why = f"has no pairs of {sides}"
+            if len(found):
+                why = f"all {len(found)} pairs of {sides} are held out; add pairs, or type --holdout 0"
+            raise UsageError(f"--pairs {settings.pairs}: {why}")
+        return learned, held
+
     def run(self) -> AlignReport:
         """Do it all and write the run folder."""
         settings = self.settings
@@ -159,7 +175,7 @@ class Aligning:
         if source.space in self._brought:
             self._note(f"{modality}: encoder {self.encoders[modality].reference}, of a space that was brought already")
             return replace(self._brought[source.space], target=None), None, home
-        learned, held = self.pairs(modality).split(settings.holdout, settings.seed)
+        learned, held = self._divided(modality)
         maker = AlignmentMaker(
             self.plugins,
             self.encoders,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,8 +12,9 @@ from typing import Any
 from pydantic import Field
 
 from xm.config import Config, validated
-from xm.errors import UsageError
-from xm.events import Event, Listener, logged
+from xm.data.contents import Contents
+from xm.errors import RunError, UsageError
+from xm.events import Event, Listener, logged, silent
 from xm.experiment import Experiment
 from xm.files import read_tensors
 from xm.layout import INDEX, TESTED
@@ -41,7 +44,7 @@ class BenchSettings(Config):
     seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="of the draws")
     device: str = Field("auto", description="auto, cpu, cuda, mps")
     out: Path | None = Field(
-        None, description="folder of runs, one a strategy; none: runs/bench/NAME; those in it stay"
+        None, description="folder of runs, one a strategy; none: below runs/bench/NAME; those in it stay"
     )
     cache: Path | None = Field(None, description="the cache's folder; none: XM_CACHE or the platform's")
 
@@ -108,13 +111,14 @@ def few_shot(
     chosen = settings.strategies or tuple(plugins.strategies)
     own = _by_strategy(settings, chosen, plugins)
     tell = _once(listener)
-    out = settings.out or Path("runs/bench") / spec.name
     results: list[Result] = []
     hits: dict[tuple[str, tuple[str, ...], int, int], Hits] = {}
     left_out: dict[str, str] = {}
     notes: dict[str, None] = {}
     asked = settings.model_dump(include=SHARED & settings.model_fields_set, exclude_none=True)
     shared = {"data": spec.name, **settings.model_dump(include=SHARED, exclude_none=True), **spec.settings, **asked}
+    out = settings.out or _own_folder(spec.name, shared, own)
+    contents = Contents()
     for done, strategy in enumerate(chosen):
         given = {
             **shared,
@@ -126,7 +130,7 @@ def few_shot(
             "out": out / strategy,
         }
         try:
-            found, said = _results(validated(TrainSettings, given, "bench"), plugins, tell)
+            found, said = _results(validated(TrainSettings, given, "bench"), plugins, tell, contents)
         except UsageError as error:
             left_out[strategy] = str(error)
             tell(Event("warning", {"message": f"{strategy} is left out: {error}"}))
@@ -173,20 +177,30 @@ def _by_strategy(settings: BenchSettings, chosen: Sequence[str], plugins: Plugin
     return own
 
 
+def _own_folder(name: str, shared: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
+    """Where a benchmark's runs are if no folder is named: one for all settings but the choice of strategies."""
+    said = json.dumps({"shared": shared, "own": own}, sort_keys=True, default=str)
+    return Path("runs/bench") / name / hashlib.blake2b(said.encode(), digest_size=4).hexdigest()
+
+
 def _results(
-    settings: TrainSettings, plugins: PluginManager, listener: Listener
+    settings: TrainSettings, plugins: PluginManager, listener: Listener, contents: Contents
 ) -> tuple[tuple[Result, ...], Sequence[str]]:
-    """The results and notes of a run that is there, made with these settings; else of a new one."""
+    """The results and notes of a run that is there, made with these settings and data; else of a new one."""
     assert settings.out is not None
     index = settings.out / INDEX
     if index.is_file():
         run = load(settings.out, plugins=plugins, listener=listener)
         made = validated(TrainSettings, run.index["settings"], str(index))
         wanted, found = ({**given.model_dump(mode="json"), **PLACES} for given in (settings, made))
-        if wanted == found:
-            return run.results, run.index["notes"]
-        raise UsageError(f"{settings.out}: holds a run with other settings; choose another --out, or remove it")
-    report = Experiment(settings, plugins, listener).run()
+        if wanted != found:
+            raise RunError(f"{settings.out}: holds a run with other settings; choose another --out, or remove it")
+        if "contents" in run.index:
+            experiment = Experiment(settings, plugins, silent, contents)
+            if run.index["contents"] != contents.of_tasks(experiment.tasks()):
+                raise RunError(f"{settings.out}: was made from other data; choose another --out, or remove it")
+        return run.results, run.index["notes"]
+    report = Experiment(settings, plugins, listener, contents).run()
     return report.results, report.notes
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xm.errors import UsageError
+
+_NUMBERS = re.compile(r"\s*[-+.\d][-+.\deE,\s]*")
 
 
 class Config(BaseModel):
@@ -36,10 +39,21 @@ def validated(config_type: type[C], given: Mapping[str, Any], what: str) -> C:
     Raises:
         UsageError: that names all that is wrong, and the nearest valid name for each unknown one.
     """
+    given = {name: _listed(config_type, name, value) for name, value in given.items()}
     try:
         return config_type.model_validate(given)
     except ValidationError as error:
         raise UsageError(f"{what}: {_explain(error, config_type)}") from None
+
+
+def _listed(config: type[Config], name: str, value: Any) -> Any:
+    """A single value where several may stand, as a list of it; "0.1,0.01" is two numbers."""
+    field = config.model_fields.get(name)
+    if field is None or get_origin(field.annotation) is not tuple or not isinstance(value, str | int | float):
+        return value
+    if not isinstance(value, str) or get_args(field.annotation)[0] is str:
+        return [value]
+    return value.split(",") if _NUMBERS.fullmatch(value) else value
 
 
 def _explain(error: ValidationError, config: type[Config]) -> str:

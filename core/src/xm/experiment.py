@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from xm.alignment import AlignmentMaker, WaysHome, without_held_out
 from xm.config import validated
-from xm.data.open import open_dataset
+from xm.data.contents import Contents
+from xm.data.open import located, open_dataset
 from xm.data.task import Task
 from xm.device import pick_device
 from xm.distributed import gather, share, world
@@ -62,10 +63,17 @@ def train(
 class Experiment:
     """One call of `train`, step by step: data, encoders, towers, tasks, embeddings, cells."""
 
-    def __init__(self, settings: TrainSettings, plugins: PluginManager, listener: Listener = logged) -> None:
+    def __init__(
+        self,
+        settings: TrainSettings,
+        plugins: PluginManager,
+        listener: Listener = logged,
+        contents: Contents | None = None,
+    ) -> None:
         self.settings = settings
         self.plugins = plugins
         self.listener = listener
+        self.contents = contents or Contents()
         self.notes: list[str] = []
         self.trackers: Sequence[Listener] = ()
         self._check_names()
@@ -101,7 +109,7 @@ class Experiment:
         """The target's space. Alignments learn from what is neither val nor test for any of the seeds."""
         settings, strict = self.settings, self.settings.on_error == "fail"
         pairable = without_held_out([self.drawing.draws(seed).dataset for seed in settings.seeds])
-        store = FeatureStore(self.cache / "features", strict=strict, listener=self._tell)
+        store = FeatureStore(self.cache / "features", strict=strict, listener=self._tell, contents=self.contents)
         maker = AlignmentMaker(
             self.plugins,
             self.encoders,
@@ -161,7 +169,7 @@ class Experiment:
         cells = list(self._cells())
         if not cells:
             raise UsageError(f"strategy {self.settings.strategy!r} needs an auxiliary modality; name one with --aux")
-        tasks = {(shots, seed): self.drawing.task(shots, seed) for _, _, shots, seed in cells}
+        tasks = self.tasks()
         with RunWriter(self.settings, self.plugins) as writer:
             self.trackers = writer.trackers
             for note in self.drawing.draws(self.settings.seeds[0]).dataset.notes:
@@ -173,6 +181,8 @@ class Experiment:
             rule = self.predictor.prepare(self.dataset.classes, lambda: self.home.texts)
             self.predictor.tensors = {name: value.to(self.device) for name, value in rule.items()}
             writer.keep_rule(self.predictor.tensors)
+            if twice := self.contents.twice(tasks.values()):
+                self._tell(Event("warning", {"message": twice}))
             self.home.move_in(tasks.values(), {name: self.depths(name, aux) for name, aux, _, _ in cells}.values())
             mine: dict[int, Result] = {}
             for i in share(range(len(cells))):
@@ -196,7 +206,14 @@ class Experiment:
             "ways": self.home.ways(),
             "namer": self.namer,
             "tasks": {f"shots-{shots}/seed-{seed}": task.digest for (shots, seed), task in tasks.items()},
+            "contents": self.contents.of_tasks(tasks),
+            "tests": {str(seed): self.contents.of(task.test) for (_, seed), task in tasks.items()},
+            "place": located(self.settings.data, self.plugins),
         }
+
+    def tasks(self) -> dict[tuple[int, int], Task]:
+        """By shots and seed."""
+        return {(shots, seed): self.drawing.task(shots, seed) for _, _, shots, seed in self._cells()}
 
     def _cells(self) -> Iterator[tuple[str, tuple[str, ...], int, int]]:
         """Strategy, auxiliary modalities, shots and seed of every model."""
@@ -275,13 +292,18 @@ class Experiment:
     def _test(self, model: nn.Module, task: Task, depths: Mapping[str, int]) -> dict[str, Tensor]:
         """Of test, (n,) each: ``label``, what the model ``predicted``, and ``item``, its number in the dataset."""
         target = task.target
-        samples = self.home.pool.readable(target, task.samples["test"][target], depths.get(target, 0))
+        samples = self.home.pool.readable(target, task.test, depths.get(target, 0))
         stream = self.home.pool.stream(target, samples, depths.get(target, 0))
         if stream is None or stream.y is None:
             raise DataError(f"no {target} item of test can be read")
-        predicted = decide(self.predictor, model, stream, self.device).argmax(dim=1)
+        scores = decide(self.predictor, model, stream, self.device)
+        if bool(scores.isnan().any()):
+            raise UsageError(
+                f"a model of shots {task.shots}, seed {task.seed} gives no numbers (NaN): its training went astray; "
+                "lower its learning rate, as in --set lr=0.0001, or mend the strategy"
+            )
         items = torch.tensor([self.numbers[id(sample.item)] for sample in samples])
-        return {"label": stream.y.cpu(), "predicted": predicted.cpu(), "item": items}
+        return {"label": stream.y.cpu(), "predicted": scores.argmax(dim=1).cpu(), "item": items}
 
     def _references(self, tasks: Mapping[tuple[int, int], Task]) -> Iterator[Reference]:
         """What the labels hidden in the pairs would have given: pairs of one class are labels in disguise."""

@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 
+from xm.data.content import item_name
 from xm.device import autocast
 from xm.encoder import Derived, Encoder, Inputs, Preparing, Trunk
 from xm.errors import ItemError
+from xm.soundness import checked, unsound
 
 WINDOW = 8
 """Batches of items that are sorted by size together."""
@@ -54,7 +56,17 @@ def encode(
         depth: of the trunk.
         workers: threads that read; None: as many as there are processors, at most 8.
         precision: "float32", "bfloat16" or "float16", of what encoders compute in PyTorch, by autocast.
+
+    Raises:
+        PluginError: if the encoder does not give what its contract says.
     """
+    for found in _encoded(encoder, items, depth, workers, precision):
+        yield _sound(found, items)
+
+
+def _encoded(
+    encoder: Encoder, items: Sequence[Any], depth: int, workers: int | None, precision: str
+) -> Iterator[Encoded]:
     if depth == 0 and isinstance(encoder, Derived):
         for found in encode(encoder.base, items, encoder.depth, workers, precision):
             with autocast(encoder.device, precision):
@@ -64,11 +76,22 @@ def encode(
     if isinstance(encoder, Preparing):
         yield from _ahead(encoder, items, depth, workers or min(8, os.cpu_count() or 1), precision)
         return
-    trunk = encoder.split(depth)[0]
+    trunk = checked(encoder, depth, encoder.split(depth)[0])
     for start in range(0, len(items), encoder.batch_size):
         with autocast(encoder.device, precision):
             found = _batch(trunk, items, list(range(start, min(start + encoder.batch_size, len(items)))))
         yield found
+
+
+def _sound(found: Encoded, items: Sequence[Any]) -> Encoded:
+    """Without the rows that say nothing: these count as items that can't be read."""
+    wrong = unsound(found.x)
+    if not wrong:
+        return found
+    failed = {found.rows[i]: ItemError(item_name(items[found.rows[i]]), why) for i, why in wrong.items()}
+    kept = [i for i in range(len(found.rows)) if i not in wrong]
+    x = {name: value[kept] for name, value in found.x.items()} if kept else {}
+    return Encoded([found.rows[i] for i in kept], x, found.failed | failed)
 
 
 def derived(encoder: Derived, x: Inputs) -> Inputs:
@@ -83,7 +106,7 @@ def derived(encoder: Derived, x: Inputs) -> Inputs:
 
 
 def _ahead(encoder: Preparing, items: Sequence[Any], depth: int, workers: int, precision: str) -> Iterator[Encoded]:
-    compute = encoder.opened(depth)[0]
+    compute = checked(encoder, depth, encoder.opened(depth)[0])
     size = encoder.batch_size
     window = WINDOW * size if encoder.sized else size
     pending: deque[tuple[int, Future[Any]]] = deque()

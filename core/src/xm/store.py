@@ -19,7 +19,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from xm.data.content import content_key, item_name
+from xm.data.content import item_name
+from xm.data.contents import Contents
 from xm.distributed import barrier, share, world
 from xm.encoder import Derived, Encoder, Inputs
 from xm.errors import ItemError, RunError
@@ -58,10 +59,19 @@ class FeatureStore:
         strict: raise on the first item that can't be read, instead of leaving it out. What was encoded before
             is kept either way.
         listener: hears "embed" events and "warning" events.
+        contents: the items' keys, so that what is known is not read again.
     """
 
-    def __init__(self, root: Path | None, *, strict: bool = False, listener: Listener = silent) -> None:
+    def __init__(
+        self,
+        root: Path | None,
+        *,
+        strict: bool = False,
+        listener: Listener = silent,
+        contents: Contents | None = None,
+    ) -> None:
         self.root = root
+        self.contents = contents or Contents()
         self.strict = strict
         self.listener = listener
         self._rows: dict[tuple[str, int], dict[bytes, Inputs]] = {}
@@ -84,7 +94,7 @@ class FeatureStore:
         keys: list[bytes | None] = []
         for i, item in enumerate(items):
             try:
-                keys.append(bytes.fromhex(content_key(item)))
+                keys.append(bytes.fromhex(self.contents.key(item)))
             except ItemError as error:
                 failed[i] = self._refuse(error)
                 keys.append(None)

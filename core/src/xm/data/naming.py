@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from unicodedata import normalize
 
 _INDEX = re.compile(
     r"""^(?:
@@ -29,6 +30,7 @@ def clean_class_name(folder_name: str) -> str:
 
 
 def _clean(name: str) -> str:
+    name = normalize("NFC", name)  # macOS writes "ä" in two signs
     words = " ".join(_INDEX.sub("", name.strip()).replace("_", " ").lower().split())
     return words or name
 

@@ -37,6 +37,15 @@ def open_dataset(source: str | Path | None, manager: PluginManager, cache: Path)
         raise DataError(f"{error}; or name what it holds: --data '{inside}'") if inside else error from None
 
 
+def located(source: str | Path | None, manager: PluginManager) -> str | None:
+    """What stands for the same data in any folder: a name as it is, a path or pattern as an absolute one."""
+    if source is None:
+        return None
+    if isinstance(source, str) and any(name == source and not spec.opens for name, spec in manager.datasets.items()):
+        return source
+    return os.path.abspath(Path(source).expanduser())  # noqa: PTH100 - resolve would follow links
+
+
 def _find(source: str | Path | None, manager: PluginManager) -> tuple[DatasetSpec, str]:
     specs = manager.datasets
     by_name = sorted(name for name, spec in specs.items() if not spec.opens)

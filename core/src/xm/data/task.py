@@ -47,6 +47,11 @@ class Task:
     samples: Mapping[str, Mapping[str, tuple[Sample, ...]]]
     digest: str
 
+    @property
+    def test(self) -> tuple[Sample, ...]:
+        """What is scored."""
+        return self.samples["test"][self.target]
+
 
 class Draws:
     """A dataset with splits, from which tasks are drawn: its index, and the permutations that were asked for.
