@@ -444,6 +444,18 @@ def test_other_weights_are_refused(
         make_encoder(aligned.run, plugins, CPU, "audio")
 
 
+def test_an_alignment_that_is_gone_is_named(
+    align: Align, run: Callable[..., Any], table: Path, plugins: PluginManager
+) -> None:
+    aligned = Path(align().run)
+    trained = run(data=str(table), aux=("audio",), encoders={"audio": str(aligned)})
+    aligned.rename(aligned.with_name("moved"))
+    with pytest.raises(
+        RunError, match=rf"the alignment that it was trained with, {aligned}, is not there; put it back"
+    ):
+        xm.load(trained.run, plugins=plugins, device="cpu").predict([table.parent / "sounds/cat/0.snd"])
+
+
 def test_the_encoder_below_is_asked_once(
     align: Align, plugins: PluginManager, toy: Any, table: Path, tmp_path: Path
 ) -> None:

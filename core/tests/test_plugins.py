@@ -54,6 +54,12 @@ def plugin(**hooks: Callable[..., Any]) -> ModuleType:
     return made
 
 
+def unmarked() -> ModuleType:
+    made = ModuleType("unmarked")
+    vars(made)["encoders"] = nothing
+    return made
+
+
 def encoder(name: str) -> EncoderSpec:
     return EncoderSpec(name=name, target="nowhere:Nothing", modality="image", suffixes=(f".{name}",))
 
@@ -75,13 +81,20 @@ BROKEN = {
     "raises": (Raises, "RuntimeError: two lines"),
     "exits": (Exits, "SystemExit: 3"),
     "hook": (plugin(encoders=fails), "hook encoders: ValueError: no weights"),
-    "word": (plugin(encoders=lambda: "text"), "hook encoders returned a str; expected EncoderSpec"),
-    "number": (plugin(encoders=lambda: 3), "hook encoders: TypeError"),
+    "word": (plugin(encoders=lambda: "text"), "encoders() must return a list, not a str"),
+    "number": (plugin(encoders=lambda: 3), "encoders() must return a list, not an int"),
+    "single": (plugin(encoders=lambda: encoder("alone")), "encoders() must return a list, not an EncoderSpec"),
+    "forgot": (plugin(encoders=lambda: None), "encoders() must return a list, not None"),
+    "unmarked": (unmarked(), "has a function named as a hook (encoders) but none marked @hookimpl"),
+    "empty": (ModuleType("empty"), "has no function that is marked @hookimpl"),
     "type": (
         plugin(encoders=lambda: [StrategySpec(name="s", target="a:b")]),
         "hook encoders returned a StrategySpec; expected EncoderSpec",
     ),
-    "twin": (plugin(encoders=lambda: [encoder("good")]), "encoder 'good' is already registered by 'good'"),
+    "twin": (
+        plugin(encoders=lambda: [encoder("good")]),
+        "encoder 'good' is already registered by 'good'; choose another name",
+    ),
     "signature": (plugin(encoders=takes_too_much), "config"),
     "misnamed": (plugin(encoder=nothing), "unknown hook 'encoder': did you mean 'encoders'?"),
 }
@@ -109,6 +122,16 @@ def test_a_broken_plugin_is_told_and_the_rest_goes_on(install: Callable[..., Non
     error = by[name].error
     assert error is not None and said in error and "\n" not in error
     assert (by[name].version, by[name].distribution) == ("1.2", f"xm-{name}")
+
+
+def test_a_name_stays_with_the_plugin_that_was_found_first(install: Callable[..., None]) -> None:
+    install(good=GOOD)
+    manager = PluginManager()
+    manager.register(plugin(encoders=lambda: [encoder("good"), encoder("own")]), "a-file")
+    assert manager.encoders.plugin_of == {"good": "good", "own": "a-file"}
+    assert list(manager.encoders) == ["own", "good"]  # by plugin
+    assert manager.encoders.left_out == {"good": ["a-file"]}
+    assert "choose another name" in str({p.name: p.error for p in manager.plugins()}["a-file"])
 
 
 def test_a_broken_hook_takes_no_other_hook_of_the_plugin_down(install: Callable[..., None]) -> None:
@@ -158,6 +181,16 @@ def test_unknown_names_get_the_nearest() -> None:
         manager.encoders.find("god")
     with pytest.raises(UsageError, match=r"unknown strategy 'linear'.*\(known: none\)"):
         manager.strategies.find("linear")
+
+
+def test_of_many_names_the_nearest_are_told() -> None:
+    manager = PluginManager(installed=False)
+    manager.register(plugin(encoders=lambda: [encoder(f"net-{i}") for i in range(30)]), "many")
+    with pytest.raises(UsageError) as caught:
+        manager.encoders.find("colours")
+    said = str(caught.value)
+    assert said.startswith("unknown encoder 'colours' (known: net-") and said.count("net-") == 5
+    assert said.endswith(" and 25 more; see: xm plugins list)")
 
 
 FILE = """

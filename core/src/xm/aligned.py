@@ -122,8 +122,11 @@ def encoder_again(
     """The encoder of a way that a run recorded.
 
     Raises:
-        RunError: if weights or preprocessing differ from what they were.
+        RunError: if weights or preprocessing differ from what they were, or the alignment that it was is gone.
     """
+    reference = Path(way["encoder"])
+    if reference.is_absolute() and not reference.exists():
+        raise RunError(f"{folder}: the alignment that it was trained with, {reference}, is not there; put it back")
     encoder = make_encoder(way["encoder"], plugins, device, modality)
     if encoder.fingerprint() != way["fingerprint"]:
         raise RunError(

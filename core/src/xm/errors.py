@@ -46,12 +46,27 @@ class RunError(XMError):
     exit_code = 5
 
 
-def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
-    """An error for a name that is not registered, with the nearest valid one."""
+LISTED, NEAREST = 12, 5
+"""Names that an error lists; of more, it lists the nearest only."""
+
+
+def unknown(kind: str, name: str, valid: Iterable[str], see: str = "") -> UsageError:
+    """An error for a name that is not registered, with the nearest valid one.
+
+    Args:
+        kind: what the name is of.
+        name: as given.
+        valid: the names that are known.
+        see: the command that lists them all, if there is one.
+    """
     names = sorted(valid)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, names, n=1)
     hint = f": did you mean {near[0]!r}?" if near else ""
-    return UsageError(f"unknown {kind} {name!r}{hint} (known: {', '.join(names) or 'none'})")
+    known = ", ".join(names) or "none"
+    if len(names) > LISTED:
+        nearest = difflib.get_close_matches(name, names, n=NEAREST, cutoff=0)
+        known = f"{', '.join(nearest)} and {len(names) - NEAREST} more" + (f"; see: {see}" if see else "")
+    return UsageError(f"unknown {kind} {name!r}{hint} (known: {known})")
 
 
 def described(error: BaseException) -> str:

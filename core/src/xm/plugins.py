@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -62,12 +62,19 @@ class Plugin:
 
 
 class Registry(dict[str, S], Generic[S]):
-    """Specs of one hook by name; `find` answers an unknown name with the nearest one."""
+    """Specs of one hook by name; `find` answers an unknown name with the nearest one.
 
-    def __init__(self, kind: str, specs: Iterable[tuple[str, S]]) -> None:
+    Attributes:
+        kind: what they are, in a word.
+        plugin_of: the plugin of each name.
+        left_out: plugins by a name that they give too, but that was another's already.
+    """
+
+    def __init__(self, kind: str, specs: Iterable[tuple[str, S]], left_out: Mapping[str, list[str]]) -> None:
         super().__init__((spec.name, spec) for _, spec in specs)
         self.kind = kind
         self.plugin_of = {spec.name: plugin for plugin, spec in specs}
+        self.left_out = left_out
 
     def find(self, name: str) -> S:
         """The spec of that name.
@@ -78,7 +85,7 @@ class Registry(dict[str, S], Generic[S]):
         try:
             return self[name]
         except KeyError:
-            raise unknown(self.kind, name, self) from None
+            raise unknown(self.kind, name, self, "xm plugins list") from None
 
 
 class PluginManager:
@@ -128,7 +135,7 @@ class PluginManager:
         self._registries.clear()
 
     def _add(self, plugin: object, name: str) -> None:
-        """Register with pluggy: with all hooks, or not at all."""
+        """Register with pluggy: with all hooks, or not at all; a plugin without any is refused."""
         try:
             self._pluggy.register(plugin, name)
         except ValueError as error:
@@ -142,6 +149,11 @@ class PluginManager:
         if unspecified:
             self._pluggy.unregister(name=name)
             raise PluginError(str(unknown("hook", unspecified[0], _KINDS)))
+        if not self._pluggy.get_hookcallers(plugin):
+            self._pluggy.unregister(name=name)
+            named = ", ".join(hook for hook in _KINDS if callable(getattr(plugin, hook, None)))
+            has = f"has a function named as a hook ({named}) but none" if named else "has no function that is"
+            raise PluginError(f"{has} marked @hookimpl (from xm import hookimpl)")
 
     def unregister(self, name: str) -> None:
         """Take a plugin out again."""
@@ -173,33 +185,51 @@ class PluginManager:
 
     def _registry(self, hook: str) -> Registry[Any]:
         if hook not in self._registries:
-            self._registries[hook] = Registry(_KINDS[hook][0], list(self._collect(hook)))
+            self._registries[hook] = self._collect(hook)
         return self._registries[hook]
 
-    def _collect(self, hook: str) -> Iterable[tuple[str, Spec]]:
-        """Every spec of a hook; a plugin whose hook fails is marked and left out."""
-        seen: dict[str, str] = {}
+    def _collect(self, hook: str) -> Registry[Any]:
+        """Every spec of a hook; a plugin whose hook fails is marked and left out.
+
+        A name is the plugin's that was found first: installed plugins come before files.
+        """
         kind, spec_type = _KINDS[hook]
-        for name in sorted(self._found):
-            plugin = self._pluggy.get_plugin(name)
-            if plugin is None:  # it did not load
-                continue
-            others = [p for p in self._pluggy.get_plugins() if p is not plugin]
-            try:
-                answers: Sequence[Sequence[Any]] = self._pluggy.subset_hook_caller(hook, remove_plugins=others)()
-                specs = [spec for answer in answers for spec in answer]
-            except Exception as caught:  # see _load_entry
-                self._fail(name, f"hook {hook}: {described(caught)}")
-                continue
-            for spec in specs:
+        owner: dict[str, str] = {}
+        left_out: dict[str, list[str]] = {}
+        found: list[tuple[str, Spec]] = []
+        for name in self._found:
+            for spec in self._answers(name, hook):
                 if not isinstance(spec, spec_type):
                     got = type(spec).__name__
                     self._fail(name, f"hook {hook} returned a {got}; expected {spec_type.__name__}")
-                elif spec.name in seen:
-                    self._fail(name, f"{kind} {spec.name!r} is already registered by {seen[spec.name]!r}")
+                elif spec.name in owner:
+                    self._fail(
+                        name,
+                        f"{kind} {spec.name!r} is already registered by {owner[spec.name]!r}; choose another name",
+                    )
+                    left_out.setdefault(spec.name, []).append(name)
                 else:
-                    seen[spec.name] = name
-                    yield name, spec
+                    owner[spec.name] = name
+                    found.append((name, spec))
+        return Registry(kind, sorted(found, key=lambda pair: pair[0]), left_out)
+
+    def _answers(self, name: str, hook: str) -> list[Any]:
+        """What a plugin's hook returns; nothing, and the plugin is marked, if the hook fails."""
+        plugin = self._pluggy.get_plugin(name)  # None if it did not load
+        found: list[Any] = []
+        for implementation in getattr(self._pluggy.hook, hook).get_hookimpls():
+            if plugin is None or implementation.plugin is not plugin:
+                continue
+            try:
+                answer = implementation.function()
+                if not isinstance(answer, Iterable) or isinstance(answer, str | bytes | Mapping):
+                    raise PluginError(f"{hook}() must return a list, not {_a(answer)}")
+                found += list(answer)
+            except PluginError as error:
+                self._fail(name, str(error))
+            except Exception as caught:  # see _load_entry
+                self._fail(name, f"hook {hook}: {described(caught)}")
+        return found
 
     def _fail(self, name: str, error: str) -> None:
         self._found[name] = replace(self._found[name], error=error)
@@ -269,6 +299,12 @@ _KINDS: dict[str, tuple[str, type[Spec]]] = {
     "benchmarks": ("benchmark", BenchmarkSpec),
     "commands": ("command", CommandSpec),
 }
+
+
+def _a(answer: object) -> str:
+    """What a hook returned, in words."""
+    name = type(answer).__name__
+    return "None" if answer is None else f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def _import_file(path: Path) -> ModuleType:

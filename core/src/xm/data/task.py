@@ -201,6 +201,7 @@ class Draws:
         """All of test."""
         if target not in self._tests:
             self._tests[target] = tuple(self._index.get(("test", target), ()))
+            self._warn_few(f"not scored, as test holds no {target} of them", self._tests[target], 1)
         return self._tests[target]
 
     def _labels(self) -> range:

@@ -1,5 +1,24 @@
 """The kit that a plugin's author runs: subclass, give one fixture, get a suite."""
 
+# ruff: noqa: E402 - pytest must know the modules before they are imported, or their asserts fail without values
+import pytest
+
+pytest.register_assert_rewrite(
+    *(
+        f"{__name__}.{module}"
+        for module in (
+            "_checks",
+            "_synthetic",
+            "aligners",
+            "datasets",
+            "encoders",
+            "objectives",
+            "predictors",
+            "strategies",
+        )
+    )
+)
+
 from xm.testing.aligners import AlignerConformance
 from xm.testing.datasets import DatasetConformance
 from xm.testing.encoders import EncoderConformance
