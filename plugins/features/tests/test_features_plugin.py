@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 import xm
 from xm.data import Dataset
 from xm.data.open import open_dataset
+from xm.errors import PluginError
 from xm.plugins import manager
 from xm.specs import EncoderSpec
 from xm.testing import DatasetConformance, EncoderConformance
@@ -163,3 +164,34 @@ def test_an_argument_that_does_not_fit(tmp_path: Path) -> None:
     for argument in ("", "image", "image/", "/8", "image/0"):
         with pytest.raises(xm.UsageError, match="features:image/512"):
             manager().encoders.find("features").load()(argument)
+
+
+def test_a_run_from_a_bank_predicts_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the encoder that made the bank, as a run from the files themselves would."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("dark", "light")):
+        for i in range(8):
+            (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+            grey = np.clip(rng.normal(60, 20, (8, 8)) + 120 * np.eye(8)[:, :: 1 - 2 * label], 0, 255)
+            Image.fromarray(grey.astype(np.uint8)).save(tmp_path / "photos" / name / f"{i}.png")
+    bank, settings = tmp_path / "bank.safetensors", {"shots": (2,), "seeds": (1,), "device": "cpu"}
+    encoders = {"image": "pixels:8"}
+    xm.embed(str(tmp_path / "photos"), bank, encoders=encoders, device="cpu")
+    from_bank = xm.train("image", data=str(bank), out=tmp_path / "a", **settings)
+    from_files = xm.train("image", data=str(tmp_path / "photos"), encoders=encoders, out=tmp_path / "b", **settings)
+    photos = sorted(tmp_path.glob("photos/*/*.png"))
+    one, other = (xm.load(report.run, device="cpu").predict(photos) for report in (from_bank, from_files))
+    assert {p.error for p in one} == {None}
+    assert from_bank.results[0].n == from_files.results[0].n
+    assert [p.label for p in one] == [p.item.parent.name for p in one] == [p.label for p in other]
+    [way] = xm.load(from_bank.run, device="cpu").index["ways"].values()
+    other_print = (
+        manager().encoders.find("features").load()(way["encoder"].partition(":")[2].replace("print=", "print=0"))
+    )
+    with pytest.raises(PluginError, match="made by another pixels:8: its weights or preprocessing differ"):
+        other_print.trunk([photos[0]])
+    gone = manager().encoders.find("features").load()("image/64?by=nowhere&print=1&space=s")
+    with pytest.raises(PluginError, match="made by encoder nowhere, which is not here: unknown encoder 'nowhere'"):
+        gone.trunk([photos[0]])

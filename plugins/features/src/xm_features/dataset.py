@@ -13,6 +13,7 @@ from xm.bank import CLASSES, ITEMS, LABELS, UNSPLIT, Bank
 from xm.data.paths import SPLIT_WORDS, missing, modality_of
 from xm.data.types import Dataset, Sample
 from xm.errors import DataError, described
+from xm_features.encoder import reference
 
 FORM = "arrays <split>_<modality> (n, dim) and <split>_<modality>_y (n,), where split is train, val, test or any"
 
@@ -36,7 +37,7 @@ def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     path = Path(source)
     if not path.is_file():
         raise missing(path, "file")
-    arrays, classes, rows = _read(path)
+    arrays, classes, rows, makers = _read(path)
     words = modality_of("x.txt", suffixes)
     samples: list[Sample] = []
     names: tuple[Sample, ...] = ()
@@ -71,14 +72,18 @@ def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
         classes=classes,
         samples=tuple(samples),
         names=names,
-        encoders={modality: f"features:{modality}/{dim}" for modality, dim in dims.items()},
+        encoders={modality: reference(modality, dim, makers.get(modality)) for modality, dim in dims.items()},
     )
 
 
-def _read(path: Path) -> tuple[Arrays, tuple[str, ...] | None, Mapping[str, list[dict[str, Any]]]]:
-    """Arrays, classes, and what a bank says of its rows."""
+Rows: TypeAlias = Mapping[str, list[dict[str, Any]]]
+Makers: TypeAlias = Mapping[str, Mapping[str, str]]
+
+
+def _read(path: Path) -> tuple[Arrays, tuple[str, ...] | None, Rows, Makers]:
+    """Arrays, classes, and what a bank says of its rows, and by modality of their encoders."""
     try:
-        return _safetensors(path) if path.suffix.lower() == ".safetensors" else (*_npz(path), {})
+        return _safetensors(path) if path.suffix.lower() == ".safetensors" else (*_npz(path), {}, {})
     except DataError:
         raise
     except Exception as error:  # both formats raise many kinds on damaged files
@@ -94,14 +99,15 @@ def _npz(path: Path) -> tuple[Arrays, tuple[str, ...] | None]:
     return arrays, None if classes is None else tuple(classes.astype(str).tolist())
 
 
-def _safetensors(path: Path) -> tuple[Arrays, tuple[str, ...] | None, Mapping[str, list[dict[str, Any]]]]:
+def _safetensors(path: Path) -> tuple[Arrays, tuple[str, ...] | None, Rows, Makers]:
     bank = Bank(path)
     arrays = {
         name: (t.float() if t.is_floating_point() else t).numpy()  # NumPy has no bfloat16
         for name, t in bank.arrays.items()
         if name != ITEMS
     }
-    return arrays, bank.classes or None, bank.rows
+    makers = {name.partition("_")[2]: maker for name, maker in bank.about.get("encoders", {}).items()}
+    return arrays, bank.classes or None, bank.rows, makers
 
 
 def _parts(path: Path, name: str, known: Collection[str]) -> tuple[str | None, str]:
