@@ -56,7 +56,7 @@ def plugin(**hooks: Callable[..., Any]) -> ModuleType:
 
 def unmarked() -> ModuleType:
     made = ModuleType("unmarked")
-    vars(made)["encoders"] = nothing
+    vars(made)["encoders"] = list
     return made
 
 

@@ -191,7 +191,7 @@ class PluginManager:
     def _collect(self, hook: str) -> Registry[Any]:
         """Every spec of a hook; a plugin whose hook fails is marked and left out.
 
-        A name is the plugin's that was found first: installed plugins come before files.
+        A name is the plugin's that was found first: core, installed plugins by alphabet, files.
         """
         kind, spec_type = _KINDS[hook]
         owner: dict[str, str] = {}

@@ -112,6 +112,8 @@ def test_unknown(manager: PluginManager, here: Path) -> None:
         open_dataset("blob", manager, CACHE)
     with pytest.raises(DataError, match=r"no such file or folder; did you mean photos\?"):
         open_dataset("./fotos", manager, CACHE)
+    with pytest.raises(DataError, match=r"^photo: no such folder or file; did you mean photos\?$"):
+        open_dataset("photo", manager, CACHE)
     with pytest.raises(DataError, match="no such file or folder"):
         open_dataset("table.csv", manager, CACHE)
     with pytest.raises(DataError, match=r"x.parquet: no plugin opens such a file .*: .csv, .gz, .*, folders"):

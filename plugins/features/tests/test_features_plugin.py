@@ -128,7 +128,7 @@ def test_a_whole_run_with_names_and_evaluation(save: Save, tmp_path: Path) -> No
             "train_image_y is int64 of shape (3,); it should be integers (18,)",
         ),
         ({"train_image_y": np.full(18, -2)}, "train_image_y holds -2; labels count from 0, -1 is none"),
-        ({"train_image": np.zeros((18, 8), dtype=int)}, "train_image is int64 of shape (18, 8); it should be floats"),
+        ({"train_image": np.zeros((18, 8), dtype=bool)}, "train_image is bool of shape (18, 8); it should be numbers"),
         ({"train_image": np.full((18, 8), np.nan)}, "train_image has 18 rows that are not finite (the first: 0)"),
         ({"train_image": np.zeros((18, 5))}, "train_image has 5 columns, another array of image 8"),
         (

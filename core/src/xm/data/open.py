@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from pathlib import Path
@@ -70,6 +71,9 @@ def _find(source: str | Path | None, manager: PluginManager) -> tuple[DatasetSpe
         raise UsageError(f"--data {source}: that is a reader, not data; give it {kinds} instead")
     if isinstance(source, Path) or path.suffix or os.sep in source or "/" in source:
         raise missing(path, "file or folder")
+    near = difflib.get_close_matches(source, sorted(file.name for file in Path().iterdir()), n=1)
+    if near and not difflib.get_close_matches(source, by_name, n=1):
+        raise DataError(f"{source}: no such folder or file; did you mean {near[0]}?")
     raise UsageError(f"{unknown('dataset', source, by_name)}, and there is no folder or file of that name")
 
 

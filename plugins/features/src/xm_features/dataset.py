@@ -66,7 +66,7 @@ def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     if classes is None:
         classes = tuple(f"class {label}" for label in range(highest + 1))
     if highest >= len(classes):
-        raise DataError(f"{path}: label {highest}, but {CLASSES} has {len(classes)} names")
+        raise DataError(f"{path}: label {highest}, but {CLASSES} has {len(classes)} names; labels count from 0")
     return Dataset(
         name=path.stem,
         classes=classes,
@@ -119,8 +119,8 @@ def _parts(path: Path, name: str, known: Collection[str]) -> tuple[str | None, s
 
 
 def _checked(path: Path, name: str, x: NDArray[Any], y: NDArray[Any] | None) -> tuple[NDArray[np.float32], list[int]]:
-    if x.ndim != 2 or x.dtype.kind != "f" or not x.shape[1]:
-        raise DataError(f"{path}: {name} is {x.dtype} of shape {x.shape}; it should be floats (n, dim)")
+    if x.ndim != 2 or x.dtype.kind not in "fiu" or not x.shape[1]:
+        raise DataError(f"{path}: {name} is {x.dtype} of shape {x.shape}; it should be numbers (n, dim)")
     if y is None:
         raise DataError(f"{path}: {name} has no labels; add {name}{LABELS}")
     if y.shape != x.shape[:1] or y.dtype.kind not in "iu":
