@@ -31,6 +31,18 @@ def test_versions_devices_and_cache(xm: Xm, tmp_path: Path) -> None:
     assert found["default_encoders"]["smell"] is None
 
 
+def test_what_does_not_load_is_told(xm: Xm, toy: list[str], tmp_path: Path) -> None:
+    text = Path(toy[1]).read_text().replace("toy_plugin:make_word_encoder", "toy_plugin:Wrods", 1)
+    (tmp_path / "toy_plugin.py").write_text(text)
+    toy[1] = str(tmp_path / "toy_plugin.py")
+    done = xm("doctor")
+    assert done.exit_code == 4
+    line = next(line for line in done.stdout.splitlines() if "toy-words" in line)
+    assert "no: target 'toy_plugin:Wrods' does not exist" in line
+    assert "command toy-absent can't be used: target 'no_such_module:command' does not import" in done.stdout
+    assert "No encoder by default for: smell, word" in done.stdout
+
+
 def test_a_usable_chain_ends_with_0(xm: Xm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy: list[str]) -> None:
     monkeypatch.setenv("XM_DISABLE_PLUGINS", "all")
     plain = Path(toy[1]).read_text().replace('available="toy_plugin:why_not",', "")

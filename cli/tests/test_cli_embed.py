@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Xm = Callable[..., Any]
 
 
@@ -18,6 +20,13 @@ def test_a_bank_is_data_for_training(xm: Xm) -> None:
     assert lines[-3].startswith("72 items embedded in ") and lines[-3].endswith("; 0 could not be read")
     assert lines[-1] == "Use it: xm train --modality NAME --data toys.safetensors"
     assert "word: encoder toy-words" in done.stderr
+
+
+def test_a_table_for_other_programs_is_not_called_data(xm: Xm) -> None:
+    pytest.importorskip("pyarrow")
+    done = xm("embed", "toys", "--out", "toys.parquet", "-m", "word")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "Bank:   toys.parquet"
 
 
 def test_json_and_words_of_a_file(xm: Xm, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,6 +48,7 @@ def test_commands_of_plugins_run(xm: Xm) -> None:
             "error: command 'toy-number' (toy_plugin:NO_COMMAND): not a function with Typer annotations",
         ),
         (["toy-fail"], 1, "internal error: ZeroDivisionError: a bug in two lines; run again with --debug"),
+        (["train", "photos", "-m", "word"], 2, "error: 'photos' has no flag before it: name data with --data photos ("),
         (["--plugin", "nope.py", "doctor"], 2, "error: --plugin nope.py: no such file"),
     ],
     ids=str,
@@ -68,8 +70,46 @@ def test_debug_shows_the_traceback(xm: Xm) -> None:
 
 def test_interruption_ends_with_130(process: Process) -> None:
     done = process("toy-interrupt")
-    assert done.returncode == 130
-    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+SLOW = """
+import sys, time
+from xm import Strategy, StrategySpec, hookimpl
+
+class Slow(Strategy):
+    def build(self, context):
+        print("building", file=sys.stderr, flush=True)
+        time.sleep(60)
+
+@hookimpl
+def strategies():
+    return [StrategySpec(name="slow", target="slow_strategy:Slow")]
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize(
+    ("sent", "code", "line"),
+    [
+        (signal.SIGINT, 130, "interrupted; nothing was kept\n"),
+        (signal.SIGTERM, 143, "terminated; nothing was kept\n"),
+    ],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_an_interrupted_training_leaves_nothing(
+    toy: list[str], tmp_path: Path, sent: signal.Signals, code: int, line: str
+) -> None:
+    (tmp_path / "slow_strategy.py").write_text(SLOW)
+    options = ("--data", "toys", "-m", "word", "--shots", "1", "--seeds", "1", "--strategy", "slow", "--no-baselines")
+    command = [sys.executable, "-m", "xm_cli", *toy, "--plugin", "slow_strategy.py", "train", *options, "--out", "run"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        assert any(said == "building\n" for said in running.stderr)
+        assert list(tmp_path.glob(".run.*"))
+        running.send_signal(sent)
+        assert (running.wait(30), running.stderr.read()) == (code, line)
+    assert not list(tmp_path.glob("*run*"))
 
 
 def test_a_closed_pipe_is_quiet(toy: list[str]) -> None:
@@ -102,5 +142,5 @@ def test_no_arguments_show_help(xm: Xm, toy: list[str]) -> None:
 
 def test_exit_codes_are_in_the_readme() -> None:
     readme = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
-    for code in (0, 1, 2, 3, 4, 5, 130, 141):
+    for code in (0, 1, 2, 3, 4, 5, 130, 141, 143):
         assert f"\n| {code} | " in readme

@@ -69,9 +69,18 @@ def test_check_makes_the_thing(xm: Xm) -> None:
     for name in ("toy-words", "toys", "linear", "toy-hello", "cross-entropy", "argmax", "jsonl"):
         done = xm("plugins", "check", name)
         assert done.exit_code == 0, done.stdout
-        assert all(line.endswith(": ok") for line in done.stdout.splitlines())
+        line, *more = done.stdout.splitlines()
+        assert line.endswith(f" {name}: ok")
+        assert len(more) <= 1
+    assert xm("plugins", "check", "toy-words").stdout.splitlines()[1] == (
+        "loads; for what it computes, run the suite xm.testing.EncoderConformance"
+    )
+    missing = xm("plugins", "check", "toy-missing")
+    assert missing.exit_code == 0
+    assert missing.stdout.startswith(
+        "encoder toy-missing: ok, but can't be used here: its weights are missing; type: get weights\n"
+    )
     for name, reason in [
-        ("toy-missing", "encoder toy-missing: error: its weights are missing; type: get weights"),
         ("toy-absent", "command toy-absent: error: target 'no_such_module:command' does not import"),
         ("toy-number", "command toy-number: error: "),
     ]:

@@ -72,11 +72,29 @@ def test_texts_and_a_chosen_model(xm: Xm, run_folder: Path) -> None:
     assert [p["label"] for p in found["predictions"]] == ["house", "apple"]
 
 
+def test_what_the_run_was_made_with_is_told_where_it_is_missing(
+    xm: Xm, toy: list[str], run_folder: Path, words: Path
+) -> None:
+    toy.clear()
+    done = xm("predict", run_folder, words / "one.word")
+    assert done.exit_code == 4
+    assert done.stderr == (
+        f"error: {run_folder}: was made with encoder 'toy-words', which no plugin has here; type: "
+        f"xm --plugin FILE predict {run_folder} …, with the file that has it\n"
+    )
+    index = json.loads((run_folder / "xm.json").read_text())
+    index["versions"]["xm-no-such-plugin"] = "1.2"
+    (run_folder / "xm.json").write_text(json.dumps(index))
+    done = xm("predict", run_folder, words / "one.word")
+    assert "type: pip install xm-no-such-plugin==1.2; or, xm --plugin FILE predict" in done.stderr
+
+
 def test_mistakes(xm: Xm, run_folder: Path, words: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for args, code, expected in [
         ((run_folder,), 2, "name files or folders, or give --text"),
         ((words, words), 5, "not a run folder"),
+        ((run_folder, "https://example.org/x.word"), 2, "https://example.org/x.word: files are read from disk; store"),
         ((run_folder, tmp_path / "empty"), 3, "no file in it is of word or sign (suffixes: .word)"),
         ((run_folder, words, "--modality", "wrod"), 3, "no file in it is of wrod"),
         ((run_folder, words, "--pick", "shots-3"), 2, "unknown model 'shots-3'"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xm.report import Reference, Report, Result
-from xm.significance import with_the_target_alone
+from xm.significance import Hits, with_the_target_alone
 from xm_cli.results import differences, print_report, table
 
 
@@ -32,7 +32,7 @@ def result(strategy: str, aux: tuple[str, ...], shots: int, seed: int, value: fl
 
 def report(*results: Result) -> Report:
     """Each of 100 test items is right or wrong as `value` says, the first ones right."""
-    hits = {r.model: np.arange(100) < round(100 * r.value) for r in results}
+    hits = {r.model: Hits(np.arange(100), np.arange(100) < round(100 * r.value)) for r in results}
     compared = tuple(with_the_target_alone(results, hits))
     return Report(results, (Reference("pairs", "a probe on the pairs", 40, 0.9, 0.01, 3),), compared, (), "runs/x", {})
 

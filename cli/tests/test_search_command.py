@@ -81,6 +81,7 @@ def test_a_dataset_is_indexed_by_name(xm: Xm) -> None:
         (("find", "words", "apple"), 5, "words: not an index (index.json: No such file or directory)"),
         (("find", "words.index", "apple", "--word-encoder"), 2, "--word-encoder needs an encoder"),
         (("find", "words.index", "a"), 3, "a: not a word"),
+        (("find", "words.index", "words"), 2, "words: is a folder; name the files in it to ask for, such as words/*"),
     ],
 )
 def test_mistakes_are_one_line(xm: Xm, index: Path, args: tuple[str, ...], code: int, said: str) -> None:

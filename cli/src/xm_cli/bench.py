@@ -82,6 +82,8 @@ def _print(report: BenchReport) -> None:
             print_table(headers, rows, right=range(2, len(headers)))
             print()
     print("\n".join(left_out(report)))
+    if report.settings.get("out"):
+        print(f"Run folders: {report.settings['out']}")
 
 
 def _markdown(report: BenchReport) -> list[str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from xm.errors import PluginError
 from xm.plugins import manager
-from xm.specs import EncoderSpec
+from xm.specs import EncoderSpec, Spec
 from xm_cli.options import Json
+from xm_cli.plugins_command import registries
 from xm_cli.progress import Teller
 from xm_cli.tables import count, print_json, print_table
 
@@ -40,7 +43,11 @@ def examine() -> dict[str, Any]:
     from xm.report import versions
 
     plugins = manager()
-    encoders = [_encoder(spec) for spec in sorted(plugins.encoders.values(), key=lambda s: (s.modality, -s.priority))]
+    broken = {f"{kind} {spec.name}": error for kind, spec, error in _unloadable()}
+    encoders = [
+        _encoder(spec, broken.pop(f"encoder {spec.name}", None))
+        for spec in sorted(plugins.encoders.values(), key=lambda s: (s.modality, -s.priority))
+    ]
     defaults = {modality: _default(encoders, modality) for modality in plugins.modalities()}
     return {
         "ok": bool(defaults) and None not in defaults.values(),
@@ -50,20 +57,38 @@ def examine() -> dict[str, Any]:
         "devices": devices(),
         "cache": {"folder": str(cache_dir()), **_size(cache_dir())},
         "broken_plugins": {p.name: p.error for p in plugins.plugins() if p.error},
+        "broken": broken,
         "encoders": encoders,
         "default_encoders": defaults,
         "default_dataset": next((s.name for s in plugins.datasets.values() if s.default), None),
     }
 
 
-def _encoder(spec: EncoderSpec) -> dict[str, Any]:
-    return {"name": spec.name, "modality": spec.modality, "priority": spec.priority, "why_not": spec.why_not()}
+def _unloadable() -> Iterator[tuple[str, Spec, str]]:
+    """Kind, spec and error of everything whose target does not load."""
+    for kind, registry in registries().items():
+        for spec in registry.values():
+            try:
+                spec.load()
+            except PluginError as error:
+                yield kind, spec, str(error)
+
+
+def _encoder(spec: EncoderSpec, error: str | None) -> dict[str, Any]:
+    reason = spec.why_not()
+    found = {"name": spec.name, "modality": spec.modality, "priority": spec.priority}
+    return {**found, "available": reason is None, "why_not": reason or error}
 
 
 def _default(encoders: list[dict[str, Any]], modality: str) -> str | None:
-    """The name of the encoder that is used if none is named; `encoders` are in order of priority."""
-    usable = (e["name"] for e in encoders if e["modality"] == modality and e["priority"] > 0 and e["why_not"] is None)
-    return next(usable, None)
+    """The name of the encoder that is used if none is named; None if it does not load, or there is none.
+
+    `encoders` are in order of priority.
+    """
+    for encoder in encoders:
+        if encoder["modality"] == modality and encoder["priority"] > 0 and encoder["available"]:
+            return None if encoder["why_not"] else str(encoder["name"])
+    return None
 
 
 def devices() -> list[str]:
@@ -94,6 +119,8 @@ def _print(found: dict[str, Any]) -> None:
     print()
     for name, error in found["broken_plugins"].items():
         print(f"plugin {name} is left out: {error}")
+    for name, error in found["broken"].items():
+        print(f"{name} can't be used: {error}")
     lacking = [modality for modality, name in found["default_encoders"].items() if name is None]
     if lacking:
         print(f"No encoder by default for: {', '.join(lacking)}. See the table for what to install.")

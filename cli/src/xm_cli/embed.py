@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from xm.plugins import manager
 from xm_cli.options import Encoders, Json, WithEncoders
 from xm_cli.progress import Teller
 from xm_cli.tables import count, print_json, warn_of_plugins
@@ -40,7 +41,7 @@ def embed(
     cache: Annotated[Path | None, typer.Option(metavar="DIR", help="The cache's folder.", envvar="XM_CACHE")] = None,
     as_json: Json = False,
 ) -> None:
-    """Embed a whole dataset into a file that every command takes for its data.
+    """Embed a whole dataset into a file that every command takes for its data; .parquet is for other programs.
 
     Embedding that was killed goes on where it was, if the same command is given again. Under torchrun the processes
     divide the items.
@@ -64,4 +65,6 @@ def embed(
     print(
         f"{count(done.embedded, 'item')} embedded in {done.seconds:.1f} s{rate}; {len(done.failed)} could not be read"
     )
-    print(f"Bank:   {out}\nUse it: xm train --modality NAME --data {out}")
+    print(f"Bank:   {out}")
+    if any(out.name.lower().endswith(kind) for spec in manager().datasets.values() for kind in spec.opens):
+        print(f"Use it: xm train --modality NAME --data {out}")

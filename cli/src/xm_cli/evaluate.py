@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from xm.errors import UsageError
+from xm_cli.made_with import made_with
 from xm_cli.options import Device, Features, Json, Pick, RunFolder, source_of
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, warn_of_plugins
@@ -44,7 +45,8 @@ def evaluate(
         picks = [result.model for result in opened.results] if all_ else [pick]
         results = []
         for wanted in picks:
-            results.append(opened.evaluate(data, pick=wanted, metric=metric, present=present))
+            with made_with(run, opened.index.get("versions", {}), f"eval {run} …"):
+                results.append(opened.evaluate(data, pick=wanted, metric=metric, present=present))
             teller(Event("cell", {"done": len(results), "total": len(picks)}))
         report = Report(tuple(results), (), (), (), str(run), versions(opened.plugins))
     if as_json:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -22,16 +24,37 @@ from xm_cli.commands import Commands
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 internal error; 2 wrong usage; 3 data or files that can't be read or written; "
-    "4 a plugin, package or weights missing; 5 a run that can't be read; 130 interrupted."
+    "4 a plugin, package or weights missing; 5 a run that can't be read; 130 interrupted; 143 terminated."
 )
-DATA, INTERRUPTED, PIPE_CLOSED = 3, 130, 141
+DATA, INTERRUPTED, PIPE_CLOSED, TERMINATED = 3, 130, 141, 143
+GOES_ON = "; what was done is kept, and the same command goes on with it"
+KEPT = {
+    "train": "; nothing was kept",
+    "search": "; nothing was kept",
+    "align": GOES_ON,
+    "embed": GOES_ON,
+    "bench": GOES_ON,
+}
+"""What an interruption leaves, by command."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The signal to end (SIGTERM): what is unfinished is taken away as at Ctrl-C."""
 
 
 @dataclass
 class State:
-    """What the global options said."""
+    """What the global options said, and how an interrupted command is told.
+
+    Attributes:
+        debug: show tracebacks.
+        interrupted: the line.
+        code: the exit code then.
+    """
 
     debug: bool = False
+    interrupted: str = "interrupted"
+    code: int = INTERRUPTED
 
 
 class PluginFiles(TyperOption):
@@ -70,12 +93,20 @@ class Program(Commands):
             if state.debug:
                 traceback.print_exc()
             print(line, file=sys.stderr)
+        else:
+            if code == INTERRUPTED:
+                code = state.code
+                print(state.interrupted, file=sys.stderr)
         sys.exit(code)
 
     def invoke(self, ctx: Any) -> None:
         try:
             super().invoke(ctx)
             sys.stdout.flush()
+        except KeyboardInterrupt as error:
+            ended, code = ("terminated", TERMINATED) if isinstance(error, Terminated) else ("interrupted", INTERRUPTED)
+            ctx.obj.interrupted, ctx.obj.code = ended + KEPT.get(ctx.invoked_subcommand, ""), code
+            raise
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's last flush complains
             raise typer.Exit(PIPE_CLOSED) from None
@@ -99,11 +130,17 @@ def _line(text: str) -> str:
     return " ".join(part for line in text.splitlines() if (part := line.strip()))
 
 
+_EXTRA = re.compile(r"Got unexpected extra argument\(s\) \((.+)\)", re.DOTALL)
+
+
 def _usage(error: typer.TyperException) -> str:
     """A usage error with the nearest option and the command that shows help."""
     near = getattr(error, "possibilities", None)
     text = _line(error.message if near else error.format_message()).rstrip(".")
     context = getattr(error, "ctx", None)
+    extra = _EXTRA.fullmatch(text)
+    if extra and context and any("--data" in param.opts for param in context.command.params):
+        text = f"{extra[1]!r} has no flag before it: name data with --data {extra[1].split()[0]}"
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     help_ = f" (see {context.command_path} --help)" if context else ""
     return text + hint + help_
@@ -141,8 +178,14 @@ def options(
     """
 
 
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
 def main() -> None:
     """The entry point of the script `xm`."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not leads():  # under torchrun one process speaks for all; errors are told by each
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
 from xm.errors import PluginError, XMError, unknown
-from xm.plugins import Registry, manager
+from xm.plugins import manager
+from xm.registry import Registry
 from xm.specs import CommandSpec, EncoderSpec, Spec
 from xm_cli.options import Json
-from xm_cli.tables import print_json, print_table
+from xm_cli.plugin_checks import suite, verdict
+from xm_cli.tables import print_json, print_table, warn_of_plugins
 
 FAILED = 4
 """The exit code of ``xm plugins check`` if something does not work."""
@@ -63,7 +66,7 @@ def find(name: str) -> list[tuple[str, Spec]]:
     """Kind and spec of everything of that name, or that the plugin of that name adds.
 
     Raises:
-        PluginError: if it is a plugin that could not be used.
+        PluginError: if it is a plugin that could not be used, or may be of one in a file that was named.
         UsageError: if there is nothing of that name.
     """
     known = registries()
@@ -74,7 +77,11 @@ def find(name: str) -> list[tuple[str, Spec]]:
             raise PluginError(f"plugin {name!r} could not be used: {error}")
         found = [(kind, known[kind][added]) for kind, names in adds(name).items() for added in names]
     if not found:
-        raise unknown("plugin or name", name, {*plugins, *(n for registry in known.values() for n in registry)})
+        for plugin in plugins.values():
+            if plugin.file and plugin.error:
+                raise PluginError(f"{plugin.file}: {plugin.error}")
+        names = {*plugins, *(n for registry in known.values() for n in registry)}
+        raise unknown("plugin or name", name, names, "xm plugins list")
     return found
 
 
@@ -84,6 +91,7 @@ def show(
 ) -> None:
     """Show an encoder, strategy, aligner, dataset … or all that a plugin adds, with settings and their defaults."""
     found = [described(kind, spec) for kind, spec in find(name)]
+    warn_of_plugins()
     if as_json:
         print_json({"found": found})
         return
@@ -108,21 +116,20 @@ def described(kind: str, spec: Spec) -> dict[str, Any]:
 def settings_of(target: Any) -> list[dict[str, Any]]:
     """Name, type, default and description of a class's settings."""
     config = getattr(target, "config_type", None)
+    if config is None:
+        return []
+    from xm_cli.types_in_words import types
+
+    named = types(config.model_json_schema())
     return [
         {
             "name": name,
-            "type": _type(field.annotation),
+            "type": named[name],
             "default": field.get_default(call_default_factory=True),
             "description": field.description or "",
         }
-        for name, field in (config.model_fields if config else {}).items()
+        for name, field in config.model_fields.items()
     ]
-
-
-def _type(annotation: Any) -> str:
-    """A type as it is written: "int", "tuple[float, ...]", "Literal['zero', 'init']"."""
-    plain = isinstance(annotation, type) and not get_args(annotation)
-    return annotation.__name__ if plain else str(annotation).replace("typing.", "")
 
 
 def _print(thing: Mapping[str, Any]) -> None:
@@ -134,65 +141,43 @@ def _print(thing: Mapping[str, Any]) -> None:
     print(f"  can be used here: {'yes' if thing['why_not'] is None else 'no, ' + thing['why_not']}")
     if thing["settings"]:
         print()
-        rows = [[s["name"], s["type"], repr(s["default"]), s["description"]] for s in thing["settings"]]
+        rows = [[s["name"], s["type"], _default(s["default"]), s["description"]] for s in thing["settings"]]
         print_table(["setting", "type", "default", "description"], rows)
+
+
+def _default(value: Any) -> str:
+    """A default as it is typed."""
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def check(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What a plugin adds, or a plugin.", show_default=False)],
 ) -> None:
-    """Make the thing of that name, and say in one line whether it works; for a plugin, everything it adds.
+    """Make the thing of that name, and say in one line whether it is what its kind must be; for a plugin, all it adds.
 
-    Weights are looked for, but not loaded.
+    Weights are looked for, but not loaded, and nothing is computed: for that there are the suites of xm.testing.
     """
-    problems = {f"{kind} {spec.name}": problem(kind, spec) for kind, spec in find(name)}
-    for what, reason in problems.items():
-        print(f"{what}: {'ok' if reason is None else 'error: ' + reason}")
-    if any(problems.values()):
+    suites: set[str] = set()
+    failed = False
+    for kind, spec in find(name):
+        found = verdict(kind, spec)
+        said = f"error: {found.problem}" if found.problem else f"ok, but {found.remark}" if found.remark else "ok"
+        print(f"{kind} {spec.name}: {said}")
+        failed = failed or bool(found.problem)
+        suites |= set() if found.problem else {suite(kind, spec)} - {""}
+    for plugin in manager().plugins():
+        if plugin.error and (plugin.file or name in (plugin.name, *_wanted(plugin.name))):
+            print(f"plugin {plugin.name}: error: {plugin.error}")
+            failed = True
+    if suites:
+        what = f"suite{'s' if len(suites) > 1 else ''} {', '.join(sorted(suites))}"
+        print(f"loads; for what it computes, run the {what}")
+    if failed:
         raise typer.Exit(FAILED)
 
 
-def problem(kind: str, spec: Spec) -> str | None:
-    """Why the thing of a spec can't be made; None if it can."""
-    try:
-        _CHECKS.get(kind, _is_callable)(spec)
-    except Exception as error:  # a plugin may raise anything
-        text = str(error) if isinstance(error, XMError) else f"{type(error).__name__}: {error}"
-        return " ".join(text.split())
-    return None
-
-
-def _make(spec: Spec) -> None:
-    spec.load()()
-
-
-def _is_callable(spec: Spec) -> None:
-    if not callable(spec.load()):
-        raise PluginError(f"target {spec.target!r} can't be called")
-
-
-def _check_encoder(spec: Spec) -> None:
-    from xm.device import pick_device
-    from xm.encoders import make_encoder
-
-    assert isinstance(spec, EncoderSpec)
-    if reason := spec.why_not():
-        raise PluginError(reason)
-    encoder = make_encoder(spec.name, manager(), pick_device("cpu"))
-    encoder.fingerprint()
-
-
-def _check_command(spec: Spec) -> None:
-    from xm_cli.commands import Entry, build
-
-    build(spec.name, Entry(spec.target, spec.summary))
-
-
-_CHECKS: Mapping[str, Callable[[Spec], None]] = {
-    "encoder": _check_encoder,
-    "strategy": _make,
-    "aligner": _make,
-    "predictor": _make,
-    "command": _check_command,
-}
-"""By kind; others are only loaded."""
+def _wanted(plugin: str) -> list[str]:
+    """Names that a plugin gives, but that are another's."""
+    return [name for registry in registries().values() for name, left in registry.left_out.items() if plugin in left]

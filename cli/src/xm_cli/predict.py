@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xm.errors import DataError, UsageError
+from xm_cli.made_with import made_with
 from xm_cli.options import Device, Pick, RunFolder
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, print_table, warn, warn_of_plugins
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 FAILED = 3
 """The exit code if an item could not be read."""
+
+
+_REMOTE = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 class Format(StrEnum):
@@ -35,7 +40,7 @@ class Format(StrEnum):
 def predict(
     run: RunFolder,
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILES…", help="Files, or folders of them.", show_default=False)
+        list[str] | None, typer.Argument(metavar="FILES", help="Files, or folders of them.", show_default=False)
     ] = None,
     texts: Annotated[
         list[str] | None, typer.Option("--text", metavar="TEXT", help="A text to classify; repeatable.")
@@ -56,16 +61,21 @@ def predict(
     """
     if not files and not texts:
         raise UsageError("nothing to predict: name files or folders, or give --text")
+    for file in files or ():
+        if _REMOTE.match(file):
+            raise UsageError(f"{file}: files are read from disk; store it first, then give its path")
     warn_of_plugins()
     with Teller(notes=False):
         import xm
 
         opened = xm.load(run, device=device)
         found: list[Prediction] = []
-        if files:
-            found += opened.predict(list(expand(files, opened, modality)), modality=modality, pick=pick)
-        if texts:
-            found += opened.predict(texts, modality=modality or _reads_names(opened), pick=pick)
+        with made_with(run, opened.index.get("versions", {}), f"predict {run} …"):
+            if files:
+                paths = list(expand(map(Path, files), opened, modality))
+                found += opened.predict(paths, modality=modality, pick=pick)
+            if texts:
+                found += opened.predict(texts, modality=modality or _reads_names(opened), pick=pick)
     for prediction in found:
         if prediction.error is not None:
             warn(f"{prediction.item}: {prediction.error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 
 from xm.errors import UsageError
 from xm.plugins import manager
+from xm_cli.made_with import made_with
 from xm_cli.options import Device, Encoders, Json, WithEncoders
 from xm_cli.progress import Teller
 from xm_cli.tables import count, print_json, print_table, warn_of_plugins
@@ -69,7 +70,7 @@ def build(
 @finding.command(cls=WithEncoders)
 def find(
     folder: Annotated[Path, typer.Argument(metavar="INDEX", help="The index.", show_default=False)],
-    queries: Annotated[list[str], typer.Argument(metavar="QUERY…", help="Files, or words.", show_default=False)],
+    queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="Files, or words.", show_default=False)],
     modality: Annotated[
         str | None, typer.Option("-m", "--modality", metavar="NAME", help="Of the queries; else by suffix, or words.")
     ] = None,
@@ -90,7 +91,8 @@ def find(
         from xm.search import open_index
 
         index = open_index(folder, encoders=named, device=device, listener=teller)
-        found = index.find(asked, k=k, modality=modality)
+        with made_with(folder, {}, f"search find {folder} …"):
+            found = index.find(asked, k=k, modality=modality)
     for text, hits in zip(queries, found, strict=True):
         if as_json:
             print(json.dumps({"query": text, "results": [_plain(hit) for hit in hits]}, ensure_ascii=False))
@@ -111,6 +113,7 @@ def _query(text: str, modality: str | None) -> Path | str:
 
     Raises:
         DataError: if it ends like a file, and there is none.
+        UsageError: if it is a folder.
     """
     from xm.data.paths import missing, modality_of
 
@@ -119,12 +122,15 @@ def _query(text: str, modality: str | None) -> Path | str:
         if not path.is_file():
             raise missing(path, "file")
         return path
-    return path if modality is not None and _is_file(path) else text
+    if _is(path.is_dir) and (modality is None or len(path.parts) > 1):
+        words = "" if len(path.parts) > 1 else "; if it is a word, say of what kind: --modality NAME"
+        raise UsageError(f"{text}: is a folder; name the files in it to ask for, such as {path / '*'}{words}")
+    return path if modality is not None and _is(path.is_file) else text
 
 
-def _is_file(path: Path) -> bool:
+def _is(asked: Callable[[], bool]) -> bool:
     try:
-        return path.is_file()
+        return asked()
     except (OSError, ValueError):  # words too long for a name, or that can't be one
         return False
 

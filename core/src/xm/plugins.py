@@ -17,13 +17,14 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import pluggy
 
 from xm import builtin
 from xm.errors import PluginError, UsageError, described, unknown
 from xm.hookspecs import Hooks
+from xm.registry import Registry
 from xm.specs import (
     ANY,
     AlignerSpec,
@@ -39,7 +40,6 @@ from xm.specs import (
 )
 
 GROUP = "xm"
-S = TypeVar("S", bound=Spec)
 
 
 @dataclass(frozen=True)
@@ -59,33 +59,6 @@ class Plugin:
     distribution: str = ""
     error: str | None = None
     file: str = ""
-
-
-class Registry(dict[str, S], Generic[S]):
-    """Specs of one hook by name; `find` answers an unknown name with the nearest one.
-
-    Attributes:
-        kind: what they are, in a word.
-        plugin_of: the plugin of each name.
-        left_out: plugins by a name that they give too, but that was another's already.
-    """
-
-    def __init__(self, kind: str, specs: Iterable[tuple[str, S]], left_out: Mapping[str, list[str]]) -> None:
-        super().__init__((spec.name, spec) for _, spec in specs)
-        self.kind = kind
-        self.plugin_of = {spec.name: plugin for plugin, spec in specs}
-        self.left_out = left_out
-
-    def find(self, name: str) -> S:
-        """The spec of that name.
-
-        Raises:
-            UsageError: if there is none; it names the nearest.
-        """
-        try:
-            return self[name]
-        except KeyError:
-            raise unknown(self.kind, name, self, "xm plugins list") from None
 
 
 class PluginManager:
@@ -203,10 +176,8 @@ class PluginManager:
                     got = type(spec).__name__
                     self._fail(name, f"hook {hook} returned a {got}; expected {spec_type.__name__}")
                 elif spec.name in owner:
-                    self._fail(
-                        name,
-                        f"{kind} {spec.name!r} is already registered by {owner[spec.name]!r}; choose another name",
-                    )
+                    owned = f"is already registered by {owner[spec.name]!r}; choose another name"
+                    self._fail(name, f"{kind} {spec.name!r} {owned}")
                     left_out.setdefault(spec.name, []).append(name)
                 else:
                     owner[spec.name] = name

@@ -1,0 +1,50 @@
+"""What a run or an index was made with, told where it is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from xm.errors import PluginError, UsageError
+
+_UNKNOWN = re.compile(r"unknown (?P<what>(?:encoder|strategy|aligner|predictor) '[^']+')")
+SHOWN = 5
+"""Packages that an error names."""
+
+
+@contextmanager
+def made_with(folder: Path, versions: Mapping[str, str], command: str) -> Iterator[None]:
+    """Around the use of a folder: a name in it that no plugin has here is told with what brings it.
+
+    Args:
+        folder: of a run or an index.
+        versions: of the packages that it was made with, as it keeps them.
+        command: that was typed, such as "predict runs/1 …".
+
+    Raises:
+        PluginError: in place of the error of the unknown name.
+    """
+    try:
+        yield
+    except UsageError as error:
+        found = _UNKNOWN.match(str(error))
+        if found is None:
+            raise
+        gone = [f"{name}=={number}" for name, number in versions.items() if not _installed(name)]
+        packages = " ".join(gone[:SHOWN]) + (" …" if len(gone) > SHOWN else "")
+        install = f"pip install {packages}; or, " if gone else ""
+        raise PluginError(
+            f"{folder}: was made with {found['what']}, which no plugin has here; type: {install}"
+            f"xm --plugin FILE {command}" + (", if it is a file" if gone else ", with the file that has it")
+        ) from error
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True
