@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 import xm
-from xm.data import Dataset
+from xm.data import Dataset, Sample
 from xm.errors import DataError, RunError, UsageError
 from xm.plugins import PluginManager
 from xm.report import Report
 from xm.run import unique
+from xm.scored import _labelled
 
 Train = Callable[..., Report]
 
@@ -168,7 +169,7 @@ def test_evaluate_on_other_data(
     assert str(other / "newt" / "0.toy") in str(caught.value) and "class 'newt'" in str(caught.value)
     (tmp_path / "sounds" / "cat").mkdir(parents=True)
     (tmp_path / "sounds" / "cat" / "a.snd").write_text("cat 1")
-    with pytest.raises(DataError, match=r"sounds holds no image \(its modalities: audio\)$"):
+    with pytest.raises(DataError, match=r"sounds holds no image to score \(its modalities: audio\)$"):
         run.evaluate(str(tmp_path / "sounds"))
 
 
@@ -208,14 +209,13 @@ def test_data_are_found_from_any_folder(
         load(tmp_path / "r").evaluate()
 
 
-def test_classes_of_one_name_stay_apart(report: Report, load: Load) -> None:
+def test_classes_of_one_name_stay_apart() -> None:
     assert unique(("cat", "owl", "cat")) == ["cat (class 0)", "owl", "cat (class 2)"]
-    again = load(report.run)
-    again.index["classes"] = ["cat"] * len(again.classes)
+    names, folder = ("cat", "cat"), Path("run")
     with pytest.raises(DataError, match="two classes of the run are called 'cat'"):
-        again._labelled(Dataset("other", ("cat", "newt"), ()), [])
-    same = Dataset("same", again.classes, ())
-    assert again._labelled(same, []) == []
+        _labelled([], Dataset("other", ("cat", "newt"), ()), names, folder)
+    samples = [Sample("an item", "image", label, "test") for label in (0, 1)]
+    assert _labelled(samples, Dataset("same", names, ()), names, folder) == samples
 
 
 def test_predict_takes_a_list(report: Report, load: Load) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,16 +15,11 @@ from torch import Tensor, nn
 
 from xm.aligned import encoder_again
 from xm.alignment import opened, restored
-from xm.config import validated
-from xm.data.content import item_name
-from xm.data.contents import Contents
-from xm.data.open import open_dataset
 from xm.data.paths import modality_of
-from xm.data.types import Dataset, Sample
 from xm.device import pick_device
 from xm.encoder import Encoder
 from xm.errors import DataError, RunError, UsageError, described, unknown
-from xm.events import Event, Listener, logged
+from xm.events import Listener, logged
 from xm.files import cache_dir, read_tensors
 from xm.layout import ALIGNMENT, FORMAT, INDEX, MODEL, RULE, map_file
 from xm.metrics import measure
@@ -31,7 +27,7 @@ from xm.model import Tower, Towers
 from xm.plugins import PluginManager, manager
 from xm.predictor import Predictor, decide
 from xm.report import Prediction, Result
-from xm.settings import TrainSettings, split_as
+from xm.scored import scored
 from xm.store import FeatureStore
 from xm.strategy import Strategy
 from xm.stream import Stream
@@ -213,6 +209,7 @@ class Run:
 
     def _predict(self, model: nn.Module, encoder: Encoder, items: Sequence[Any], depth: int) -> Iterator[Prediction]:
         features = FeatureStore(None).features(encoder, items, depth=depth)
+        labels = unique(self.classes)
         values: Iterator[list[float]] = iter(())
         if len(features.kept):
             values = iter(self._decide(model, Stream(encoder.modality, features.x)).tolist())
@@ -220,7 +217,7 @@ class Run:
             if i in features.failed:
                 yield Prediction(item, None, {}, features.failed[i].reason)
             else:
-                probabilities = dict(zip(unique(self.classes), next(values), strict=True))
+                probabilities = dict(zip(labels, next(values), strict=True))
                 yield Prediction(item, max(probabilities, key=probabilities.__getitem__), probabilities)
 
     def evaluate(
@@ -245,7 +242,7 @@ class Run:
             DataError: if the data hold a class that training never saw.
         """
         result = self.pick(pick)
-        samples = self._scored(data, result.seed)
+        samples = scored(self.index, self.folder, data, result.seed, self.plugins, self.cache, self.listener)
         encoder = self.encoder(self.target)
         depth = self.depths(result).get(self.target, 0)
         features = self.store.features(encoder, [sample.item for sample in samples], depth=depth)
@@ -259,59 +256,6 @@ class Run:
         name = metric or self.index["settings"]["metric"]
         value = measure(name, labels, probabilities.argmax(dim=1).cpu())
         return replace(result, metric=name, value=value, n=len(labels), split="test" if data is None else data)
-
-    def _scored(self, data: str | None, seed: int) -> list[Sample]:
-        """What `evaluate` scores, labelled by the run's classes."""
-        if data is None:
-            samples = self._as_then(seed)
-        else:
-            dataset = open_dataset(data, self.plugins, self.cache)
-            samples = self._labelled(dataset, [s for s in dataset.samples if s.split == "test"] or dataset.samples)
-            if not any(sample.split == "test" for sample in samples):
-                text = f"{data} has no splits: all of it is scored, and what was trained on, if that is in it"
-                self.listener(Event("warning", {"message": text}))
-        held = {sample.modality for sample in samples}
-        if self.target not in held:
-            raise DataError(f"{data or self.index['dataset']} holds no {self.target} (its modalities: {_listed(held)})")
-        return [sample for sample in samples if sample.modality == self.target and sample.label is not None]
-
-    def _as_then(self, seed: int) -> list[Sample]:
-        """The test items of training, which are the same ones still."""
-        settings = self.index["settings"]
-        place = self.index.get("place") or settings["data"]
-        try:
-            dataset = open_dataset(place, self.plugins, self.cache)
-        except (UsageError, DataError) as error:
-            raise type(error)(f"the data of training: {error}; name them with --data") from None
-        dataset = split_as(dataset, validated(TrainSettings, settings, INDEX), seed)
-        test = [sample for sample in dataset.samples if sample.split == "test" and sample.label is not None]
-        then = self.index.get("tests", {}).get(str(seed))
-        if then and then != Contents().of(sample for sample in test if sample.modality == self.target):
-            raise DataError(
-                f"{place or self.index['dataset']}: has changed since training, so that its test items are others, "
-                "which may have been trained on; name a folder of new items with --data"
-            )
-        return test
-
-    def _labelled(self, dataset: Dataset, samples: Sequence[Sample]) -> list[Sample]:
-        """Samples of other data, by the run's labels.
-
-        Raises:
-            DataError: if a class was not in training, or two have one name.
-        """
-        if dataset.classes == self.classes:
-            return list(samples)
-        twice = [name for name in dataset.classes if self.classes.count(name) > 1]
-        if twice:
-            raise DataError(f"two classes of the run are called {twice[0]!r}, so other data can't say which is meant")
-        known = {name: label for label, name in enumerate(self.classes)}
-        found = []
-        for sample in samples:
-            name = None if sample.label is None else dataset.classes[sample.label]
-            if name is not None and sample.modality == self.target and name not in known:
-                raise DataError(f"{item_name(sample.item)}: class {name!r} was not in training ({self.folder})")
-            found.append(sample if name is None else replace(sample, label=known.get(name)))
-        return found
 
     def _decide(self, model: nn.Module, inputs: Stream) -> Tensor:
         return decide(self.predictor, model, inputs, self.device)
@@ -328,11 +272,8 @@ class Run:
 
 def unique(names: Sequence[str]) -> list[str]:
     """The names, of which those that are there more than once have their numbers behind them."""
-    return [name if names.count(name) == 1 else f"{name} (class {number})" for number, name in enumerate(names)]
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
+    counts = Counter(names)
+    return [name if counts[name] == 1 else f"{name} (class {number})" for number, name in enumerate(names)]
 
 
 def _as_path(item: Any) -> Any:
