@@ -11,6 +11,9 @@ from torch import Tensor
 from xm.encoder import Encoder, Inputs, Trunk
 from xm.errors import PluginError
 
+FEATURES = "features"
+"""What every trunk gives at depth 0."""
+
 
 def checked(encoder: Encoder, depth: int, trunk: Trunk) -> Trunk:
     """The trunk, whose outputs are looked at: tensors of a row an item, and at depth 0 ``features`` (n, dim).
@@ -37,10 +40,10 @@ def _amiss(x: Any, n: int, dim: int | None) -> str:
             return f"trunk gives {name} as {type(value).__name__}, not as a tensor"
         if value.ndim == 0 or len(value) != n:
             return f"trunk gives {name} {tuple(value.shape)} for {n} items; a row for each is wanted"
-    if dim is not None and "features" not in x:
-        return f"trunk gives {', '.join(x) or 'nothing'}, without 'features'"
-    if dim is not None and tuple(x["features"].shape) != (n, dim):
-        return f"trunk gives features {tuple(x['features'].shape)}, but dim says {dim}"
+    if dim is not None and FEATURES not in x:
+        return f"trunk gives {', '.join(x) or 'nothing'}, without {FEATURES!r}"
+    if dim is not None and tuple(x[FEATURES].shape) != (n, dim):
+        return f"trunk gives {FEATURES} {tuple(x[FEATURES].shape)}, but dim says {dim}"
     return ""
 
 
@@ -53,7 +56,7 @@ def unsound(x: Inputs) -> dict[int, str]:
         why = "the encoder makes numbers of it that are not finite"
         rows = value.flatten(1) if value.ndim > 1 else value[:, None]
         found |= dict.fromkeys((~torch.isfinite(rows).all(dim=1)).nonzero()[:, 0].tolist(), why)
-        if name == "features":
+        if name == FEATURES:
             zero = (rows == 0).all(dim=1)
             found |= dict.fromkeys(zero.nonzero()[:, 0].tolist(), "the encoder makes nothing of it but zeros")
     return found

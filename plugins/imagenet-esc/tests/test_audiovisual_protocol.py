@@ -107,4 +107,5 @@ def test_what_is_given_goes_before_the_protocols_defaults(
         report = bench(name, plugins=plugins, listener=lambda e: None, shots=(2,), seeds=(3,), **given)
         assert {(r.shots, r.seed) for r in report.results} == {(2, 3)}
         assert report.settings["aux_shots"] == 1 and report.settings["resplit"]
-        assert (tmp_path / "runs/bench" / name / "nearest-centroid/xm.json").is_file()
+        assert Path(report.settings["out"]).parent == Path("runs/bench") / name
+        assert (tmp_path / report.settings["out"] / "nearest-centroid/xm.json").is_file()
