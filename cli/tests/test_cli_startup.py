@@ -1,10 +1,8 @@
-"""Help is fast and imports nothing heavy."""
+"""Help imports nothing heavy."""
 
 from __future__ import annotations
 
 import json
-import os
-import resource
 import subprocess
 import sys
 
@@ -58,14 +56,3 @@ def test_settings_are_checked_without_torch(toy: list[str]) -> None:
     code, names = modules(*toy, "train", "-m", "word", "--aux", "word")
     assert code == 2
     assert "torch" not in names
-
-
-@pytest.mark.parametrize("args", [["--help"], ["train", "--help"]], ids=" ".join)
-def test_help_takes_less_than_035_s(args: list[str]) -> None:
-    def seconds() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "xm_cli", *args], capture_output=True, check=True, env=dict(os.environ))
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-
-    assert min(seconds() for _ in range(3)) < 0.35  # of the processor, so that a busy machine does not count

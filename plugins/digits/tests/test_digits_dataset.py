@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -97,10 +96,8 @@ def test_pairs_come_from_the_pool_alone(digits: Dataset) -> None:
     assert "matched by class" in notes and "40 labels" in notes and "16 in pool" in notes
 
 
-def test_opening_again_is_equal_and_quick(digits: Dataset, cache: Path, tmp_path: Path) -> None:
-    start = time.perf_counter()
+def test_opening_again_is_equal(digits: Dataset, cache: Path, tmp_path: Path) -> None:
     again = open_digits("digits", suffixes={}, cache=cache)
-    assert time.perf_counter() - start < 1.5  # 0.08 s on a quiet machine
     fresh = open_digits("digits", suffixes={}, cache=tmp_path)
     for other in (again, fresh):
         assert other.notes == digits.notes
