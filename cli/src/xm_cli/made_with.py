@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from xm.errors import PluginError, UsageError
+from xm.errors import PluginError, UnknownNameError
 
-_UNKNOWN = re.compile(r"unknown (?P<what>(?:encoder|strategy|aligner|predictor) '[^']+')")
+KINDS = ("encoder", "strategy", "aligner", "predictor")
+"""What plugins give to a run."""
 SHOWN = 5
 """Packages that an error names."""
 
@@ -29,15 +29,14 @@ def made_with(folder: Path, versions: Mapping[str, str], command: str) -> Iterat
     """
     try:
         yield
-    except UsageError as error:
-        found = _UNKNOWN.match(str(error))
-        if found is None:
+    except UnknownNameError as error:
+        if error.kind not in KINDS:
             raise
         gone = [f"{name}=={number}" for name, number in versions.items() if not _installed(name)]
         packages = " ".join(gone[:SHOWN]) + (" …" if len(gone) > SHOWN else "")
         install = f"pip install {packages}; or, " if gone else ""
         raise PluginError(
-            f"{folder}: was made with {found['what']}, which no plugin has here; type: {install}"
+            f"{folder}: was made with {error.kind} {error.name!r}, which no plugin has here; type: {install}"
             f"xm --plugin FILE {command}" + (", if it is a file" if gone else ", with the file that has it")
         ) from error
 

@@ -171,7 +171,7 @@ class Preparing(Encoder):
         """How large a prepared item is, such as its tokens; of use if `sized`."""
         return 0
 
-    def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
+    def opened(self, depth: int) -> tuple[Trunk, nn.Module]:
         """As `split`, but for items that were prepared: at depth 0, `compute` and a tail that only normalises.
 
         Raises:

@@ -19,6 +19,21 @@ class UsageError(XMError):
     exit_code = 2
 
 
+class UnknownNameError(UsageError):
+    """A name that is not registered.
+
+    Args:
+        message: in words.
+        kind: what the name is of.
+        name: as given.
+    """
+
+    def __init__(self, message: str, kind: str, name: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.name = name
+
+
 class DataError(XMError):
     """Data that is missing, unreadable or does not fit the task."""
 
@@ -50,7 +65,7 @@ LISTED, NEAREST = 12, 5
 """Names that an error lists; of more, it lists the nearest only."""
 
 
-def unknown(kind: str, name: str, valid: Iterable[str], see: str = "") -> UsageError:
+def unknown(kind: str, name: str, valid: Iterable[str], see: str = "") -> UnknownNameError:
     """An error for a name that is not registered, with the nearest valid one.
 
     Args:
@@ -66,7 +81,7 @@ def unknown(kind: str, name: str, valid: Iterable[str], see: str = "") -> UsageE
     if len(names) > LISTED:
         nearest = difflib.get_close_matches(name, names, n=NEAREST, cutoff=0)
         known = f"{', '.join(nearest)} and {len(names) - NEAREST} more" + (f"; see: {see}" if see else "")
-    return UsageError(f"unknown {kind} {name!r}{hint} (known: {known})")
+    return UnknownNameError(f"unknown {kind} {name!r}{hint} (known: {known})", kind, name)
 
 
 def described(error: BaseException) -> str:

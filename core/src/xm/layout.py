@@ -15,7 +15,7 @@ FORMAT = 1
 INDEX = "xm.json"
 MODEL = "model.safetensors"
 TESTED = "tested.safetensors"
-"""What a model said of test: ``label`` and ``predicted``, (n,) each, in the order of test."""
+"""What a model said of test: ``label``, ``predicted`` and ``item``, its number in the dataset; (n,) each."""
 
 ALIGNMENT = "alignment"
 """The kind of a run that ``xm align`` wrote; a run of ``xm train`` says none."""

@@ -23,7 +23,7 @@ GAIN = 1.1
 """How much faster a way must be than the one before to be taken."""
 
 ROUNDS = 2
-"""Runs of each, in turns, of which the faster counts."""
+"""Timed runs of each, of which the fastest counts."""
 
 WORTH = 600.0
 """Seconds that embedding would take, from which on it is worth a minute to see what compiling gains."""
@@ -52,7 +52,7 @@ class Way:
 
     @contextmanager
     def of(self, encoder: Encoder) -> Iterator[None]:
-        """Within, the encoder's networks compute this way, by `xm.encode`'s precision; afterwards as before."""
+        """Within, the encoder's networks compute this way, beside `autocast` to its precision; afterwards as before."""
         networks = encoder.networks()
         weights = [(weight, weight.data) for network in networks for weight in network.parameters() if weight.ndim > 1]
         try:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from xm.device import spread
-from xm.encoder import Inputs, Preparing, Prototypes, fingerprint_of
+from xm.encoder import Inputs, Preparing, Prototypes, Trunk, fingerprint_of
 from xm.errors import UsageError
 from xm.media.images import SUFFIXES, VIEWS
 from xm_efficientnet import images, network, weights
@@ -67,7 +67,7 @@ class EfficientNetLite0(Preparing):
     def networks(self) -> tuple[nn.Module, ...]:
         return () if self.device.type == "cpu" else (self._network,)
 
-    def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
+    def opened(self, depth: int) -> tuple[Trunk, nn.Module]:
         """The network in two; the tail is a copy, so that training it leaves the encoder as it was.
 
         Args:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +66,7 @@ class Opened(Frames):
     def fingerprint(self) -> str:
         return fingerprint_of(super().fingerprint(), f"attention of {self.options.layers} layers, {WIDTH} wide")
 
-    def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
+    def opened(self, depth: int) -> tuple[Trunk, nn.Module]:
         """As of `Preparing.opened`; depth 1 is the attention."""
         if depth != 1:
             return super().opened(depth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from xm.data.content import item_name
 from xm.data.member import File
-from xm.encoder import Inputs, Preparing, Prototypes, compute, fingerprint_of, prepare
+from xm.encoder import Inputs, Preparing, Prototypes, Trunk, compute, fingerprint_of, prepare
 from xm.errors import ItemError
 from xm.media.videos import SUFFIXES, read_track
 from xm_frames.named import Named, computed, named, told
@@ -61,7 +61,7 @@ class Track(Preparing):
     def size(self, prepared: Named) -> int:
         return self.sounds.size(prepared.content) if isinstance(self.sounds, Preparing) else 0
 
-    def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
+    def opened(self, depth: int) -> tuple[Trunk, nn.Module]:
         """The sound encoder's depths."""
         opened = self.sounds.opened if isinstance(self.sounds, Preparing) else self.sounds.split
         front, tail = opened(depth)

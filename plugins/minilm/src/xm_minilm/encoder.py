@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from xm.encoder import Inputs, Preparing, fingerprint_of
+from xm.encoder import Inputs, Preparing, Trunk, fingerprint_of
 from xm.errors import UsageError
 from xm.items import read_text
 from xm_minilm import network, weights
@@ -72,7 +72,7 @@ class MiniLM(Preparing):
     def networks(self) -> tuple[nn.Module, ...]:
         return (self._network,)
 
-    def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
+    def opened(self, depth: int) -> tuple[Trunk, nn.Module]:
         """Frozen at depth 0, all of it open at -1: a copy of the network, whose token embeddings can be replaced.
 
         At -1 the trunk gives ``ids`` and ``mask`` (n, MAX_TOKENS), so that rows of any batches can be stacked.

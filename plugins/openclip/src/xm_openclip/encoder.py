@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xm.encoder import Inputs, Preparing, fingerprint_of
+from xm.encoder import Inputs, Preparing, Trunk, fingerprint_of
 from xm_openclip.model import Model, autocast, load, precision
 from xm_openclip.reference import resolve
 
@@ -48,7 +48,7 @@ class OpenClip(Preparing):
     def compute(self, prepared: Sequence[Any]) -> Inputs:
         return self._run(self._features, prepared)
 
-    def opened(self, depth: int) -> tuple[Callable[[Sequence[Any]], Inputs], nn.Module]:
+    def opened(self, depth: int) -> tuple[Trunk, nn.Module]:
         """The tower in two; the tail is a copy, so that training it leaves the shared model as it was.
 
         Args:
