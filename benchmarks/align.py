@@ -24,17 +24,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm.aligner import AlignContext, Aligner, Pairs, Sides
-from xm.encoder import Encoder, Inputs, Tail
-from xm.encoders import make_encoder
-from xm.errors import DataError
-from xm.files import cache_dir
-from xm.model import EMBEDDING, class_means
-from xm.plugins import manager
-from xm.report import mean_std
-from xm.retrieval import retrieve
-from xm.store import FeatureStore
-from xm.stream import Stream
+from xm.alignment.aligner import AlignContext, Aligner, Pairs, Sides
+from xm.encoders.choice import make_encoder
+from xm.encoders.encoder import Encoder, Inputs, Tail
+from xm.encoders.store import FeatureStore
+from xm.evaluation.report import mean_std
+from xm.evaluation.retrieval import retrieve
+from xm.foundation.errors import DataError
+from xm.foundation.files import cache_dir
+from xm.learning.model import EMBEDDING, class_means
+from xm.learning.stream import Stream
+from xm.plugins.plugin_manager import manager
 
 SHARED = {
     "rooster": "009 - Rooster",

@@ -17,7 +17,7 @@ from statistics import median
 import torch
 from safetensors.torch import save_file
 
-from xm.bank import Bank
+from xm.encoders.bank import Bank
 
 BATCH = 256
 

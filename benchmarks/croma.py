@@ -28,12 +28,12 @@ from typing import Any
 
 import torch
 
-from xm.device import threads
-from xm.files import cache_dir
-from xm.objectives import make_pair_objective
-from xm.plugins import PluginManager, manager
-from xm.report import mean_std
-from xm.store import FeatureStore
+from xm.encoders.store import FeatureStore
+from xm.evaluation.report import mean_std
+from xm.foundation.device import threads
+from xm.foundation.files import cache_dir
+from xm.learning.objectives import make_pair_objective
+from xm.plugins.plugin_manager import PluginManager, manager
 from xm_croma import retrieval
 from xm_croma.approaches import APPROACHES
 from xm_croma.draws import Draw, draw

@@ -1,4 +1,4 @@
-"""Build time, query time, recall and memory of `xm.nearest` against exact search, side by side.
+"""Build time, query time, recall and memory of `xm_search.nearest` against exact search, side by side.
 
 Three kinds of synthetic unit vectors: in 1,000 clusters of unequal size; the same with queries that lie off, as those
 of another modality do (a constant of length 3 is added to each, which leaves cosines of 0.3: a modality gap); and
@@ -65,7 +65,7 @@ def peak() -> float:
 
 
 def by_xm(x: Floats, asked: Floats, far: bool) -> tuple[Callable[[], NDArray[np.int64]], dict[str, Any]]:
-    from xm.nearest import Nearest
+    from xm_search.nearest import Nearest
 
     with TemporaryDirectory() as folder:
         nearest = Nearest.of(x)
@@ -81,7 +81,7 @@ def by_xm(x: Floats, asked: Floats, far: bool) -> tuple[Callable[[], NDArray[np.
 
 
 def by_xm_singly(x: Floats, asked: Floats, far: bool) -> tuple[Callable[[], NDArray[np.int64]], dict[str, Any]]:
-    from xm.nearest import Nearest
+    from xm_search.nearest import Nearest
 
     nearest = Nearest.of(x)
     return lambda: np.concatenate([nearest.search(asked[i : i + 1], K, far=far)[1] for i in range(len(asked))]), {

@@ -24,18 +24,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.aligner import AlignContext
-from xm.encoder import Encoder, Inputs, Tail
-from xm.encoders import make_encoder
-from xm.errors import DataError
-from xm.files import cache_dir
-from xm.maps import ridge
-from xm.model import EMBEDDING, Tower, Towers, class_means
-from xm.plugins import manager
-from xm.report import mean_std
-from xm.store import FeatureStore
-from xm.strategy import Context, adapt
-from xm.stream import Stream
+from xm.alignment.aligner import AlignContext
+from xm.encoders.choice import make_encoder
+from xm.encoders.encoder import Encoder, Inputs, Tail
+from xm.encoders.store import FeatureStore
+from xm.evaluation.report import mean_std
+from xm.foundation.errors import DataError
+from xm.foundation.files import cache_dir
+from xm.learning.maps import ridge
+from xm.learning.model import EMBEDDING, Tower, Towers, class_means
+from xm.learning.strategy import Context, adapt
+from xm.learning.stream import Stream
+from xm.plugins.plugin_manager import manager
 
 ALPHAS = tuple(10.0**k for k in range(-2, 4))
 """Regularisers of the linear ridge regression; leave-one-out error picks one."""

@@ -13,9 +13,9 @@ from pydantic import Field
 from torch import nn
 
 import xm
-from xm.config import Config
-from xm.model import EMBEDDING, LinearClassifier
-from xm.plugins import manager
+from xm.learning.model import EMBEDDING, LinearClassifier
+from xm.plugins.config import Config
+from xm.plugins.plugin_manager import manager
 
 
 class LeastSquaresConfig(Config):

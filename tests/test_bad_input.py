@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import xm
-from xm.errors import DataError, ItemError, RunError, XMError
-from xm.events import Event
-from xm.plugins import PluginManager
-from xm.report import Report
+from xm.evaluation.report import Report
+from xm.foundation.errors import DataError, ItemError, RunError, XMError
+from xm.foundation.events import Event
+from xm.plugins.plugin_manager import PluginManager
 
 TOY = Path(__file__).parents[1] / "core" / "tests" / "xm_toy.py"
 
@@ -189,7 +189,7 @@ def test_nothing_computed_is_lost_when_the_last_step_fails(
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr("xm.writer.RunWriter.finish", fails)
+        patch.setattr("xm.experiment.writer.RunWriter.finish", fails)
         with pytest.raises(RuntimeError):
             bench.train()
     assert not (bench.root / "runs").exists()

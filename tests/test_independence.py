@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from xm.hookspecs import Hooks
-from xm.plugins import PluginManager
+from xm.plugins.hookspecs import Hooks
+from xm.plugins.plugin_manager import PluginManager
 
 ROOT = Path(__file__).parents[1]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))

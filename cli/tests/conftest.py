@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from xm.plugins import manager
+from xm.plugins.plugin_manager import manager
 from xm_cli.main import app
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; the toys are too small to share out

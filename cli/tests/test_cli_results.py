@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from xm.report import Reference, Report, Result
-from xm.significance import Hits, with_the_target_alone
+from xm.evaluation.report import Reference, Report, Result
+from xm.evaluation.significance import Hits, with_the_target_alone
 from xm_cli.results import differences, print_report, table
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from xm.events import Event
-from xm.experiment import train
-from xm.plugins import PluginManager
-from xm.report import Report
+from xm.evaluation.report import Report
+from xm.experiment.training import train
+from xm.foundation.events import Event
+from xm.plugins.plugin_manager import PluginManager
 
 
 @pytest.fixture(scope="session")

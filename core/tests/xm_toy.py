@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from xm import Encoder, EncoderSpec, ItemError, UsageError, fingerprint_of, hookimpl
-from xm.items import read_text
+from xm.encoders.items import read_text
 
 ENCODED: Counter[str] = Counter()
 """How many items each encoder was given since the count was last cleared."""

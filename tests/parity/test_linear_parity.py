@@ -21,14 +21,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from xm import Context, Plan, Stream
-from xm.encoder import Tail
-from xm.lbfgs import regularisation_path
-from xm.loop import learning_rate
-from xm.model import EMBEDDING, LinearClassifier, Tower, Towers, class_means
-from xm.probe import LinearProbe
-from xm.sampler import batch_counts, batches
-from xm.strategy import adapt
-from xm.stream import Batch
+from xm.encoders.encoder import Tail
+from xm.learning.lbfgs import regularisation_path
+from xm.learning.loop import learning_rate
+from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers, class_means
+from xm.learning.probe import LinearProbe
+from xm.learning.sampler import batch_counts, batches
+from xm.learning.strategy import adapt
+from xm.learning.stream import Batch
 
 CLASSES, DIM = 7, 32
 LOGIT = 4.60517

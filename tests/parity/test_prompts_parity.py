@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, relu, softmax
 
 from xm import Context, Stream
-from xm.encoder import Tail
-from xm.encoders import make_encoder
-from xm.loop import learning_rate
-from xm.model import EMBEDDING, LinearClassifier, Tower, Towers
-from xm.plugins import manager
-from xm.sampler import batch_counts, batches
-from xm.strategy import Strategy, adapt
+from xm.encoders.choice import make_encoder
+from xm.encoders.encoder import Tail
+from xm.learning.loop import learning_rate
+from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers
+from xm.learning.sampler import batch_counts, batches
+from xm.learning.strategy import Strategy, adapt
+from xm.plugins.plugin_manager import manager
 
 open_clip = pytest.importorskip("open_clip")
 pytestmark = pytest.mark.whole

@@ -11,36 +11,45 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from xm.errors import PluginError, unknown
-from xm.plugins import manager
-from xm.specs import load_target
+from xm.foundation.errors import PluginError, unknown
+from xm.plugins.plugin_manager import manager
+from xm.plugins.specs import load_target
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A command that is not imported yet; the target is a function with Typer annotations, or a `typer.Typer`."""
+    """A command that is not imported yet.
+
+    Attributes:
+        target: a function with Typer annotations, or a `typer.Typer`.
+        summary: a sentence for the list of commands.
+        kept: what an interruption leaves, in words.
+    """
 
     target: str
     summary: str
+    kept: str = ""
 
+
+GOES_ON = "what was done is kept, and the same command goes on with it"
 
 OWN: Mapping[str, Mapping[str, Entry]] = {
     "": {
-        "train": Entry("xm_cli.train:app", "Train with few samples of several modalities, and test."),
-        "align": Entry("xm_cli.align:app", "Bring encoders that share no space into one."),
-        "embed": Entry("xm_cli.embed:app", "Embed a whole dataset into one file."),
+        "train": Entry(
+            "xm_cli.train:app", "Train with few samples of several modalities, and test.", "nothing was kept"
+        ),
+        "align": Entry("xm_cli.align:app", "Bring encoders that share no space into one.", GOES_ON),
+        "embed": Entry("xm_cli.embed:app", "Embed a whole dataset into one file.", GOES_ON),
         "eval": Entry("xm_cli.evaluate:evaluate", "Score a run again, on its own or other data."),
         "predict": Entry("xm_cli.predict:predict", "Classify files, folders of files, or texts."),
-        "bench": Entry("xm_cli.bench:bench", "Compare strategies on a benchmark's data, as the papers' tables do."),
+        "bench": Entry(
+            "xm_cli.bench:bench", "Compare strategies on a benchmark's data, as the papers' tables do.", GOES_ON
+        ),
         "doctor": Entry("xm_cli.doctor:doctor", "Show versions, devices, plugins and encoders, and what is missing."),
     },
     "data": {
         "list": Entry("xm_cli.data_command:list_", "List datasets and readers of data."),
         "show": Entry("xm_cli.data_command:show", "Count what is in a dataset, a folder or a file."),
-    },
-    "search": {
-        "build": Entry("xm_cli.search:building", "Make an index over the items of one modality."),
-        "find": Entry("xm_cli.search:finding", "Find the items of an index nearest to a file or to words."),
     },
     "plugins": {
         "list": Entry("xm_cli.plugins_command:list_", "List plugins and what each adds."),
@@ -52,7 +61,7 @@ OWN: Mapping[str, Mapping[str, Entry]] = {
 }
 """The program's own commands, by group and name; the group "" is the program itself."""
 
-GROUPS = {"data": "Look at datasets.", "search": "Find items by items of any modality.", "plugins": "Look at plugins."}
+GROUPS = {"data": "Look at datasets.", "plugins": "Look at plugins."}
 
 
 def _quick(params: list[Any]) -> list[Any]:
@@ -78,15 +87,18 @@ class Commands(TyperGroup):
     def entries(self) -> dict[str, Entry]:
         """Commands of this group by name. A plugin can't take a name of the program's own."""
         specs = manager().commands.values()
-        found = {s.name: Entry(s.target, s.summary) for s in specs if s.group == self.group}
+        found = {s.name: Entry(s.target, s.summary, s.kept) for s in specs if s.group == self.group}
         return found | dict(OWN.get(self.group, {}))
 
     def groups(self) -> dict[str, str]:
         """Groups below this one, with their summaries."""
         if self.group:
             return {}
-        named = {s.group: f"Commands of plugins: {s.group}." for s in manager().commands.values() if s.group}
-        return named | GROUPS
+        found: dict[str, str] = {}
+        for spec in manager().commands.values():
+            if spec.group and not found.get(spec.group):
+                found[spec.group] = spec.group_summary
+        return {group: summary or f"Commands of plugins: {group}." for group, summary in found.items()} | GROUPS
 
     def list_commands(self, ctx: Any) -> list[str]:
         own = [*OWN.get(self.group, {}), *(GROUPS if not self.group else ())]
@@ -102,6 +114,14 @@ class Commands(TyperGroup):
         if args[0] not in self.list_commands(ctx) and not args[0].startswith("-"):
             raise unknown(f"{self.group} command".strip(), args[0], self.list_commands(ctx))
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if ctx.invoked_subcommand in self.entries():
+                ctx.obj.kept = self.entries()[ctx.invoked_subcommand].kept
+            raise
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         summaries = {name: entry.summary for name, entry in self.entries().items()} | self.groups()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xm.errors import UsageError
-from xm.plugins import manager
+from xm.foundation.errors import UsageError
+from xm.plugins.plugin_manager import manager
 from xm_cli.options import Json
 from xm_cli.progress import Teller
 from xm_cli.tables import count, print_json, print_table, warn_of_plugins
@@ -70,7 +70,7 @@ def show(
     with Teller():
         from xm.data import splits
         from xm.data.open import open_dataset
-        from xm.files import cache_dir
+        from xm.foundation.files import cache_dir
 
         fractions = _fractions(split) if split else splits.DEFAULT_FRACTIONS
         dataset = open_dataset(source, manager(), cache or cache_dir())

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from xm.errors import PluginError, UnknownNameError
+from xm.foundation.errors import PluginError, UnknownNameError
 
 KINDS = ("encoder", "strategy", "aligner", "predictor")
 """What plugins give to a run."""

@@ -17,9 +17,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperOption
 
-from xm.distributed import leads
-from xm.errors import XMError
-from xm.plugins import manager
+from xm.foundation.distributed import leads
+from xm.foundation.errors import XMError
+from xm.plugins.plugin_manager import manager
 from xm_cli.commands import Commands
 
 EXIT_CODES = (
@@ -27,15 +27,6 @@ EXIT_CODES = (
     "4 a plugin, package or weights missing; 5 a run that can't be read; 130 interrupted; 143 terminated."
 )
 DATA, INTERRUPTED, PIPE_CLOSED, TERMINATED = 3, 130, 141, 143
-GOES_ON = "; what was done is kept, and the same command goes on with it"
-KEPT = {
-    "train": "; nothing was kept",
-    "search": "; nothing was kept",
-    "align": GOES_ON,
-    "embed": GOES_ON,
-    "bench": GOES_ON,
-}
-"""What an interruption leaves, by command."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -48,11 +39,13 @@ class State:
 
     Attributes:
         debug: show tracebacks.
+        kept: what the command that was interrupted leaves, in words.
         interrupted: the line.
         code: the exit code then.
     """
 
     debug: bool = False
+    kept: str = ""
     interrupted: str = "interrupted"
     code: int = INTERRUPTED
 
@@ -105,7 +98,7 @@ class Program(Commands):
             sys.stdout.flush()
         except KeyboardInterrupt as error:
             ended, code = ("terminated", TERMINATED) if isinstance(error, Terminated) else ("interrupted", INTERRUPTED)
-            ctx.obj.interrupted, ctx.obj.code = ended + KEPT.get(ctx.invoked_subcommand, ""), code
+            ctx.obj.interrupted, ctx.obj.code = "; ".join(filter(None, (ended, ctx.obj.kept))), code
             raise
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's last flush complains

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xm.errors import UsageError
+from xm.foundation.errors import UsageError
 from xm_cli.commands import Command
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]

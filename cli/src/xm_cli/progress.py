@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from xm.distributed import leads
-from xm.events import Event
+from xm.foundation.distributed import leads
+from xm.foundation.events import Event
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

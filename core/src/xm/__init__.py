@@ -8,9 +8,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from xm.errors import DataError, ItemError, PluginError, RunError, UsageError, XMError
-from xm.hookspecs import hookimpl
-from xm.specs import (
+from xm.foundation.errors import DataError, ItemError, PluginError, RunError, UsageError, XMError
+from xm.plugins.hookspecs import hookimpl
+from xm.plugins.specs import (
     AlignerSpec,
     BenchmarkSpec,
     CommandSpec,
@@ -23,47 +23,47 @@ from xm.specs import (
 )
 
 if TYPE_CHECKING:
-    from xm.aligner import AlignContext, Aligner
-    from xm.aligning import align
-    from xm.bank import Bank
-    from xm.benchmark import bench
+    from xm.alignment.aligner import AlignContext, Aligner
+    from xm.alignment.aligning import align
     from xm.data.types import Dataset, Sample
-    from xm.embedding import embed
-    from xm.encoder import Encoder, Preparing, Prototypes, fingerprint_of
-    from xm.experiment import train
-    from xm.loop import FitResult, Plan, fit
-    from xm.objectives import PairBatch, PairObjective
-    from xm.predictor import Predictor
-    from xm.run import Run, load
-    from xm.strategy import Context, Strategy
-    from xm.stream import Batch, Stream
+    from xm.encoders.bank import Bank
+    from xm.encoders.embedding import embed
+    from xm.encoders.encoder import Encoder, Preparing, Prototypes, fingerprint_of
+    from xm.experiment.benchmark import bench
+    from xm.experiment.run import Run, load
+    from xm.experiment.training import train
+    from xm.learning.loop import FitResult, Plan, fit
+    from xm.learning.objectives import PairBatch, PairObjective
+    from xm.learning.predictor import Predictor
+    from xm.learning.strategy import Context, Strategy
+    from xm.learning.stream import Batch, Stream
 
 _LAZY = {
-    "AlignContext": "xm.aligner",
-    "Aligner": "xm.aligner",
-    "Bank": "xm.bank",
-    "Batch": "xm.stream",
-    "Context": "xm.strategy",
+    "AlignContext": "xm.alignment.aligner",
+    "Aligner": "xm.alignment.aligner",
+    "Bank": "xm.encoders.bank",
+    "Batch": "xm.learning.stream",
+    "Context": "xm.learning.strategy",
     "Dataset": "xm.data.types",
-    "Encoder": "xm.encoder",
-    "FitResult": "xm.loop",
-    "PairBatch": "xm.objectives",
-    "PairObjective": "xm.objectives",
-    "Plan": "xm.loop",
-    "Predictor": "xm.predictor",
-    "Preparing": "xm.encoder",
-    "Prototypes": "xm.encoder",
-    "Run": "xm.run",
+    "Encoder": "xm.encoders.encoder",
+    "FitResult": "xm.learning.loop",
+    "PairBatch": "xm.learning.objectives",
+    "PairObjective": "xm.learning.objectives",
+    "Plan": "xm.learning.loop",
+    "Predictor": "xm.learning.predictor",
+    "Preparing": "xm.encoders.encoder",
+    "Prototypes": "xm.encoders.encoder",
+    "Run": "xm.experiment.run",
     "Sample": "xm.data.types",
-    "Strategy": "xm.strategy",
-    "Stream": "xm.stream",
-    "align": "xm.aligning",
-    "bench": "xm.benchmark",
-    "embed": "xm.embedding",
-    "fingerprint_of": "xm.encoder",
-    "fit": "xm.loop",
-    "load": "xm.run",
-    "train": "xm.experiment",
+    "Strategy": "xm.learning.strategy",
+    "Stream": "xm.learning.stream",
+    "align": "xm.alignment.aligning",
+    "bench": "xm.experiment.benchmark",
+    "embed": "xm.encoders.embedding",
+    "fingerprint_of": "xm.encoders.encoder",
+    "fit": "xm.learning.loop",
+    "load": "xm.experiment.run",
+    "train": "xm.experiment.training",
 }
 
 

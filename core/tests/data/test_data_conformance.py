@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from xm import DatasetSpec
-from xm.builtin import datasets
 from xm.data import Dataset, Opener
+from xm.plugins.builtin import datasets
 from xm.testing import DatasetConformance
 
 SUFFIXES = {".png": "image", ".wav": "audio", ".txt": "text"}

@@ -8,7 +8,7 @@ import pytest
 
 from xm.data import content_key, item_name
 from xm.data.content import identity
-from xm.errors import ItemError, UsageError
+from xm.foundation.errors import ItemError, UsageError
 
 
 def test_files_by_content(tmp_path: Path) -> None:

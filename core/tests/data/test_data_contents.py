@@ -11,7 +11,7 @@ from xm.data import Sample
 from xm.data.contents import Contents
 from xm.data.naming import clean_class_name
 from xm.data.task import Task
-from xm.errors import ItemError
+from xm.foundation.errors import ItemError
 
 
 @pytest.fixture

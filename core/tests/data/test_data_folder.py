@@ -8,7 +8,7 @@ import pytest
 
 from xm.data import Dataset, Draws, group_by, split_dataset
 from xm.data.folder import open_folder
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 
 SUFFIXES = {".jpg": "image", ".png": "image", ".wav": "audio", ".ogg": "audio", ".txt": "text"}
 

@@ -8,7 +8,7 @@ import pytest
 
 from xm.data import Dataset, Sample
 from xm.data.manifest import open_manifest
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 
 SUFFIXES = {".jpg": "image", ".wav": "audio", ".txt": "text"}
 

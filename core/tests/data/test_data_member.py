@@ -17,11 +17,11 @@ from xm.data import Dataset, View, content_key, item_name
 from xm.data.content import identity
 from xm.data.member import Member, opened
 from xm.data.open import open_dataset
-from xm.errors import DataError, ItemError, UsageError
-from xm.items import read_text
+from xm.encoders.items import read_text
+from xm.foundation.errors import DataError, ItemError, UsageError
 from xm.media.images import read_image
 from xm.media.sounds import read_sound
-from xm.plugins import PluginManager
+from xm.plugins.plugin_manager import PluginManager
 
 
 def image() -> bytes:

@@ -8,9 +8,9 @@ import pytest
 from xm import EncoderSpec, hookimpl
 from xm.data import Dataset
 from xm.data.open import open_dataset
-from xm.errors import DataError, UsageError
-from xm.plugins import PluginManager
-from xm.specs import DatasetSpec
+from xm.foundation.errors import DataError, UsageError
+from xm.plugins.plugin_manager import PluginManager
+from xm.plugins.specs import DatasetSpec
 
 
 def made(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dataset:
@@ -140,7 +140,7 @@ def test_patterns(manager: PluginManager, here: Path, source: str) -> None:
 
 @pytest.mark.parametrize(("files", "named"), [(["a.tar"], "a.tar"), (["a.tar", "b.tar"], "*.tar")])
 def test_a_folder_of_what_can_be_opened(manager: PluginManager, here: Path, files: list[str], named: str) -> None:
-    from xm.builtin import datasets
+    from xm.plugins.builtin import datasets
 
     class Folder:
         @hookimpl

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xm.data import DEFAULT_FRACTIONS, Dataset, Sample, group_by, split_dataset
-from xm.errors import DataError, UsageError
+from xm.foundation.errors import DataError, UsageError
 
 
 def dataset(samples: Sequence[Sample], classes: int = 3) -> Dataset:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xm.data import Dataset, Draws, Sample, Task, group_by, split_dataset
-from xm.errors import DataError, UsageError
+from xm.foundation.errors import DataError, UsageError
 
 CLASSES = ("cat", "dog", "emu")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xm import PredictorSpec
-from xm.plugins import manager
+from xm.plugins.plugin_manager import manager
 from xm.testing import PredictorConformance
 
 

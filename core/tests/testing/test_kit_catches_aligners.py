@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from xm import AlignContext, Aligner, AlignerSpec, UsageError
-from xm.aligner import Sides
-from xm.encoder import Inputs, Tail
-from xm.maps import Affine, ridge
+from xm.alignment.aligner import Sides
+from xm.encoders.encoder import Inputs, Tail
+from xm.learning.maps import Affine, ridge
 from xm.testing import AlignerConformance
 from xm.testing._synthetic import align_context
 

@@ -13,8 +13,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm import Predictor, PredictorSpec, Stream, UsageError
-from xm.config import Config
-from xm.model import class_means
+from xm.learning.model import class_means
+from xm.plugins.config import Config
 from xm.testing import PredictorConformance
 
 Scope = Literal["item", "set"]

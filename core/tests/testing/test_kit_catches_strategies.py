@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from xm import Context, Strategy, StrategySpec, Stream
-from xm.model import EMBEDDING, LinearClassifier, Towers, class_means
+from xm.learning.model import EMBEDDING, LinearClassifier, Towers, class_means
 from xm.testing import StrategyConformance
 
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xm import Context, Stream
-from xm.encoder import Tail
-from xm.loop import learning_rate
-from xm.model import EMBEDDING, LinearClassifier, Tower, Towers
-from xm.strategy import adapt
+from xm.encoders.encoder import Tail
+from xm.learning.loop import learning_rate
+from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers
+from xm.learning.strategy import adapt
 from xm_class_adaptive_probe.probe import PinnedProbe, zero_shot_multipliers
 from xm_class_adaptive_probe.strategy import ClassAdaptiveProbe
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from xm.encoder import Encoder, Inputs, Preparing, fingerprint_of
-from xm.encoders import make_encoder
-from xm.errors import ItemError, UsageError
-from xm.hookspecs import hookimpl
-from xm.pipeline import encode
-from xm.plugins import manager
-from xm.specs import EncoderSpec
-from xm.store import FeatureStore
+from xm.encoders.choice import make_encoder
+from xm.encoders.encoder import Encoder, Inputs, Preparing, fingerprint_of
+from xm.encoders.pipeline import encode
+from xm.encoders.store import FeatureStore
+from xm.foundation.errors import ItemError, UsageError
+from xm.plugins.hookspecs import hookimpl
+from xm.plugins.plugin_manager import manager
+from xm.plugins.specs import EncoderSpec
 from xm.testing import EncoderConformance
 
 CPU = torch.device("cpu")

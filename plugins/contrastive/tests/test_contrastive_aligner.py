@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from xm import AlignContext, AlignerSpec, Encoder, UsageError
-from xm.aligner import Pairs, Sides
-from xm.checkpoint import Checkpoint
-from xm.encoder import Inputs, Tail
-from xm.events import Event
-from xm.files import read_tensors, write_tensors
-from xm.maps import ridge
-from xm.model import Behind
-from xm.objectives import InfoNce, PairBatch
-from xm.plugins import manager
-from xm.retrieval import mean_reciprocal_rank
+from xm.alignment.aligner import Pairs, Sides
+from xm.encoders.encoder import Inputs, Tail
+from xm.evaluation.retrieval import mean_reciprocal_rank
+from xm.foundation.events import Event
+from xm.foundation.files import read_tensors, write_tensors
+from xm.learning.checkpoint import Checkpoint
+from xm.learning.maps import ridge
+from xm.learning.model import Behind
+from xm.learning.objectives import InfoNce, PairBatch
+from xm.plugins.plugin_manager import manager
 from xm.testing import AlignerConformance
 from xm_contrastive.aligner import ALPHAS, Contrastive
 from xm_contrastive.held_out import MOST, split

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from xm import PairBatch, PairObjective
-from xm.errors import UsageError
-from xm.objectives import make_pair_objective
-from xm.plugins import manager
+from xm.foundation.errors import UsageError
+from xm.learning.objectives import make_pair_objective
+from xm.plugins.plugin_manager import manager
 
 N, DIM = 7, 5
 GROUP = [0, 1, 0, 2, 1, 3, 0]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from xm import Dataset
 from xm.data.open import open_dataset
-from xm.plugins import manager
+from xm.plugins.plugin_manager import manager
 
 Paint = Callable[[str], Path]
 Open = Callable[[str], Dataset]

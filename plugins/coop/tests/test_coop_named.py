@@ -14,7 +14,7 @@ import pytest
 from xm import DataError, Dataset, DatasetSpec
 from xm.data import Draws
 from xm.data.open import open_dataset
-from xm.plugins import manager
+from xm.plugins.plugin_manager import manager
 from xm.testing import DatasetConformance
 from xm_coop.records import RECORDS
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from xm import AlignContext, AlignerSpec, UsageError
-from xm.checkpoint import Checkpoint
-from xm.device import threads
-from xm.events import Event
-from xm.plugins import manager
-from xm.stream import Stream
+from xm.foundation.device import threads
+from xm.foundation.events import Event
+from xm.learning.checkpoint import Checkpoint
+from xm.learning.stream import Stream
+from xm.plugins.plugin_manager import manager
 from xm.testing import AlignerConformance
 from xm_croma.aligner import Croma
 

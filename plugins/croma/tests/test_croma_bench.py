@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from xm import DataError, UsageError
-from xm.benchmark import BenchReport, bench
-from xm.events import Event
+from xm.experiment.benchmark import BenchReport, bench
+from xm.foundation.events import Event
 from xm_croma.draws import Draw, draw
 from xm_croma.features import Featured, Side
 from xm_croma.settings import MetaConfig

@@ -14,8 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from xm.data.types import SPLITS, Dataset, Sample
-from xm.errors import DataError, UsageError
-from xm.plugins import manager
+from xm.foundation.errors import DataError, UsageError
+from xm.plugins.plugin_manager import manager
 from xm_digits import recordings
 from xm_digits.command import export
 from xm_digits.dataset import open_digits

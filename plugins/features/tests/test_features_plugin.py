@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 import xm
 from xm.data import Dataset
 from xm.data.open import open_dataset
-from xm.errors import PluginError
-from xm.plugins import manager
-from xm.specs import EncoderSpec
+from xm.foundation.errors import PluginError
+from xm.plugins.plugin_manager import manager
+from xm.plugins.specs import EncoderSpec
 from xm.testing import DatasetConformance, EncoderConformance
 
 Arrays: TypeAlias = dict[str, Any]

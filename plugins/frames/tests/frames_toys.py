@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from xm import Encoder, EncoderSpec, Preparing, Prototypes, fingerprint_of, hookimpl
-from xm.encoder import Inputs, Tail
-from xm.errors import ItemError
+from xm.encoders.encoder import Inputs, Tail
+from xm.foundation.errors import ItemError
 from xm.media.images import read_image
 from xm.media.sounds import read_sound, sound_name
 

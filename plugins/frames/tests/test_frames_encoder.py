@@ -12,12 +12,12 @@ import torch
 from torch.nn.functional import normalize
 
 from xm.data.types import View
-from xm.encoder import Encoder, Inputs
-from xm.errors import ItemError, PluginError, UsageError
+from xm.encoders.encoder import Encoder, Inputs
+from xm.encoders.store import FeatureStore
+from xm.foundation.errors import ItemError, PluginError, UsageError
 from xm.media.videos import SUFFIXES
-from xm.plugins import PluginManager, manager
-from xm.specs import EncoderSpec
-from xm.store import FeatureStore
+from xm.plugins.plugin_manager import PluginManager, manager
+from xm.plugins.specs import EncoderSpec
 from xm.testing import EncoderConformance
 from xm_frames import available, encoders
 from xm_frames.encoder import Frames

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from xm import UsageError, load, train
 from xm.data.types import Dataset
-from xm.encoders import EncoderChoice
-from xm.plugins import manager
+from xm.encoders.choice import EncoderChoice
+from xm.plugins.plugin_manager import manager
 
 TOYS = Path(__file__).with_name("frames_toys.py")
 QUIET: dict[str, Any] = {"device": "cpu", "shots": (2,), "seeds": (1,), "baselines": False, "listener": lambda _: None}
@@ -186,7 +186,7 @@ def test_naming_a_video_encoder_leaves_the_others_as_they_are() -> None:
 def test_the_same_features_in_every_process(tmp_path: Path, toys: Any) -> None:
     path = toys.write(tmp_path / "a.mp4", [toys.RED] * 3 + [toys.BLUE] * 3)
     code = (
-        "import sys; from xm.plugins import manager; manager().load_file(sys.argv[1]);"
+        "import sys; from xm.plugins.plugin_manager import manager; manager().load_file(sys.argv[1]);"
         "e = manager().encoders.find('temporal').load()('hues?n=3');"
         "print([e.fingerprint(), e.encode([sys.argv[2]]).tolist()])"
     )

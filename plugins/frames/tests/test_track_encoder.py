@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from xm.encoders import make_encoder
-from xm.errors import ItemError, UsageError
+from xm.encoders.choice import make_encoder
+from xm.encoders.pipeline import encode
+from xm.encoders.store import FeatureStore
+from xm.foundation.errors import ItemError, UsageError
 from xm.media.videos import read_track
-from xm.pipeline import encode
-from xm.plugins import manager
-from xm.specs import EncoderSpec
-from xm.store import FeatureStore
+from xm.plugins.plugin_manager import manager
+from xm.plugins.specs import EncoderSpec
 from xm.testing import EncoderConformance
 from xm_frames.track import Track, TrackAudio
 

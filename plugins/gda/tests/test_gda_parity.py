@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
 from xm import Context, Stream
-from xm.encoder import Tail
-from xm.model import EMBEDDING, Tower, Towers
-from xm.strategy import adapt
+from xm.encoders.encoder import Tail
+from xm.learning.model import EMBEDDING, Tower, Towers
+from xm.learning.strategy import adapt
 from xm_gda.strategy import GDA
 
 CLASSES, DIM = 5, 24

@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 
 from xm.data import Dataset
-from xm.encoders import EncoderChoice, make_encoder
-from xm.errors import ItemError, PluginError, UsageError
-from xm.plugins import manager
-from xm.specs import EncoderSpec
+from xm.encoders.choice import EncoderChoice, make_encoder
+from xm.foundation.errors import ItemError, PluginError, UsageError
+from xm.plugins.plugin_manager import manager
+from xm.plugins.specs import EncoderSpec
 from xm.testing import EncoderConformance
 from xm_laion_clap import hub
 

@@ -14,10 +14,10 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from xm.errors import ItemError, UsageError
-from xm.pipeline import encode
-from xm.plugins import manager
-from xm.specs import EncoderSpec
+from xm.encoders.pipeline import encode
+from xm.foundation.errors import ItemError, UsageError
+from xm.plugins.plugin_manager import manager
+from xm.plugins.specs import EncoderSpec
 from xm.testing import EncoderConformance
 from xm_logmel.encoder import LogMel, trim
 

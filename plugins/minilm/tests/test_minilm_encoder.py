@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from xm.encoder import Encoder, Promptable
-from xm.errors import ItemError, PluginError, UsageError
-from xm.specs import EncoderSpec
+from xm.encoders.encoder import Encoder, Promptable
+from xm.foundation.errors import ItemError, PluginError, UsageError
+from xm.plugins.specs import EncoderSpec
 from xm.testing import EncoderConformance
 from xm_minilm import encoders, weights
 from xm_minilm.encoder import MiniLM

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xm.errors import ItemError
-from xm.specs import EncoderSpec
+from xm.foundation.errors import ItemError
+from xm.plugins.specs import EncoderSpec
 from xm.testing import EncoderConformance
 from xm_openclip import encoders
 from xm_openclip.image import ImageEncoder

@@ -14,7 +14,7 @@ import open_clip  # type: ignore[import-untyped]
 import pytest
 import torch
 
-from xm.errors import PluginError, UsageError, XMError
+from xm.foundation.errors import PluginError, UsageError, XMError
 from xm_openclip import available, catalogue, encoders
 from xm_openclip.image import ImageEncoder
 from xm_openclip.reference import resolve
@@ -138,7 +138,7 @@ def test_cache_folder_is_the_clients(variables: dict[str, str], expected: str) -
     names = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME")
     code = (
         f"import os, json; [os.environ.pop(n, None) for n in {names}]; os.environ.update({variables}); "
-        "from xm.hub import cache_dir; from huggingface_hub import constants; "
+        "from xm.plugins.hub import cache_dir; from huggingface_hub import constants; "
         "print(json.dumps([str(cache_dir()), constants.HF_HUB_CACHE]))"
     )
     assert _run(code) == [expected, expected]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from xm import Context, Stream, UsageError
-from xm.model import EMBEDDING, LinearClassifier, own_tensors
-from xm.strategy import Strategy, adapt
+from xm.learning.model import EMBEDDING, LinearClassifier, own_tensors
+from xm.learning.strategy import Strategy, adapt
 from xm.testing import _synthetic as synthetic
 from xm_prompts.cocoop import CoCoOp
 from xm_prompts.coop import CoOp

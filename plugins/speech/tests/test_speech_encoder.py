@@ -13,9 +13,9 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from xm.errors import ItemError, PluginError, UsageError
-from xm.plugins import manager
-from xm.specs import EncoderSpec
+from xm.foundation.errors import ItemError, PluginError, UsageError
+from xm.plugins.plugin_manager import manager
+from xm.plugins.specs import EncoderSpec
 from xm.testing import EncoderConformance
 from xm_speech import weights
 

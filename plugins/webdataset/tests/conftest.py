@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from xm.data.open import open_dataset
-from xm.plugins import manager
+from xm.plugins.plugin_manager import manager
 
 TOYS = Path(__file__).with_name("webdataset_toys.py")
 

@@ -17,9 +17,9 @@ from xm import DatasetSpec
 from xm.data.member import Member
 from xm.data.open import open_dataset
 from xm.data.types import Dataset
-from xm.errors import DataError, ItemError, UsageError
-from xm.items import read_text
-from xm.plugins import manager
+from xm.encoders.items import read_text
+from xm.foundation.errors import DataError, ItemError, UsageError
+from xm.plugins.plugin_manager import manager
 from xm.testing import DatasetConformance
 from xm_webdataset.dataset import open_shards
 from xm_webdataset.shards import dataset_name

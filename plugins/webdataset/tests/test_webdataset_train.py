@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from xm import load, train
-from xm.bank import Bank
 from xm.data.member import Member
 from xm.data.open import open_dataset
-from xm.embedding import embed
-from xm.plugins import manager
+from xm.encoders.bank import Bank
+from xm.encoders.embedding import embed
+from xm.plugins.plugin_manager import manager
 
 TOYS = Path(__file__).with_name("webdataset_toys.py")
 

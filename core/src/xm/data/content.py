@@ -11,7 +11,7 @@ from typing import Any
 
 from xm.data.member import File, Member
 from xm.data.types import View
-from xm.errors import ItemError, UsageError
+from xm.foundation.errors import ItemError, UsageError
 
 _CHUNK = 1 << 20
 _SHOWN = 60

@@ -10,7 +10,7 @@ from typing import Any
 from xm.data.content import content_key, item_name
 from xm.data.task import Task
 from xm.data.types import Sample
-from xm.errors import ItemError
+from xm.foundation.errors import ItemError
 
 UNREADABLE = "unreadable"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from xm.data.naming import class_names
 from xm.data.paths import SPLIT_WORDS, missing, modality_of
 from xm.data.types import Dataset, Sample
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 
 log = logging.getLogger("xm.data")
 

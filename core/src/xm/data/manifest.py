@@ -12,7 +12,7 @@ from typing import Any
 
 from xm.data.paths import SPLIT_WORDS, missing, modality_of
 from xm.data.types import Dataset, Sample
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 
 COLUMNS = ("path", "text", "modality", "label", "split", "group", "pair", "tags")
 _SHOWN = 3

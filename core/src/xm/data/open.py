@@ -9,9 +9,9 @@ from pathlib import Path
 
 from xm.data.paths import missing
 from xm.data.types import Dataset, Opener
-from xm.errors import DataError, UsageError, unknown
-from xm.plugins import PluginManager
-from xm.specs import DatasetSpec
+from xm.foundation.errors import DataError, UsageError, unknown
+from xm.plugins.plugin_manager import PluginManager
+from xm.plugins.specs import DatasetSpec
 
 _REMOTE = re.compile(r"pipe:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _PATTERN = re.compile(r"[{*?[]")

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 
 SPLIT_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """What a folder or a manifest may call a split, lower case, and what it is called here."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xm.data.content import identity, item_name
 from xm.data.member import File
 from xm.data.types import SPLITS, Dataset, Sample
-from xm.errors import DataError, UsageError
+from xm.foundation.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from scipy.cluster.hierarchy import DisjointSet

@@ -15,7 +15,7 @@ from xm.data.content import content_key, identity, item_name
 from xm.data.member import File
 from xm.data.splits import rng
 from xm.data.types import SPLITS, Dataset, Sample
-from xm.errors import DataError, UsageError, unknown
+from xm.foundation.errors import DataError, UsageError, unknown
 
 log = logging.getLogger("xm.data")
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xm.data.member import File, Member
-from xm.errors import ItemError, PluginError
+from xm.foundation.errors import ItemError, PluginError
 
 if TYPE_CHECKING:
     from av import AudioFrame, VideoFrame

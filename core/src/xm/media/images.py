@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from xm.data.content import item_name
 from xm.data.member import Member, opened
 from xm.data.types import View
-from xm.errors import ItemError
+from xm.foundation.errors import ItemError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 """Of the files that Pillow reads and users have."""

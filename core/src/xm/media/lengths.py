@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from xm.errors import UsageError, unknown
+from xm.foundation.errors import UsageError, unknown
 
 LONGER = ("chunks", "crop")
 SHORTER = ("pad", "centre", "loop", "repeatpad")

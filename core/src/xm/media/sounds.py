@@ -17,7 +17,7 @@ from torchaudio.transforms import Resample  # type: ignore[import-untyped]
 
 from xm.data.content import item_name
 from xm.data.member import File, Member, opened
-from xm.errors import ItemError
+from xm.foundation.errors import ItemError
 from xm.media.lengths import LengthPolicy, shares, windows
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xm.data.content import item_name
 from xm.data.member import File
-from xm.errors import ItemError
+from xm.foundation.errors import ItemError
 from xm.media._libav import Times, mono, opened, pixels, read_times, video_stream
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv")

@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from xm.config import Configurable
-from xm.errors import UsageError
-from xm.files import read_tensors, write_tensors
-from xm.plugins import manager
+from xm.foundation.errors import UsageError
+from xm.foundation.files import read_tensors, write_tensors
+from xm.plugins.config import Configurable
+from xm.plugins.plugin_manager import manager
 
 HEAVY = ("torch", "numpy", "pydantic", "transformers", "open_clip", "onnxruntime", "sklearn")
 """What registering must not import."""
@@ -34,7 +34,7 @@ def registers_lazily(registry: str, name: str) -> None:
     if file:
         pytest.skip(f"{name} comes from the single file {file}, which is loaded when it is named")
     code = (
-        "import sys; from xm.plugins import manager; getattr(manager(), sys.argv[1]).find(sys.argv[2]); "
+        "import sys; from xm.plugins.plugin_manager import manager; getattr(manager(), sys.argv[1]).find(sys.argv[2]); "
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, registry, name], capture_output=True, text=True, check=False)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.aligner import AlignContext, Aligner, Sides
-from xm.encoder import Inputs
-from xm.errors import UsageError
-from xm.specs import AlignerSpec
+from xm.alignment.aligner import AlignContext, Aligner, Sides
+from xm.encoders.encoder import Inputs
+from xm.foundation.errors import UsageError
+from xm.plugins.specs import AlignerSpec
 from xm.testing import _checks as checks
 from xm.testing import _synthetic as synthetic
 

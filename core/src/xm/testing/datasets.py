@@ -13,9 +13,9 @@ from xm.data.content import content_key, identity, item_name
 from xm.data.splits import split_dataset
 from xm.data.task import Draws
 from xm.data.types import SPLITS, Dataset, Opener, Sample
-from xm.errors import DataError, UsageError
-from xm.plugins import manager
-from xm.specs import DatasetSpec
+from xm.foundation.errors import DataError, UsageError
+from xm.plugins.plugin_manager import manager
+from xm.plugins.specs import DatasetSpec
 from xm.testing import _checks as checks
 
 

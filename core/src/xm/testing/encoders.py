@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from xm.data.content import item_name
-from xm.encoder import Encoder
-from xm.errors import XMError
-from xm.pipeline import encode
-from xm.specs import ANY, EncoderSpec
+from xm.encoders.encoder import Encoder
+from xm.encoders.pipeline import encode
+from xm.foundation.errors import XMError
+from xm.plugins.specs import ANY, EncoderSpec
 from xm.testing import _checks as checks
 
 

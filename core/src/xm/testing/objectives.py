@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.device import seeded
-from xm.loop import Plan, fit
-from xm.objectives import PairBatch, PairObjective
-from xm.specs import ObjectiveSpec
-from xm.stream import Batch, Stream
+from xm.foundation.device import seeded
+from xm.learning.loop import Plan, fit
+from xm.learning.objectives import PairBatch, PairObjective
+from xm.learning.stream import Batch, Stream
+from xm.plugins.specs import ObjectiveSpec
 from xm.testing import _checks as checks
 
 DIM = 16

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from xm.errors import XMError
-from xm.model import LinearClassifier, class_means
-from xm.predictor import Predictor, decide
-from xm.specs import PredictorSpec
-from xm.stream import Stream
+from xm.foundation.errors import XMError
+from xm.learning.model import LinearClassifier, class_means
+from xm.learning.predictor import Predictor, decide
+from xm.learning.stream import Stream
+from xm.plugins.specs import PredictorSpec
 from xm.testing import _checks as checks
 from xm.testing import _synthetic as synthetic
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from xm.model import own_tensors
-from xm.specs import StrategySpec
-from xm.strategy import Context, Strategy, adapt
-from xm.stream import Stream
+from xm.learning.model import own_tensors
+from xm.learning.strategy import Context, Strategy, adapt
+from xm.learning.stream import Stream
+from xm.plugins.specs import StrategySpec
 from xm.testing import _checks as checks
 from xm.testing import _synthetic as synthetic
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from xm.errors import UsageError, described
+from xm.foundation.errors import UsageError, described
 from xm_audioclip.reference import URL
 
 State = dict[str, Tensor]

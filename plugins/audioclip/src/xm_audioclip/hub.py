@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from xm.errors import UsageError
-from xm.hub import fetch as fetch_file
+from xm.foundation.errors import UsageError
+from xm.plugins.hub import fetch as fetch_file
 
 OTHERWISE = "name a local file: audioclip:CHECKPOINT.pt"
 """What to type where there is no network."""

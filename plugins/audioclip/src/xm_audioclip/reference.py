@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from xm.errors import UsageError, unknown
+from xm.foundation.errors import UsageError, unknown
 from xm.media.lengths import CHUNKS, LengthPolicy, parse_length
 from xm_audioclip import hub
 

@@ -8,11 +8,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.aligner import AlignContext, Aligner, Pairs, Sides
-from xm.config import Config
-from xm.encoder import Tail
-from xm.errors import DataError
-from xm.maps import Affine
+from xm.alignment.aligner import AlignContext, Aligner, Pairs, Sides
+from xm.encoders.encoder import Tail
+from xm.foundation.errors import DataError
+from xm.learning.maps import Affine
+from xm.plugins.config import Config
 from xm_cca.correlation import Canonical, Whitened, analyse
 from xm_cca.maps import projections, regression
 from xm_cca.selection import choose

@@ -10,12 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.config import Config
-from xm.loop import Plan
-from xm.model import EMBEDDING, class_means
-from xm.quasi_newton import Curvature, descend
-from xm.strategy import Context, Strategy
-from xm.stream import Batch, Stream
+from xm.learning.loop import Plan
+from xm.learning.model import EMBEDDING, class_means
+from xm.learning.quasi_newton import Curvature, descend
+from xm.learning.strategy import Context, Strategy
+from xm.learning.stream import Batch, Stream
+from xm.plugins.config import Config
 from xm_class_adaptive_probe.probe import PinnedProbe, likeliest_scale, zero_shot_multipliers
 
 

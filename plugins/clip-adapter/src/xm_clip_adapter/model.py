@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.model import Towers
-from xm.stream import Stream
+from xm.learning.model import Towers
+from xm.learning.stream import Stream
 
 
 class AdapterClassifier(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xm import EncoderSpec, hookimpl
-from xm.specs import ANY
+from xm.plugins.specs import ANY
 
 
 @hookimpl

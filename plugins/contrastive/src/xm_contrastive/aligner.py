@@ -9,16 +9,16 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.aligner import AlignContext, Aligner, Sides
-from xm.config import Config
-from xm.encoder import Tail
-from xm.loop import Plan, fit
-from xm.maps import MapKind, Projection, ridge
-from xm.model import Behind
-from xm.objectives import make_pair_objective
-from xm.plugins import manager
-from xm.retrieval import mean_reciprocal_rank
-from xm.stream import Stream
+from xm.alignment.aligner import AlignContext, Aligner, Sides
+from xm.encoders.encoder import Tail
+from xm.evaluation.retrieval import mean_reciprocal_rank
+from xm.learning.loop import Plan, fit
+from xm.learning.maps import MapKind, Projection, ridge
+from xm.learning.model import Behind
+from xm.learning.objectives import make_pair_objective
+from xm.learning.stream import Stream
+from xm.plugins.config import Config
+from xm.plugins.plugin_manager import manager
 from xm_contrastive.held_out import split
 from xm_contrastive.model import PAIRS, SOURCE, TARGET, PairModel, embedded, loss, side, stream_of
 

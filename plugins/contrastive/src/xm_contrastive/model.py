@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.aligner import Pairs
-from xm.encoder import Inputs, Tail
-from xm.model import FEW
-from xm.objectives import PairBatch, PairObjective
-from xm.stream import Batch, Stream
+from xm.alignment.aligner import Pairs
+from xm.encoders.encoder import Inputs, Tail
+from xm.learning.model import FEW
+from xm.learning.objectives import PairBatch, PairObjective
+from xm.learning.stream import Batch, Stream
 
 PAIRS = "pairs"
 """The name of the one stream."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from xm.hookspecs import hookimpl
-from xm.specs import BenchmarkSpec, DatasetSpec
+from xm.plugins.hookspecs import hookimpl
+from xm.plugins.specs import BenchmarkSpec, DatasetSpec
 from xm_coop.records import RECORDS
 
 
@@ -25,7 +25,7 @@ def benchmarks() -> list[BenchmarkSpec]:
     return [
         BenchmarkSpec(
             name=r.name,
-            target="xm.benchmark:few_shot",
+            target="xm.experiment.benchmark:few_shot",
             summary=f"all strategies on {r.name}",
             modality="image",
             aux=("text",),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from xm.data import SPLITS, Dataset
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 from xm_coop.listed import dataset_of
 from xm_coop.place import data_folder, existing_file, existing_folder
 from xm_coop.records import RECORDS

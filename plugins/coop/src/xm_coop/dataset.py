@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from xm.data import Dataset
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 from xm_coop.listed import classes_of, dataset_of
 from xm_coop.place import data_folder, existing_file, existing_folder
 from xm_coop.records import RECORDS

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xm.data import Sample
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 from xm_coop.rows import Row, read_rows
 
 FOLDER = "few_shot"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xm.data import Dataset, Sample
 from xm.data.paths import modality_of
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 from xm_coop.draws import FOLDER, Found, find_draws, note_of, read_draws
 from xm_coop.rows import Row, clean
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 from xm_coop.records import Record
 
 VARIABLE = "XM_DATA"

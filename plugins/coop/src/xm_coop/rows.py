@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from xm.data import SPLITS
 from xm.data.paths import missing
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 
 FORM = '{"train" | "val" | "test": [[path, label, class name], …]}'
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xm.loop import fit
-from xm.objectives import cross_entropy
-from xm.stream import Batch, Stream
+from xm.learning.loop import fit
+from xm.learning.objectives import cross_entropy
+from xm.learning.stream import Batch, Stream
 from xm_croma.model import plan, unit
 from xm_croma.settings import AdaptConfig
 from xm_croma.tasks import FEATURES, TARGET

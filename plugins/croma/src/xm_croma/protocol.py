@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xm.benchmark import BenchSettings
-from xm.config import validated
-from xm.errors import UsageError, unknown
-from xm.events import Event, Listener
-from xm.files import cache_dir
-from xm.plugins import PluginManager
-from xm.report import Comparison, Result, mean_std
-from xm.significance import Hits, compare
-from xm.specs import BenchmarkSpec
-from xm.store import FeatureStore
+from xm.encoders.store import FeatureStore
+from xm.evaluation.report import Comparison, Result, mean_std
+from xm.evaluation.significance import Hits, compare
+from xm.experiment.benchmark import BenchSettings
+from xm.foundation.errors import UsageError, unknown
+from xm.foundation.events import Event, Listener
+from xm.foundation.files import cache_dir
+from xm.plugins.config import validated
+from xm.plugins.plugin_manager import PluginManager
+from xm.plugins.specs import BenchmarkSpec
 from xm_croma.approaches import APPROACHES
 from xm_croma.draws import HELD, TESTED
 from xm_croma.features import ENCODERS, Featured, featured

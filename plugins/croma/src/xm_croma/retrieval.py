@@ -11,11 +11,11 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from xm.errors import DataError
-from xm.loop import fit
-from xm.objectives import PairObjective
-from xm.retrieval import retrieve
-from xm.stream import Stream
+from xm.evaluation.retrieval import retrieve
+from xm.foundation.errors import DataError
+from xm.learning.loop import fit
+from xm.learning.objectives import PairObjective
+from xm.learning.stream import Stream
 from xm_croma.draws import Draw
 from xm_croma.meta import meta_align
 from xm_croma.model import AlignLoss, MetaModel, fresh, plan
@@ -131,7 +131,7 @@ def learned(start: MetaModel, pairs: Stream, config: AdaptConfig, crosswise: boo
 def metrics(model: MetaModel, task: Task) -> dict[str, dict[str, float]]:
     """Of queries that look for any item of their class, by gallery.
 
-    ``r1``, ``r5``, ``r10``, ``median_rank`` and ``cosine``: `xm.retrieval.Retrieval` explains them.
+    ``r1``, ``r5``, ``r10``, ``median_rank`` and ``cosine``: `xm.evaluation.retrieval.Retrieval` explains them.
     """
     found = {}
     with torch.no_grad():

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from xm.config import Config
-from xm.maps import MapKind
+from xm.learning.maps import MapKind
+from xm.plugins.config import Config
 
 
 class MetaConfig(Config):

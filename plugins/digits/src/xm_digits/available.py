@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xm.plugins import manager
+from xm.plugins.plugin_manager import manager
 
 
 def why_not() -> str | None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from xm.data.types import SPLITS, Sample
-from xm.errors import DataError, UsageError
+from xm.foundation.errors import DataError, UsageError
 
 
 def export(

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xm.encoder import Encoder, Inputs, fingerprint_of
-from xm.errors import ItemError
-from xm.items import read_text
-from xm.plugins import manager
+from xm.encoders.encoder import Encoder, Inputs, fingerprint_of
+from xm.encoders.items import read_text
+from xm.foundation.errors import ItemError
+from xm.plugins.plugin_manager import manager
 from xm_digits import espeak
 from xm_digits.voices import VARIANTS, voice
 

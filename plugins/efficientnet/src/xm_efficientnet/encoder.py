@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xm.device import spread
-from xm.encoder import Inputs, Preparing, Prototypes, Trunk, fingerprint_of
-from xm.errors import UsageError
+from xm.encoders.encoder import Inputs, Preparing, Prototypes, Trunk, fingerprint_of
+from xm.foundation.device import spread
+from xm.foundation.errors import UsageError
 from xm.media.images import SUFFIXES, VIEWS
 from xm_efficientnet import images, network, weights
 from xm_efficientnet.onnx_network import OnnxNetwork

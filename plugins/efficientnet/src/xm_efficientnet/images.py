@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from xm.data.content import item_name
-from xm.errors import ItemError
+from xm.foundation.errors import ItemError
 from xm.media.images import read_image
 
 SIZE = 224

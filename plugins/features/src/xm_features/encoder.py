@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from xm.data.content import item_name
-from xm.encoder import Encoder, Inputs, fingerprint_of
-from xm.encoders import make_encoder
-from xm.errors import ItemError, PluginError, UsageError
-from xm.plugins import manager
+from xm.encoders.choice import make_encoder
+from xm.encoders.encoder import Encoder, Inputs, fingerprint_of
+from xm.foundation.errors import ItemError, PluginError, UsageError
+from xm.plugins.plugin_manager import manager
 
 
 class Features(Encoder):

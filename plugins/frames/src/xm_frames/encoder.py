@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from xm.data.types import View
-from xm.encoder import Inputs, Preparing, Prototypes, compute, fingerprint_of, prepare
+from xm.encoders.encoder import Inputs, Preparing, Prototypes, compute, fingerprint_of, prepare
 from xm.media.videos import SUFFIXES, read_clip
 from xm_frames.named import Named, computed, named, told
 from xm_frames.reference import FrameOptions, below, parse

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from xm.data.content import item_name
-from xm.encoder import Inputs
-from xm.errors import ItemError
+from xm.encoders.encoder import Inputs
+from xm.foundation.errors import ItemError
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.device import seeded
-from xm.encoder import Derived, Inputs, Prototypes, Trunk, fingerprint_of
-from xm.errors import UsageError
+from xm.encoders.encoder import Derived, Inputs, Prototypes, Trunk, fingerprint_of
+from xm.foundation.device import seeded
+from xm.foundation.errors import UsageError
 from xm_frames.encoder import Frames, pooled
 from xm_frames.reference import FrameOptions, TemporalOptions
 

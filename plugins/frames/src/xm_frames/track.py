@@ -11,8 +11,8 @@ from torch import nn
 
 from xm.data.content import item_name
 from xm.data.member import File
-from xm.encoder import Inputs, Preparing, Prototypes, Trunk, compute, fingerprint_of, prepare
-from xm.errors import ItemError
+from xm.encoders.encoder import Inputs, Preparing, Prototypes, Trunk, compute, fingerprint_of, prepare
+from xm.foundation.errors import ItemError
 from xm.media.videos import SUFFIXES, read_track
 from xm_frames.named import Named, computed, named, told
 from xm_frames.reference import below

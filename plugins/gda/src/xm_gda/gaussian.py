@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xm.model import EMBEDDING
-from xm.stream import Stream
+from xm.learning.model import EMBEDDING
+from xm.learning.stream import Stream
 
 EPS = 1e-12
 """Of all scatter: what is smaller within the classes is rounding."""

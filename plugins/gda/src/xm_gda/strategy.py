@@ -8,10 +8,10 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.config import Config
-from xm.model import Towers, class_means, load_towers
-from xm.strategy import Context, Strategy
-from xm.stream import Stream
+from xm.learning.model import Towers, class_means, load_towers
+from xm.learning.strategy import Context, Strategy
+from xm.learning.stream import Stream
+from xm.plugins.config import Config
 from xm_gda.gaussian import discriminant, united
 
 Positive = Annotated[float, Field(gt=0)]

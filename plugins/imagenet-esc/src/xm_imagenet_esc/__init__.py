@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from xm.hookspecs import hookimpl
-from xm.specs import BenchmarkSpec, DatasetSpec
+from xm.plugins.hookspecs import hookimpl
+from xm.plugins.specs import BenchmarkSpec, DatasetSpec
 from xm_imagenet_esc.classes import RECORDS
 
 PROTOCOL = {"shots": (1, 2, 4), "seeds": (1, 2, 3, 4, 5), "split": (0.2, 0.0, 0.8), "resplit": True, "aux_shots": 1}
@@ -21,7 +21,7 @@ def benchmarks() -> list[BenchmarkSpec]:
     return [
         BenchmarkSpec(
             name=f"{r.name}-{target}",
-            target="xm.benchmark:few_shot",
+            target="xm.experiment.benchmark:few_shot",
             summary=f"{target} classification on {r.name}, with and without names and {other}",
             modality=target,
             aux=("text", other),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xm.data import SPLITS, Sample
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 from xm_imagenet_esc.classes import Pair
 from xm_imagenet_esc.place import existing_file, existing_folder, files_in, source_folder
 from xm_imagenet_esc.rows import read_json, row_path, rows_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from xm.hub import cached
+from xm.plugins.hub import cached
 
 DEFAULT = "laion/clap-htsat-unfused"
 OTHERWISE = "name a folder that has it, made by save_pretrained of ClapModel and ClapProcessor: laion-clap:FOLDER"

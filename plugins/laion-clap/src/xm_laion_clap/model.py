@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xm.errors import UsageError, described
+from xm.foundation.errors import UsageError, described
 from xm_laion_clap.source import CONFIG, Source, digest
 
 _POINTER = b"version https://git-lfs"

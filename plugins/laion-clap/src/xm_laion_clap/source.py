@@ -9,9 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from xm.encoder import fingerprint_of
-from xm.errors import UsageError
-from xm.hub import fetch
+from xm.encoders.encoder import fingerprint_of
+from xm.foundation.errors import UsageError
+from xm.plugins.hub import fetch
 from xm_laion_clap import hub
 
 CONFIG, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from xm.errors import UsageError
-from xm.model import class_means
-from xm.stream import Stream
+from xm.foundation.errors import UsageError
+from xm.learning.model import class_means
+from xm.learning.stream import Stream
 
 
 def distances_of_names(classes: Sequence[str], texts: Stream | None) -> Tensor:

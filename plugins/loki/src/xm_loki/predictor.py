@@ -10,10 +10,10 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from xm.config import Config
-from xm.errors import UsageError
-from xm.predictor import Predictor
-from xm.stream import Stream
+from xm.foundation.errors import UsageError
+from xm.learning.predictor import Predictor
+from xm.learning.stream import Stream
+from xm.plugins.config import Config
 from xm_loki.files import SUFFIXES, read_distances
 from xm_loki.names import distances_of_names
 

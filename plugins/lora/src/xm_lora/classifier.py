@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from xm.model import EMBEDDING, Towers
-from xm.stream import Stream
+from xm.learning.model import EMBEDDING, Towers
+from xm.learning.stream import Stream
 
 
 class PromptClassifier(nn.Module):

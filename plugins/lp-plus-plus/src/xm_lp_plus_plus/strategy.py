@@ -9,12 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.config import Config
-from xm.errors import UsageError
-from xm.model import EMBEDDING, LinearClassifier, class_means
-from xm.objectives import cross_entropy
-from xm.strategy import Context, Strategy
-from xm.stream import Stream
+from xm.foundation.errors import UsageError
+from xm.learning.model import EMBEDDING, LinearClassifier, class_means
+from xm.learning.objectives import cross_entropy
+from xm.learning.strategy import Context, Strategy
+from xm.learning.stream import Stream
+from xm.plugins.config import Config
 from xm_lp_plus_plus.descent import Problem, descend
 
 

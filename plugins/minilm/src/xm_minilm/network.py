@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.encoder import Inputs
+from xm.encoders.encoder import Inputs
 
 
 class Bert(nn.Module):
@@ -56,7 +56,7 @@ class Bert(nn.Module):
 
 
 class Whole(nn.Module):
-    """The network as a tail; reads ``ids`` and ``mask`` (n, length), and is `xm.encoder.Promptable`.
+    """The network as a tail; reads ``ids`` and ``mask`` (n, length), and is `xm.encoders.encoder.Promptable`.
 
     The part where all texts have ended is left out.
     """

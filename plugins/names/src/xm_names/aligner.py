@@ -12,9 +12,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.aligner import AlignContext, Aligner
-from xm.config import Config
-from xm.encoder import Encoder, Inputs, Prototypes, Tail
+from xm.alignment.aligner import AlignContext, Aligner
+from xm.encoders.encoder import Encoder, Inputs, Prototypes, Tail
+from xm.plugins.config import Config
 
 
 class NamesConfig(Config):

@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from xm.config import Config
-from xm.model import EMBEDDING, LinearClassifier, class_means
-from xm.strategy import Context, Strategy
-from xm.stream import Stream
+from xm.learning.model import EMBEDDING, LinearClassifier, class_means
+from xm.learning.strategy import Context, Strategy
+from xm.learning.stream import Stream
+from xm.plugins.config import Config
 
 
 class NearestCentroidConfig(Config):

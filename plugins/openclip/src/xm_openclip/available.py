@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 
-from xm.hub import cached
+from xm.plugins.hub import cached
 
 DEFAULT = "ViT-B-32/laion2b_s34b_b79k"
 DEFAULT_REPO = "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xm.encoder import Inputs, Preparing, Trunk, fingerprint_of
+from xm.encoders.encoder import Inputs, Preparing, Trunk, fingerprint_of
 from xm_openclip.model import Model, autocast, load, precision
 from xm_openclip.reference import resolve
 

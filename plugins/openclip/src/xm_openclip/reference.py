@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xm.encoder import fingerprint_of
-from xm.errors import UsageError
-from xm.hub import fetch
+from xm.encoders.encoder import fingerprint_of
+from xm.foundation.errors import UsageError
+from xm.plugins.hub import fetch
 from xm_openclip import catalogue
 from xm_openclip.available import DEFAULT, VARIABLE, WEIGHTS
 from xm_openclip.weights import (

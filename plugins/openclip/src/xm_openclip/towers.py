@@ -15,8 +15,8 @@ from open_clip.transformer import (  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.encoder import Inputs
-from xm.errors import UsageError
+from xm.encoders.encoder import Inputs
+from xm.foundation.errors import UsageError
 from xm_openclip.encoder import Front
 
 
@@ -80,7 +80,7 @@ class TextTail(nn.Module):
 
 
 class WholeText(nn.Module):
-    """A text tower of open_clip's own; reads ``ids`` (n, length), and is `xm.encoder.Promptable`.
+    """A text tower of open_clip's own; reads ``ids`` (n, length), and is `xm.encoders.encoder.Promptable`.
 
     Where no token sees those behind it, what lies behind the last position that stands for a text is left out.
     """

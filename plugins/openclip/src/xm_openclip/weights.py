@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from xm.errors import UsageError
-from xm.hub import fetch
+from xm.foundation.errors import UsageError
+from xm.plugins.hub import fetch
 
 OTHERWISE = "name a folder with open_clip_config.json and weights: openclip:local-dir:FOLDER"
 """What to type where there is no network."""

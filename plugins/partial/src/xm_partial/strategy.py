@@ -9,10 +9,10 @@ from typing import ClassVar
 from pydantic import Field
 from torch import nn
 
-from xm.config import Config
-from xm.model import LinearClassifier
-from xm.probe import LinearProbe, Share, Weight
-from xm.strategy import Context
+from xm.learning.model import LinearClassifier
+from xm.learning.probe import LinearProbe, Share, Weight
+from xm.learning.strategy import Context
+from xm.plugins.config import Config
 
 
 class PartialConfig(Config):

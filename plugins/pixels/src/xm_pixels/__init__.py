@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from xm.hookspecs import hookimpl
-from xm.specs import EncoderSpec
+from xm.plugins.hookspecs import hookimpl
+from xm.plugins.specs import EncoderSpec
 
 
 @hookimpl

@@ -14,8 +14,8 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from xm.data.content import item_name
 from xm.data.member import File
-from xm.encoder import Inputs, Preparing, fingerprint_of
-from xm.errors import ItemError, UsageError
+from xm.encoders.encoder import Inputs, Preparing, fingerprint_of
+from xm.foundation.errors import ItemError, UsageError
 from xm.media.images import SUFFIXES, VIEWS, read_image
 
 MAX_SIDE = 512

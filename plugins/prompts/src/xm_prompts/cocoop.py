@@ -11,11 +11,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.config import Config
-from xm.encoder import Promptable
-from xm.loop import Plan
-from xm.model import Towers
-from xm.strategy import Context
+from xm.encoders.encoder import Promptable
+from xm.learning.loop import Plan
+from xm.learning.model import Towers
+from xm.learning.strategy import Context
+from xm.plugins.config import Config
 from xm_prompts.learner import ConditionalLearner, Prompts
 from xm_prompts.strategy import PromptConfig, PromptStrategy
 from xm_prompts.texts import opened_tail, start_vectors, written

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from xm.config import Config
-from xm.model import LinearClassifier
-from xm.strategy import Context
+from xm.learning.model import LinearClassifier
+from xm.learning.strategy import Context
+from xm.plugins.config import Config
 from xm_prompts.learner import PromptLearner, Prompts
 from xm_prompts.strategy import PromptConfig, PromptStrategy
 from xm_prompts.texts import Position, opened_tail, start_vectors, written

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from xm.device import autocast
-from xm.encoder import Inputs
-from xm.model import Tower, Towers
-from xm.stream import Stream
+from xm.encoders.encoder import Inputs
+from xm.foundation.device import autocast
+from xm.learning.model import Tower, Towers
+from xm.learning.stream import Stream
 
 AT_ONCE = 8
 """Chunks of prompts whose contexts are made together, so that prompts of like lengths meet."""

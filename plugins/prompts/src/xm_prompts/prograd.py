@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, softmax
 
-from xm.config import Config
-from xm.model import EMBEDDING, class_means
-from xm.strategy import Context
-from xm.stream import Batch
+from xm.learning.model import EMBEDDING, class_means
+from xm.learning.strategy import Context
+from xm.learning.stream import Batch
+from xm.plugins.config import Config
 from xm_prompts.coop import CoOp, CoOpConfig
 from xm_prompts.strategy import together
 

@@ -10,12 +10,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.config import Config
-from xm.loop import Plan
-from xm.model import EMBEDDING
-from xm.sampler import batch_counts
-from xm.strategy import Context, Strategy
-from xm.stream import Batch, Stream
+from xm.learning.loop import Plan
+from xm.learning.model import EMBEDDING
+from xm.learning.sampler import batch_counts
+from xm.learning.strategy import Context, Strategy
+from xm.learning.stream import Batch, Stream
+from xm.plugins.config import Config
 
 
 class PromptConfig(Config):

@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from xm.encoder import Inputs, Promptable
-from xm.errors import UsageError
-from xm.strategy import Context
+from xm.encoders.encoder import Inputs, Promptable
+from xm.foundation.errors import UsageError
+from xm.learning.strategy import Context
 
 Position: TypeAlias = Literal["end", "middle", "front"]
 """Where the class's name stands, seen from the context."""

@@ -11,11 +11,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.config import Config
-from xm.loop import Plan, add_up
-from xm.sampler import batch_counts
-from xm.strategy import Context
-from xm.stream import Stream
+from xm.learning.loop import Plan, add_up
+from xm.learning.sampler import batch_counts
+from xm.learning.strategy import Context
+from xm.learning.stream import Stream
+from xm.plugins.config import Config
 from xm_tip_adapter.model import OWN_KEY
 from xm_tip_adapter.strategy import TipAdapter, TipAdapterConfig, cache_model
 

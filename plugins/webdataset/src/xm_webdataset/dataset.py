@@ -11,7 +11,7 @@ from typing import NamedTuple
 from xm.data.member import Member
 from xm.data.paths import modality_of
 from xm.data.types import Dataset, Sample
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 from xm_webdataset.captions import Caption
 from xm_webdataset.facts import Facts
 from xm_webdataset.index import CLASSES, FACTS, Shard, class_list, indexed

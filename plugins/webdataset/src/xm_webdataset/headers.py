@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from xm.data.member import Member
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 
 _AHEAD = 1 << 20
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME)

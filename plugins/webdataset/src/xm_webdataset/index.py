@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from xm.data.member import Member
-from xm.errors import DataError
-from xm.files import replacing
+from xm.foundation.errors import DataError
+from xm.foundation.files import replacing
 from xm_webdataset.captions import Place
 from xm_webdataset.facts import Facts, FactsError, read_classes, read_facts
 from xm_webdataset.headers import members

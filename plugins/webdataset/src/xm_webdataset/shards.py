@@ -10,7 +10,7 @@ from pathlib import Path
 from braceexpand import braceexpand
 
 from xm.data.paths import SPLIT_WORDS, missing
-from xm.errors import DataError
+from xm.foundation.errors import DataError
 
 _GLOB = re.compile(r"[*?[]")
 

@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from xm.config import Config
-from xm.model import LinearClassifier, class_means
-from xm.probe import LinearProbe, ProbeConfig
-from xm.strategy import Context
+from xm.learning.model import LinearClassifier, class_means
+from xm.learning.probe import LinearProbe, ProbeConfig
+from xm.learning.strategy import Context
+from xm.plugins.config import Config
 
 Ratio: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from xm.config import Config
-from xm.model import LinearClassifier, class_means
-from xm.strategy import Context, Strategy
+from xm.learning.model import LinearClassifier, class_means
+from xm.learning.strategy import Context, Strategy
+from xm.plugins.config import Config
 
 
 class ZeroShotConfig(Config):

@@ -9,11 +9,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.config import Config
-from xm.errors import UsageError
-from xm.model import EMBEDDING, LinearClassifier
-from xm.strategy import Context, Strategy
-from xm.stream import Stream
+from xm.foundation.errors import UsageError
+from xm.learning.model import EMBEDDING, LinearClassifier
+from xm.learning.strategy import Context, Strategy
+from xm.learning.stream import Stream
+from xm.plugins.config import Config
 
 
 class ZPEConfig(Config):

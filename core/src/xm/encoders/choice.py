@@ -1,0 +1,185 @@
+"""Choosing encoders: references, defaults, and which of them read names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from xm.data.types import Dataset
+from xm.encoders.encoder import Encoder
+from xm.foundation.errors import PluginError, UsageError, unknown
+from xm.foundation.layout import INDEX
+from xm.plugins.plugin_manager import PluginManager
+from xm.plugins.specs import ANY, EncoderSpec
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An encoder and how it was named.
+
+    Attributes:
+        reference: "NAME", "NAME:ARGUMENT" or the folder of a run of ``xm align``: what makes the encoder again.
+        encoder: itself.
+        why: who chose it, in words.
+    """
+
+    reference: str
+    encoder: Encoder
+    why: str
+
+
+@dataclass
+class EncoderChoice:
+    """The encoders of one experiment, made on first use.
+
+    A modality's encoder is the one the user named, else the one the dataset asks for, else one that shares a named
+    encoder's plugin, argument and space (CLIP's text tower beside its image tower), else the available one with the
+    highest priority.
+    """
+
+    manager: PluginManager
+    dataset: Dataset
+    device: torch.device
+    named: Mapping[str, str] = field(default_factory=dict)
+    _made: dict[str, Chosen] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        modalities = self.modalities()
+        for modality in self.named:
+            if modality not in modalities:
+                raise unknown("modality", modality, modalities)
+
+    def modalities(self) -> list[str]:
+        """Every modality that some plugin encodes, or the dataset has an encoder for."""
+        return sorted({*self.manager.modalities(), *self.dataset.encoders})
+
+    def __getitem__(self, modality: str) -> Chosen:
+        """The encoder of a modality.
+
+        Raises:
+            UsageError: if the modality or the reference is unknown.
+            PluginError: if no encoder of the modality can be used here; it says why.
+        """
+        if modality not in self._made:
+            self._made[modality] = self._make(modality)
+        return self._made[modality]
+
+    def _make(self, modality: str) -> Chosen:
+        if modality in self.named:
+            reference = located(self.named[modality])
+            return Chosen(reference, self._resolve(reference, modality), "you named it")
+        if modality in self.dataset.encoders:
+            reference = self.dataset.encoders[modality]
+            return Chosen(reference, self._resolve(reference, modality), f"{self.dataset.name} asks for it")
+        for other, reference in self.named.items():
+            fellow = self._fellow(reference, other, modality)
+            if fellow is not None:
+                return fellow
+        spec = self._default(modality)
+        return Chosen(spec.name, self._resolve(spec.name, modality), "the best that can be used here")
+
+    def _fellow(self, reference: str, other: str, modality: str) -> Chosen | None:
+        """The encoder of `modality` that lives with the named one: same plugin, argument and space."""
+        if is_run(reference):
+            return self._of_run(located(reference), other, modality)
+        specs, argument = self.manager.encoders, reference.partition(":")[2]
+        plugin = specs.plugin_of.get(reference.partition(":")[0])
+        for spec in specs.values():
+            if (
+                spec.modality == modality
+                and specs.plugin_of[spec.name] == plugin
+                and bool(argument) <= bool(spec.argument)
+            ):
+                try:
+                    encoder = spec.load()(argument).to(self.device)
+                except UsageError:  # what the argument names is of another kind
+                    continue
+                if encoder.space == self[other].encoder.space:
+                    name = f"{spec.name}:{argument}" if argument else spec.name
+                    return Chosen(name, encoder, f"it shares the space of the {other} encoder")
+        return None
+
+    def _of_run(self, reference: str, other: str, modality: str) -> Chosen | None:
+        from xm.encoders.aligned import SavedAlignment  # it makes encoders too
+
+        if modality not in SavedAlignment(Path(reference)).ways:
+            return None
+        return Chosen(reference, self._resolve(reference, modality), f"it shares the space of the {other} encoder")
+
+    def _resolve(self, reference: str, modality: str) -> Encoder:
+        return make_encoder(reference, self.manager, self.device, modality)
+
+    def _default(self, modality: str) -> EncoderSpec:
+        specs = [spec for spec in self.manager.encoders.values() if spec.modality == modality]
+        if not specs:
+            raise unknown("modality", modality, self.modalities())
+        reasons = {}
+        for spec in sorted((s for s in specs if s.priority > 0), key=lambda s: -s.priority):
+            reason = spec.why_not()
+            if reason is None:
+                return spec
+            reasons[spec.name] = reason
+        told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        names = ", ".join(sorted(spec.name for spec in specs))
+        raise PluginError(
+            f"no {modality} encoder can be used by default ({told or 'none has a priority'}); "
+            f"name one with --{modality}-encoder (known: {names})"
+        )
+
+    def namer(self, preferred: tuple[str, ...] = ()) -> Chosen | None:
+        """An encoder that reads names: of the preferred modalities, else of any; None if there is none."""
+        for modality in dict.fromkeys((*preferred, *self.named, *self.dataset.encoders, *self.modalities())):
+            try:
+                chosen = self[modality]
+            except PluginError:
+                continue
+            if chosen.encoder.accepts_names:
+                return chosen
+        return None
+
+
+def is_run(reference: str) -> bool:
+    """Whether a reference is the folder of a run."""
+    return (Path(reference).expanduser() / INDEX).is_file()
+
+
+def located(reference: str) -> str:
+    """The reference, which means the same wherever it is used again: a run's folder as an absolute path."""
+    return str(Path(reference).expanduser().resolve()) if is_run(reference) else reference
+
+
+def make_encoder(reference: str, manager: PluginManager, device: torch.device, modality: str | None = None) -> Encoder:
+    """The encoder of a reference: "NAME", "NAME:ARGUMENT", or the folder of a run of ``xm align``.
+
+    Where a plugin's encoders of several modalities share a name up to the modality ("openclip", "openclip-text"),
+    either name serves for either.
+
+    Raises:
+        UsageError: if the name is unknown, or the encoder is of another modality.
+        PluginError: if it does not load.
+        RunError: if a run is none of ``xm align``, or damaged.
+    """
+    if is_run(reference):
+        from xm.encoders.aligned import SavedAlignment  # it makes encoders too
+
+        saved = SavedAlignment(Path(reference).expanduser())
+        return saved.encoder(modality or saved.index["anchor"], manager, device)
+    name, _, argument = reference.partition(":")
+    spec = manager.encoders.find(name)
+    if modality is not None and spec.modality not in (modality, ANY):
+        sibling = manager.encoders.get(f"{name}-{modality}")
+        if sibling is None or sibling.modality != modality:
+            fitting = sorted(s.name for s in manager.encoders.values() if s.modality == modality)
+            raise UsageError(
+                f"encoder {name!r} is for {spec.modality}, not {modality} (known: {', '.join(fitting) or 'none'})"
+            )
+        spec = sibling
+    if argument and not spec.argument:
+        raise UsageError(f"encoder {name!r} takes no argument; write {name!r} instead of {reference!r}")
+    encoder: Encoder = spec.load()(argument)
+    if modality is not None and encoder.modality != modality:
+        raise UsageError(f"encoder {reference!r} is for {encoder.modality}, not {modality}")
+    return encoder.to(device)

@@ -1,0 +1,122 @@
+"""Paired comparisons: whether one cell is better than another, on the same test items and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xm.evaluation.report import Comparison, Result
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Hits:
+    """What a model had right of its test set.
+
+    Attributes:
+        item: (n,) int64, the test items by numbers that are those of all seeds.
+        right: (n,) bool.
+    """
+
+    item: NDArray[np.int64]
+    right: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, tested: Mapping[str, Tensor]) -> Hits:
+        """From ``label``, ``predicted`` and ``item``, (n,) each; runs of before there was ``item``: one test set."""
+        right = (tested["label"] == tested["predicted"]).numpy()
+        return cls(tested["item"].numpy() if "item" in tested else np.arange(len(right)), right)
+
+
+def with_the_target_alone(results: Sequence[Result], hits: Mapping[str, Hits]) -> Iterator[Comparison]:
+    """Every cell with auxiliary modalities against the same strategy and shots without.
+
+    Args:
+        results: of a run.
+        hits: by a result's `model`.
+    """
+    alone = {(r.strategy, r.shots, r.seed): hits[r.model] for r in results if not r.aux and r.shots}
+    cells: dict[tuple[str, tuple[str, ...], int], dict[int, Hits]] = {}
+    for r in results:
+        if r.aux and (r.strategy, r.shots, r.seed) in alone:
+            cells.setdefault((r.strategy, r.aux, r.shots), {})[r.seed] = hits[r.model]
+    for (strategy, aux, shots), found in cells.items():
+        pairs = [(one, alone[strategy, shots, seed]) for seed, one in found.items()]
+        yield compare(pairs, strategy=strategy, aux=aux, against=strategy, against_aux=(), shots=shots)
+
+
+def compare(
+    pairs: Iterable[tuple[Hits, Hits]],
+    *,
+    strategy: str,
+    aux: tuple[str, ...],
+    against: str,
+    against_aux: tuple[str, ...],
+    shots: int,
+) -> Comparison:
+    """One cell against another; a pair for each seed, of one test set.
+
+    Seeds and items are both resampled (a bootstrap of two levels), since both the draw and the test set are a sample.
+    An item that is in the test sets of several seeds is drawn for all of them. Where seeds share test sets, as folds
+    that take turns do, these are drawn first, and then seeds of each.
+    """
+    from scipy.stats import binomtest
+
+    seen = [(one.item, one.right.astype(int) - other.right.astype(int)) for one, other in pairs]
+    differences = [difference for _, difference in seen]
+    means = _resampled(seen)
+    below, above = float((means <= 0).mean()), float((means >= 0).mean())
+    gained, lost = (sum(int((d == sign).sum()) for d in differences) for sign in (1, -1))
+    low, high = np.quantile(means, (0.025, 0.975))
+    return Comparison(
+        strategy=strategy,
+        aux=aux,
+        against=against,
+        against_aux=against_aux,
+        shots=shots,
+        difference=float(np.mean([d.mean() for d in differences])),
+        low=float(low),
+        high=float(high),
+        p=min(1.0, max(2 * min(below, above), 1 / (RESAMPLES + 1))),
+        mcnemar=float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
+        seeds=len(differences),
+    )
+
+
+def _resampled(seen: Sequence[tuple[NDArray[np.int64], NDArray[np.int_]]]) -> NDArray[np.float64]:
+    """Means of (RESAMPLES,) draws with replacement, of test sets, seeds and items.
+
+    Args:
+        seen: for each seed the test items and how much better one model was on each.
+    """
+    rng = np.random.default_rng(0)
+    items, places = np.unique(np.concatenate([item for item, _ in seen]), return_inverse=True)
+    rows = np.split(places, np.cumsum([len(item) for item, _ in seen])[:-1])
+    by_seed = np.empty((RESAMPLES, len(seen)))
+    for i in range(RESAMPLES):
+        count = np.bincount(rng.integers(len(items), size=len(items)), minlength=len(items))
+        for j, (_, difference) in enumerate(seen):
+            drawn = count[rows[j]]
+            by_seed[i, j] = drawn @ difference / max(1, drawn.sum())
+    seeds = _seeds([item.tobytes() for item, _ in seen], rng)
+    means: NDArray[np.float64] = np.take_along_axis(by_seed, seeds, axis=1).mean(axis=1)
+    return means
+
+
+def _seeds(test_sets: Sequence[bytes], rng: np.random.Generator) -> NDArray[np.int64]:
+    """(RESAMPLES, seeds) draws of seeds; of several test sets that have equally many, these first."""
+    groups: dict[bytes, list[int]] = {}
+    for seed, test_set in enumerate(test_sets):
+        groups.setdefault(test_set, []).append(seed)
+    members = np.array(list(groups.values())) if len({len(group) for group in groups.values()}) == 1 else None
+    if members is None:
+        return rng.integers(len(test_sets), size=(RESAMPLES, len(test_sets)))
+    sets, size = members.shape
+    which = rng.integers(sets, size=(RESAMPLES, sets, 1)) if sets > 1 else np.zeros((RESAMPLES, 1, 1), np.int64)
+    found: NDArray[np.int64] = members[which, rng.integers(size, size=(RESAMPLES, sets, size))]
+    return found.reshape(RESAMPLES, -1)

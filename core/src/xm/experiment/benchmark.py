@@ -1,0 +1,217 @@
+"""Benchmarks: every strategy on one dataset, on the same draws, laid out as the papers' tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from xm.data.contents import Contents
+from xm.evaluation.report import Comparison, Result, Summary, summarise
+from xm.evaluation.significance import Hits, compare
+from xm.experiment.run import load
+from xm.experiment.settings import TrainSettings
+from xm.experiment.training import Experiment
+from xm.foundation.errors import RunError, UsageError
+from xm.foundation.events import Event, Listener, logged, silent
+from xm.foundation.files import read_tensors
+from xm.foundation.layout import INDEX, TESTED
+from xm.plugins.config import Config, validated
+from xm.plugins.plugin_manager import PluginManager, manager
+from xm.plugins.specs import BenchmarkSpec
+
+SHARED = {"data", "encoders", "templates", "shots", "seeds", "device", "cache"}
+"""Settings that training has too."""
+
+PLACES = {"out": None, "cache": None}
+"""Settings that say where things lie, which makes no difference to results."""
+
+
+class BenchSettings(Config):
+    """What ``xm bench`` takes. Every field is a flag of the same name."""
+
+    data: str | None = Field(None, description="the data; none: the dataset of the benchmark's name")
+    strategies: tuple[str, ...] = Field((), description="which; none: every one that applies")
+    set: dict[str, Any] = Field({}, description="strategies' own settings, STRATEGY.NAME=VALUE")
+    encoders: dict[str, str] = Field({}, description="modality to encoder, NAME or NAME:ARGUMENT")
+    templates: tuple[str, ...] = Field((), description="sentences around a class name, or names of such")
+    shots: tuple[int, ...] = Field((1, 2, 4, 8, 16), min_length=1, description="samples per class of the target")
+    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="of the draws")
+    device: str = Field("auto", description="auto, cpu, cuda, mps")
+    out: Path | None = Field(
+        None, description="folder of runs, one a strategy; none: below runs/bench/NAME; those in it stay"
+    )
+    cache: Path | None = Field(None, description="the cache's folder; none: XM_CACHE or the platform's")
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """What a benchmark found.
+
+    Attributes:
+        name: the benchmark's.
+        results: of all strategies.
+        comparisons: of every row with the reference's row that learned from the target alone.
+        left_out: strategies that do not apply, and why.
+        notes: how data were made and brought together.
+        settings: of the benchmark, plain values.
+    """
+
+    name: str
+    results: tuple[Result, ...]
+    comparisons: tuple[Comparison, ...]
+    left_out: Mapping[str, str]
+    notes: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+    @property
+    def summary(self) -> list[Summary]:
+        """Means over seeds."""
+        return summarise(self.results)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "summary": [asdict(summary) for summary in self.summary]}
+
+
+def bench(
+    name: str, *, listener: Listener = logged, plugins: PluginManager | None = None, **settings: Any
+) -> BenchReport:
+    """Run a benchmark by its name.
+
+    Args:
+        name: of a `xm.BenchmarkSpec`.
+        listener: hears progress, warnings and results.
+        plugins: the plugin manager; the process's own if None.
+        **settings: the fields of `BenchSettings`.
+
+    Raises:
+        XMError: for whatever is wrong with name, settings or data.
+    """
+    found = plugins or manager()
+    spec = found.benchmarks.find(name)
+    report: BenchReport = spec.load()(spec, validated(BenchSettings, settings, "bench"), found, listener)
+    return report
+
+
+def few_shot(
+    spec: BenchmarkSpec, settings: BenchSettings, plugins: PluginManager, listener: Listener = logged
+) -> BenchReport:
+    """All strategies x subsets of auxiliary modalities x shots x seeds (Lin et al., CVPR 2023, table 1).
+
+    The spec's own settings of training go before the defaults here, and what was given before both. A strategy that
+    does not apply to the data or encoders is left out with its reason. A run that `settings.out` holds
+    already, made with the same settings, is read instead of made.
+    """
+    chosen = settings.strategies or tuple(plugins.strategies)
+    own = _by_strategy(settings, chosen, plugins)
+    tell = _once(listener)
+    results: list[Result] = []
+    hits: dict[tuple[str, tuple[str, ...], int, int], Hits] = {}
+    left_out: dict[str, str] = {}
+    notes: dict[str, None] = {}
+    asked = settings.model_dump(include=SHARED & settings.model_fields_set, exclude_none=True)
+    shared = {"data": spec.name, **settings.model_dump(include=SHARED, exclude_none=True), **spec.settings, **asked}
+    out = settings.out or _own_folder(spec.name, shared, own)
+    contents = Contents()
+    for done, strategy in enumerate(chosen):
+        given = {
+            **shared,
+            "modality": spec.modality,
+            "aux": spec.aux,
+            "strategy": strategy,
+            "set": own.get(strategy, {}),
+            "baselines": False,
+            "out": out / strategy,
+        }
+        try:
+            found, said = _results(validated(TrainSettings, given, "bench"), plugins, tell, contents)
+        except UsageError as error:
+            left_out[strategy] = str(error)
+            tell(Event("warning", {"message": f"{strategy} is left out: {error}"}))
+            continue
+        notes |= dict.fromkeys(said)
+        for result in found:
+            results.append(result)
+            tested = read_tensors(out / strategy / result.model / TESTED)
+            hits[strategy, result.aux, result.shots, result.seed] = Hits.of(tested)
+        tell(Event("note", {"message": f"{strategy}: done ({done + 1} of {len(chosen)})"}))
+    if not results:
+        raise UsageError(f"no strategy applies: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}")
+    comparisons = tuple(_with_reference(spec.reference, results, hits))
+    used = {**settings.model_dump(mode="json"), **shared, "out": str(out)}
+    return BenchReport(spec.name, tuple(results), comparisons, left_out, tuple(notes), used)
+
+
+def _once(listener: Listener) -> Listener:
+    """The listener, which hears each note once: all strategies have the same data."""
+    heard: set[str] = set()
+
+    def tell(event: Event) -> None:
+        said = str(event.data.get("message"))
+        if event.kind != "note" or said not in heard:
+            listener(event)
+        heard.add(said)
+
+    return tell
+
+
+def _by_strategy(settings: BenchSettings, chosen: Sequence[str], plugins: PluginManager) -> dict[str, dict[str, Any]]:
+    """Settings by strategy. All names are checked before anything is run."""
+    for name in chosen:
+        plugins.strategies.find(name)
+    own: dict[str, dict[str, Any]] = {}
+    for key, value in settings.set.items():
+        strategy, dot, name = key.partition(".")
+        if not dot:
+            raise UsageError(f"--set {key}: name the strategy too, as in --set linear.{key}={value}")
+        plugins.strategies.find(strategy)
+        own.setdefault(strategy, {})[name] = value
+    for name in {*chosen, *own}:
+        plugins.strategies.find(name).load()(own.get(name))
+    return own
+
+
+def _own_folder(name: str, shared: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
+    """Where a benchmark's runs are if no folder is named: one for all settings but the choice of strategies."""
+    said = json.dumps({"shared": shared, "own": own}, sort_keys=True, default=str)
+    return Path("runs/bench") / name / hashlib.blake2b(said.encode(), digest_size=4).hexdigest()
+
+
+def _results(
+    settings: TrainSettings, plugins: PluginManager, listener: Listener, contents: Contents
+) -> tuple[tuple[Result, ...], Sequence[str]]:
+    """The results and notes of a run that is there, made with these settings and data; else of a new one."""
+    assert settings.out is not None
+    index = settings.out / INDEX
+    if index.is_file():
+        run = load(settings.out, plugins=plugins, listener=listener)
+        made = validated(TrainSettings, run.index["settings"], str(index))
+        wanted, found = ({**given.model_dump(mode="json"), **PLACES} for given in (settings, made))
+        if wanted != found:
+            raise RunError(f"{settings.out}: holds a run with other settings; choose another --out, or remove it")
+        if "contents" in run.index:
+            experiment = Experiment(settings, plugins, silent, contents)
+            if run.index["contents"] != contents.of_tasks(experiment.tasks()):
+                raise RunError(f"{settings.out}: was made from other data; choose another --out, or remove it")
+        return run.results, run.index["notes"]
+    report = Experiment(settings, plugins, listener, contents).run()
+    return report.results, report.notes
+
+
+def _with_reference(
+    reference: str, results: Sequence[Result], hits: Mapping[tuple[str, tuple[str, ...], int, int], Hits]
+) -> Iterator[Comparison]:
+    """Every row with target samples against the reference that learned from the target alone, at the same shots."""
+    seeds: dict[tuple[str, tuple[str, ...], int], list[int]] = {}
+    for r in results:
+        if (reference, (), r.shots, r.seed) in hits and (r.strategy, r.aux) != (reference, ()):
+            seeds.setdefault((r.strategy, r.aux, r.shots), []).append(r.seed)
+    for (strategy, aux, shots), drawn in seeds.items():
+        pairs = [(hits[strategy, aux, shots, seed], hits[reference, (), shots, seed]) for seed in drawn]
+        yield compare(pairs, strategy=strategy, aux=aux, against=reference, against_aux=(), shots=shots)

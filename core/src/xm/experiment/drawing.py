@@ -1,0 +1,55 @@
+"""Drawing the tasks of an experiment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from xm.data.noise import corrupted
+from xm.data.task import Draws, Task
+from xm.data.types import Dataset, Sample
+from xm.experiment.settings import TrainSettings, split_as
+from xm.experiment.views import Views
+
+
+class Drawing:
+    """Tasks by shots and seed, as the settings want them.
+
+    Args:
+        settings: of the experiment.
+        dataset: that tasks are drawn from.
+        named: the auxiliary modalities that class names are samples of.
+    """
+
+    def __init__(self, settings: TrainSettings, dataset: Dataset, named: frozenset[str]) -> None:
+        self.settings = settings
+        self.dataset = dataset
+        self.named = named
+        self.views = Views(settings.views)
+        self._draws: dict[int, Draws] = {}
+
+    def draws(self, seed: int) -> Draws:
+        """The split dataset that tasks of a seed are drawn from."""
+        key = seed if self.settings.resplit else 0
+        if key not in self._draws:
+            self._draws[key] = Draws(split_as(self.dataset, self.settings, seed))
+        return self._draws[key]
+
+    def task(self, shots: int, seed: int) -> Task:
+        """The task with all auxiliary modalities; in train with views of the target's items, and asked-for noise."""
+        task = self.draws(seed).task(
+            target=self.settings.modality,
+            aux=self.settings.aux,
+            shots=shots,
+            seed=seed,
+            aux_shots=self.settings.aux_shots,
+            val_shots=self.settings.val_shots if shots else 0,
+            names=self.named,
+        )
+        train, val = ({**task.samples[split], task.target: self._target(task, split)} for split in ("train", "val"))
+        train[task.target] = self.views.of(train[task.target])
+        return replace(task, samples={**task.samples, "train": train, "val": val})
+
+    def _target(self, task: Task, split: str) -> tuple[Sample, ...]:
+        """The target's samples of a split, with as many wrong labels as were asked for."""
+        drawn, share = task.samples[split].get(task.target, ()), self.settings.label_noise
+        return corrupted(drawn, len(task.classes), share, split, task.shots, task.seed) if share else drawn

@@ -1,0 +1,164 @@
+"""The home space of an experiment: the target's own, and every modality's way into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xm.alignment.maker import Alignment, WaysHome, opened
+from xm.alignment.pairing import labelled_in_pairs
+from xm.data.task import Task
+from xm.data.types import Dataset, Sample
+from xm.encoders.choice import Chosen, EncoderChoice
+from xm.encoders.encoder import Encoder
+from xm.encoders.store import FeatureStore
+from xm.experiment.pool import Pool
+from xm.foundation.errors import no_names
+from xm.learning.model import Tower, Towers
+from xm.learning.stream import Stream
+
+
+@dataclass
+class Home:
+    """Towers into the target's space, and all samples embedded there.
+
+    Attributes:
+        target: the modality whose encoder's space is home.
+        aux: the auxiliary modalities.
+        dataset: for class names and templates.
+        pairable: what alignments may learn from.
+        encoders: of every modality.
+        align: makes the ways.
+        store: for trunk outputs.
+        device: where towers and streams are.
+        note: hears, in words, what is done.
+    """
+
+    target: str
+    aux: Sequence[str]
+    dataset: Dataset
+    pairable: Dataset
+    encoders: EncoderChoice
+    align: WaysHome
+    store: FeatureStore
+    device: torch.device
+    note: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self.alignments: dict[str, Alignment] = {}
+        self.towers = Towers()
+        self.pool = Pool(self.store, self.towers, self.device)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The target's."""
+        return self.encoders[self.target].encoder
+
+    @cached_property
+    def namer(self) -> Chosen | None:
+        """The encoder that reads class names: an auxiliary modality's, else any; None if there is none."""
+        return self.encoders.namer(tuple(self.aux))
+
+    def move_in(self, tasks: Iterable[Task], opened: Iterable[Mapping[str, int]] = ()) -> None:
+        """Make the towers, and read every sample of the tasks and of the pairs an alignment learned from.
+
+        Args:
+            tasks: whose samples are needed.
+            opened: by modality, how deep strategies open its encoder; samples are read at each of these depths.
+        """
+        for modality in (self.target, *self.aux):
+            self._add_tower(modality)
+        samples: dict[str, list[Sample]] = {modality: [] for modality in self.towers}
+        for task in tasks:
+            for split in task.samples.values():
+                for modality, drawn in split.items():
+                    samples[modality] += drawn
+        samples[self.target] += self.paired
+        for modality, found in samples.items():
+            for depth in sorted({0, *(depths.get(modality, 0) for depths in opened)}):
+                encoder = self.encoders[modality].encoder
+                self.store.share_out(encoder, [sample.item for sample in found], depth=depth)
+                self.pool.add(modality, encoder, found, depth)
+        self.note(f"home space: {self.encoder.space} ({self.encoder.dim} dimensions)")
+
+    def _add_tower(self, modality: str) -> None:
+        chosen = self.encoders[modality]
+        alignment = self.align(chosen.encoder, self.encoder)
+        self.alignments[modality] = alignment
+        self.towers[modality] = Tower(alignment.map.to(self.device))
+        way = "is home" if modality == self.target else "shares the home space"
+        if alignment.aligner:
+            way = f"enters the home space by {alignment.aligner}"
+            way += f", from {alignment.pairs} pairs" if alignment.pairs else ", without pairs"
+        self.note(f"{modality}: encoder {chosen.reference} ({chosen.why}); it {way}")
+
+    def towers_at(self, depths: Mapping[str, int]) -> Towers:
+        """Towers of all modalities; of those that are opened, new ones, to be trained."""
+        towers = Towers(dict(self.towers.items()))
+        for modality, depth in depths.items():
+            if depth:
+                encoder = self.encoders[modality].encoder
+                if modality not in self.alignments:
+                    self.alignments[modality] = self.align(encoder, self.encoder)
+                towers[modality] = Tower(opened(self.alignments[modality], encoder, depth).to(self.device))
+        return towers
+
+    @property
+    def paired(self) -> list[Sample]:
+        """Labelled target samples of the pairs that an alignment learned from."""
+        used = any(alignment.pairs for alignment in self.alignments.values())
+        return labelled_in_pairs(self.pairable, self.target) if used else []
+
+    @cached_property
+    def texts(self) -> Stream | None:
+        """The class names, as the data bring them or through the templates, embedded; None if no encoder reads them."""
+        samples = self.dataset.names
+        if not samples:
+            if self.namer is None:
+                return None
+            modality, templates = self.namer.encoder.modality, self.dataset.templates
+            named = [(name, y) for y, name in enumerate(self.dataset.classes)]
+            samples = tuple(Sample(t.format(name), modality, y) for name, y in named for t in templates)
+        modality = samples[0].modality
+        encoder = self.encoders[modality].encoder
+        towers = Towers({modality: Tower(self.align(encoder, self.encoder).map.to(self.device))})
+        pool = Pool(self.store, towers, self.device)
+        pool.add(modality, encoder, samples)
+        return pool.stream(modality, samples)
+
+    def read(self, texts: Sequence[str], depth: int = 0) -> Stream:
+        """Texts through the trunk of the encoder that reads names.
+
+        Raises:
+            UsageError: if there is none.
+            ItemError: for a text that it can't read.
+        """
+        if self.namer is None:
+            raise no_names()
+        features = self.store.features(self.namer.encoder, texts, depth=depth)
+        if features.failed:
+            raise next(iter(features.failed.values()))
+        return Stream(self.namer.encoder.modality, features.x)
+
+    def ways(self) -> dict[str, dict[str, Any]]:
+        """How each modality came home, in plain values, for the run's index."""
+        return {modality: self._way(modality, alignment) for modality, alignment in self.alignments.items()}
+
+    def _way(self, modality: str, alignment: Alignment) -> dict[str, Any]:
+        chosen = self.encoders[modality]
+        return {
+            "encoder": chosen.reference,
+            "fingerprint": chosen.encoder.fingerprint(),
+            "space": chosen.encoder.space,
+            "aligner": alignment.aligner,
+            "pairs": alignment.pairs,
+        }
+
+    def maps(self) -> dict[str, dict[str, Tensor]]:
+        """The tensors of each modality's map; none where the spaces are one."""
+        return {modality: alignment.tensors() for modality, alignment in self.alignments.items() if alignment.aligner}

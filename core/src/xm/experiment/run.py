@@ -1,0 +1,280 @@
+"""Run folders, read without data or cache; `xm.foundation.layout` says what is in them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xm.alignment.maker import opened, restored
+from xm.data.paths import modality_of
+from xm.encoders.aligned import encoder_again
+from xm.encoders.encoder import Encoder
+from xm.encoders.store import FeatureStore
+from xm.evaluation.metrics import measure
+from xm.evaluation.report import Prediction, Result
+from xm.experiment.scored import scored
+from xm.foundation.device import pick_device
+from xm.foundation.errors import DataError, RunError, UsageError, described, unknown
+from xm.foundation.events import Listener, logged
+from xm.foundation.files import cache_dir, read_tensors
+from xm.foundation.layout import ALIGNMENT, FORMAT, INDEX, MODEL, RULE, map_file
+from xm.learning.model import Tower, Towers
+from xm.learning.predictor import Predictor, decide
+from xm.learning.strategy import Strategy
+from xm.learning.stream import Stream
+from xm.plugins.plugin_manager import PluginManager, manager
+
+
+def load(
+    run: str | Path,
+    *,
+    plugins: PluginManager | None = None,
+    device: str = "auto",
+    cache: Path | None = None,
+    listener: Listener = logged,
+) -> Run:
+    """Open a run folder that `train` wrote.
+
+    Args:
+        run: the folder.
+        plugins: the plugin manager; the process's own if None.
+        device: where to compute.
+        cache: for `Run.evaluate`; None: XM_CACHE or the platform's.
+        listener: hears progress and warnings of `Run.evaluate`; by default warnings are logged.
+
+    Raises:
+        RunError: if it is none, is damaged, or was written by another format of xm.
+    """
+    return Run(Path(run), plugins or manager(), device, cache, listener)
+
+
+class Run:
+    """A run, read lazily: its results, its models, and prediction with them."""
+
+    def __init__(
+        self,
+        folder: Path,
+        plugins: PluginManager,
+        device: str = "auto",
+        cache: Path | None = None,
+        listener: Listener = logged,
+    ) -> None:
+        self.folder = folder
+        self.plugins = plugins
+        self.device = pick_device(device)
+        self.listener = listener
+        self.cache = cache or cache_dir()
+        self.store = FeatureStore(self.cache / "features", listener=listener)
+        path = folder / INDEX
+        try:
+            self.index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise RunError(f"{folder}: not a run folder ({INDEX}: {why})") from None
+        except ValueError as error:
+            raise RunError(f"{path}: damaged ({error})") from None
+        found = self.index.get("format") if isinstance(self.index, dict) else None
+        if found != FORMAT:
+            raise RunError(
+                f"{path}: format {found!r}, but this xm reads {FORMAT}; train again, or install the xm that wrote it"
+            )
+        if self.index.get("kind") == ALIGNMENT:
+            raise RunError(
+                f"{folder}: is an alignment, not a classifier; name it as an encoder: --<modality>-encoder {folder}"
+            )
+        missing = [key for key in ("classes", "dataset", "results", "settings", "ways") if not self.index.get(key)]
+        if missing:
+            raise RunError(f"{path}: damaged (without {', '.join(missing)})")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """In words."""
+        return tuple(self.index["classes"])
+
+    @property
+    def target(self) -> str:
+        """The modality that was trained for."""
+        return str(self.index["settings"]["modality"])
+
+    @cached_property
+    def results(self) -> tuple[Result, ...]:
+        """Every model's result."""
+        return tuple(Result(**{**r, "aux": tuple(r["aux"])}) for r in self.index["results"])
+
+    def pick(self, pick: str | None = None) -> Result:
+        """The result of one model.
+
+        Args:
+            pick: part of a model's folder name, such as "shots-1/seed-2/image+text"; None: the chosen strategy with
+                most shots, first seed and all auxiliary modalities.
+
+        Raises:
+            UsageError: if none fits.
+        """
+        if pick is None:
+            chosen = [r for r in self.results if r.strategy == self.index["settings"]["strategy"]]
+            return min(chosen or self.results, key=lambda r: (-r.shots, -len(r.aux)))
+        wanted = pick.strip("/")
+        fitting = [r for r in self.results if f"/{wanted}/" in f"/{r.model}/"]
+        if not fitting:
+            raise unknown("model", wanted, (r.model for r in self.results))
+        return fitting[0]
+
+    def encoder(self, modality: str) -> Encoder:
+        """The encoder of a modality, as it was in training.
+
+        Raises:
+            UsageError: if the run has no such modality.
+            RunError: if weights or preprocessing differ from training's.
+        """
+        ways = self.index["ways"]
+        if modality not in ways:
+            raise unknown("modality of this run", modality, ways)
+        return encoder_again(ways[modality], modality, self.plugins, self.device, self.folder)
+
+    def strategy(self, result: Result) -> Strategy:
+        """The strategy of a model, with the settings it had."""
+        settings = self.index["settings"]
+        given = settings["set"] if result.strategy == settings["strategy"] else None
+        made: Strategy = self.plugins.strategies.find(result.strategy).load()(given)
+        return made
+
+    def depths(self, result: Result) -> Mapping[str, int]:
+        """How deep the encoders were opened for a model."""
+        return self.strategy(result).depths(self.target, result.aux, self.index.get("namer"))
+
+    def model(self, result: Result, encoders: Mapping[str, Encoder]) -> nn.Module:
+        """A model again, with towers for the modalities of `encoders`, and for those that its strategy opened."""
+        depths = self.depths(result)
+        towers = Towers()
+        for modality in dict.fromkeys((*encoders, *depths)):
+            encoder = encoders.get(modality) or self.encoder(modality)
+            towers[modality] = Tower(self._way_home(modality, encoder, depths.get(modality, 0)))
+        path = self.folder / result.model / MODEL
+        try:
+            restored = self.strategy(result).restore(towers, read_tensors(path))
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"{path}: does not hold a model of strategy {result.strategy!r} ({described(error)})"
+            ) from error
+        return restored.to(self.device).eval()
+
+    def _way_home(self, modality: str, encoder: Encoder, depth: int) -> nn.Module:
+        way = self.index["ways"][modality]
+        path = self.folder / map_file(modality)
+        tensors = read_tensors(path) if way["aligner"] else {}
+        try:
+            given = self.index["settings"].get("aligner_set")
+            return opened(restored(way["aligner"], tensors, encoder, self.plugins, given), encoder, depth)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise RunError(f"{path}: does not hold a map of {way['aligner']!r} ({described(error)})") from error
+
+    def predict(
+        self, items: Sequence[Any], *, modality: str | None = None, pick: str | None = None
+    ) -> list[Prediction]:
+        """Predictions for items, in their order; one that can't be read has an error instead of a label.
+
+        Args:
+            items: paths, or what the encoder reads. A string is a path, unless the encoder reads names.
+            modality: of the items; None: by the paths' suffix, else the run's target.
+            pick: which model, see `pick`.
+        """
+        if isinstance(items, str | Path):
+            raise UsageError(f"predict takes a list of items: [{str(items)!r}]")
+        result = self.pick(pick)
+        by_modality: dict[str, list[int]] = {}
+        for i, item in enumerate(items):
+            by_modality.setdefault(modality or self._modality(item), []).append(i)
+        predictions: list[Prediction | None] = [None] * len(items)
+        for name, rows in by_modality.items():
+            encoder = self.encoder(name)
+            model, depth = self.model(result, {name: encoder}), self.depths(result).get(name, 0)
+            given = [items[i] if encoder.accepts_names else _as_path(items[i]) for i in rows]
+            for i, prediction in zip(rows, self._predict(model, encoder, given, depth), strict=True):
+                predictions[i] = replace(prediction, item=items[i])
+        return [prediction for prediction in predictions if prediction is not None]
+
+    def _modality(self, item: Any) -> str:
+        known = {s: m for s, m in self.plugins.suffixes().items() if m in self.index["ways"]}
+        found = modality_of(Path(item).name, known) if isinstance(item, str | Path) else None
+        return found or self.target
+
+    def _predict(self, model: nn.Module, encoder: Encoder, items: Sequence[Any], depth: int) -> Iterator[Prediction]:
+        features = FeatureStore(None).features(encoder, items, depth=depth)
+        labels = unique(self.classes)
+        values: Iterator[list[float]] = iter(())
+        if len(features.kept):
+            values = iter(self._decide(model, Stream(encoder.modality, features.x)).tolist())
+        for i, item in enumerate(items):
+            if i in features.failed:
+                yield Prediction(item, None, {}, features.failed[i].reason)
+            else:
+                probabilities = dict(zip(labels, next(values), strict=True))
+                yield Prediction(item, max(probabilities, key=probabilities.__getitem__), probabilities)
+
+    def evaluate(
+        self,
+        data: str | None = None,
+        *,
+        pick: str | None = None,
+        metric: str | None = None,
+        present: bool = False,
+    ) -> Result:
+        """Score a model again: on its own test split, or on other data.
+
+        Args:
+            data: a dataset's name, a folder or a file, whose classes are among the run's; its test split is scored,
+                or all of it where it has no splits. None: the data of training, split as they were.
+            pick: which model, see `pick`.
+            metric: its name; None: the run's.
+            present: decide among the classes that the scored items have, not among all of the run's. So are published
+                figures on versions of a test set that hold some of its classes (ImageNet-A, ImageNet-R).
+
+        Raises:
+            DataError: if the data hold a class that training never saw.
+        """
+        result = self.pick(pick)
+        samples = scored(self.index, self.folder, data, result.seed, self.plugins, self.cache, self.listener)
+        encoder = self.encoder(self.target)
+        depth = self.depths(result).get(self.target, 0)
+        features = self.store.features(encoder, [sample.item for sample in samples], depth=depth)
+        if not len(features.kept):
+            raise DataError(f"no {self.target} item of {data or self.index['dataset']} can be read")
+        labels = torch.tensor([samples[i].label or 0 for i in features.kept.tolist()])
+        probabilities = self._decide(self.model(result, {self.target: encoder}), Stream(self.target, features.x))
+        if present:
+            absent = torch.ones(probabilities.shape[1], dtype=torch.bool).index_fill(0, labels, False)
+            probabilities = probabilities.masked_fill(absent.to(probabilities.device), -1)
+        name = metric or self.index["settings"]["metric"]
+        value = measure(name, labels, probabilities.argmax(dim=1).cpu())
+        return replace(result, metric=name, value=value, n=len(labels), split="test" if data is None else data)
+
+    def _decide(self, model: nn.Module, inputs: Stream) -> Tensor:
+        return decide(self.predictor, model, inputs, self.device)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The decision rule of training."""
+        settings, path = self.index["settings"], self.folder / RULE
+        found: Predictor = self.plugins.predictors.find(settings["predictor"]).load()(settings.get("predictor_set"))
+        if path.exists():
+            found.tensors = {name: value.to(self.device) for name, value in read_tensors(path).items()}
+        return found
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names, of which those that are there more than once have their numbers behind them."""
+    counts = Counter(names)
+    return [name if counts[name] == 1 else f"{name} (class {number})" for number, name in enumerate(names)]
+
+
+def _as_path(item: Any) -> Any:
+    return Path(item) if isinstance(item, str) else item

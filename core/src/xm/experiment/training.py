@@ -1,0 +1,323 @@
+"""Experiments: every subset of auxiliary modalities x shots x seeds, from data to a run folder."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xm.alignment.maker import AlignmentMaker, WaysHome, without_held_out
+from xm.data.contents import Contents
+from xm.data.open import located, open_dataset
+from xm.data.task import Task
+from xm.encoders.choice import EncoderChoice
+from xm.encoders.store import FeatureStore
+from xm.evaluation.metrics import find_metric, measure
+from xm.evaluation.report import Reference, Report, Result, mean_std, versions
+from xm.evaluation.significance import Hits, with_the_target_alone
+from xm.experiment.drawing import Drawing
+from xm.experiment.home import Home
+from xm.experiment.pool import check_readable
+from xm.experiment.settings import TrainSettings, with_templates
+from xm.experiment.writer import RunWriter
+from xm.foundation.device import pick_device
+from xm.foundation.distributed import gather, share, world
+from xm.foundation.errors import DataError, UsageError
+from xm.foundation.events import Event, Listener, logged
+from xm.foundation.files import cache_dir
+from xm.learning.objectives import Objective, find_objective
+from xm.learning.predictor import Predictor, decide
+from xm.learning.strategy import Context, Strategy, adapt
+from xm.plugins.config import validated
+from xm.plugins.plugin_manager import PluginManager, manager
+from xm.plugins.specs import StrategySpec
+
+
+def train(
+    modality: str, *, listener: Listener = logged, plugins: PluginManager | None = None, **settings: Any
+) -> Report:
+    """Adapt a classifier for `modality` with few samples of it and of others, and test it.
+
+    Args:
+        modality: the target.
+        listener: hears progress, warnings and results; by default warnings are logged.
+        plugins: the plugin manager; the process's own if None.
+        **settings: the fields of `xm.experiment.settings.TrainSettings`; each is also a flag of ``xm train``.
+
+    Returns:
+        The report; its `run` is a folder that `xm.load` reads.
+
+    Raises:
+        XMError: for whatever is wrong with settings, data or plugins. Nothing is left behind then but the cache.
+    """
+    given = {"modality": modality, **settings}
+    return Experiment(validated(TrainSettings, given, "train"), plugins or manager(), listener).run()
+
+
+class Experiment:
+    """One call of `train`, step by step: data, encoders, towers, tasks, embeddings, cells."""
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        plugins: PluginManager,
+        listener: Listener = logged,
+        contents: Contents | None = None,
+    ) -> None:
+        self.settings = settings
+        self.plugins = plugins
+        self.listener = listener
+        self.contents = contents or Contents()
+        self.notes: list[str] = []
+        self.trackers: Sequence[Listener] = ()
+        self._check_names()
+        self.device = pick_device(settings.device)
+        self.cache = settings.cache or cache_dir()
+        self.dataset = with_templates(open_dataset(settings.data, plugins, self.cache), settings.templates)
+        self.encoders = EncoderChoice(plugins, self.dataset, self.device, settings.encoders)
+        self.hits: dict[str, Hits] = {}
+        self.numbers = {id(sample.item): number for number, sample in enumerate(self.dataset.samples)}
+
+    def _check_names(self) -> None:
+        """Everything that can be wrong before data are looked at."""
+        for name in self.strategies:
+            self.strategy(name)
+        for name in self.settings.trackers:
+            self.plugins.trackers.find(name)
+        if self.settings.aligner:
+            self.plugins.aligners.find(self.settings.aligner).load()(self.settings.aligner_set)
+        find_metric(self.settings.metric)
+        _ = self.predictor
+
+    def _tell(self, event: Event) -> None:
+        self.listener(event)
+        for tracker in self.trackers:
+            tracker(event)
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        self._tell(Event("note", {"message": text}))
+
+    @cached_property
+    def home(self) -> Home:
+        """The target's space. Alignments learn from what is neither val nor test for any of the seeds."""
+        settings, strict = self.settings, self.settings.on_error == "fail"
+        pairable = without_held_out([self.drawing.draws(seed).dataset for seed in settings.seeds])
+        store = FeatureStore(self.cache / "features", strict=strict, listener=self._tell, contents=self.contents)
+        maker = AlignmentMaker(
+            self.plugins,
+            self.encoders,
+            store,
+            settings.aligner,
+            settings.aligner_set,
+            device=self.device,
+            listener=self._tell,
+        )
+        return Home(
+            target=settings.modality,
+            aux=settings.aux,
+            dataset=self.dataset,
+            pairable=pairable,
+            encoders=self.encoders,
+            align=WaysHome(maker, pairable),
+            store=store,
+            device=self.device,
+            note=self._note,
+        )
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        """Of tasks; class names are samples of the auxiliary modalities that hold or read them."""
+        given = {sample.modality for sample in self.dataset.names}
+        aux = self.settings.aux
+        named = frozenset(m for m in aux if m in given or self.encoders[m].encoder.accepts_names)
+        return Drawing(self.settings, self.dataset, named)
+
+    @cached_property
+    def strategies(self) -> dict[str, StrategySpec]:
+        """The chosen strategy, then the baselines."""
+        chosen = self.plugins.strategies.find(self.settings.strategy)
+        others = [s for s in self.plugins.strategies.values() if s.baseline and self.settings.baselines]
+        return {spec.name: spec for spec in (chosen, *others)}
+
+    def strategy(self, name: str) -> Strategy:
+        """A new strategy of that name; the user's settings go to the chosen one."""
+        made: Strategy = self.strategies[name].load()(self.settings.set if name == self.settings.strategy else None)
+        made.objective = self.objective
+        return made
+
+    @cached_property
+    def objective(self) -> Objective:
+        return find_objective(self.settings.objective, self.plugins)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        found: Predictor = self.plugins.predictors.find(self.settings.predictor).load()(self.settings.predictor_set)
+        return found
+
+    def run(self) -> Report:
+        """Do it all and write the run folder."""
+        for modality in (self.settings.modality, *self.settings.aux):
+            _ = self.encoders[modality]  # a wrong reference is told before anything is computed
+        self.drawing.views.check(self.encoders[self.settings.modality].encoder)
+        cells = list(self._cells())
+        if not cells:
+            raise UsageError(f"strategy {self.settings.strategy!r} needs an auxiliary modality; name one with --aux")
+        tasks = self.tasks()
+        with RunWriter(self.settings, self.plugins) as writer:
+            self.trackers = writer.trackers
+            for note in self.drawing.draws(self.settings.seeds[0]).dataset.notes:
+                self._note(note)
+            if self.settings.label_noise:
+                self._note(
+                    f"{self.settings.label_noise:.0%} of the target's labels in train and val are wrong, on purpose."
+                )
+            rule = self.predictor.prepare(self.dataset.classes, lambda: self.home.texts)
+            self.predictor.tensors = {name: value.to(self.device) for name, value in rule.items()}
+            writer.keep_rule(self.predictor.tensors)
+            if twice := self.contents.twice(tasks.values()):
+                self._tell(Event("warning", {"message": twice}))
+            self.home.move_in(tasks.values(), {name: self.depths(name, aux) for name, aux, _, _ in cells}.values())
+            mine: dict[int, Result] = {}
+            for i in share(range(len(cells))):
+                name, aux, shots, seed = cells[i]
+                mine[i] = self._cell(name, tasks[shots, seed], aux, writer)
+                self._tell(Event("cell", {"done": len(mine) * world(), "total": len(cells), **asdict(mine[i])}))
+            found = {i: result for part in gather(mine) for i, result in part.items()}
+            results = [found[i] for i in range(len(cells))]
+            self.hits = {place: hits for part in gather(self.hits) for place, hits in part.items()}
+            references = tuple(self._references(tasks))
+            comparisons = tuple(with_the_target_alone(results, self.hits))
+            report = Report(tuple(results), references, comparisons, tuple(self.notes), "", versions(self.plugins))
+            return writer.finish(report, self._index(tasks), self.home.maps())
+
+    def _index(self, tasks: Mapping[tuple[int, int], Task]) -> dict[str, Any]:
+        """What a run says of itself besides its results."""
+        return {
+            "dataset": self.dataset.name,
+            "classes": list(self.dataset.classes),
+            "settings": self.settings.model_dump(mode="json"),
+            "ways": self.home.ways(),
+            "namer": self.namer,
+            "tasks": {f"shots-{shots}/seed-{seed}": task.digest for (shots, seed), task in tasks.items()},
+            "contents": self.contents.of_tasks(tasks),
+            "tests": {str(seed): self.contents.of(task.test) for (_, seed), task in tasks.items()},
+            "place": located(self.settings.data, self.plugins),
+        }
+
+    def tasks(self) -> dict[tuple[int, int], Task]:
+        """By shots and seed."""
+        return {(shots, seed): self.drawing.task(shots, seed) for _, _, shots, seed in self._cells()}
+
+    def _cells(self) -> Iterator[tuple[str, tuple[str, ...], int, int]]:
+        """Strategy, auxiliary modalities, shots and seed of every model."""
+        aux = self.settings.aux
+        subsets = [c for size in range(len(aux) + 1) for c in itertools.combinations(aux, size)]
+        for name, spec in self.strategies.items():
+            for subset in subsets:
+                if not spec.needs_target and not subset:
+                    continue
+                shots = tuple(s for s in self.settings.shots if s > 0) if spec.needs_target else (0,)
+                for count, seed in itertools.product(shots, self.settings.seeds):
+                    yield name, subset, count, seed
+
+    @property
+    def namer(self) -> str | None:
+        """The modality whose encoder reads class names."""
+        return None if self.home.namer is None else self.home.namer.encoder.modality
+
+    def depths(self, name: str, aux: Sequence[str]) -> Mapping[str, int]:
+        """How deep a strategy opens encoders."""
+        return self.strategy(name).depths(self.settings.modality, aux, self.namer)
+
+    def _context(self, name: str, task: Task, aux: Sequence[str]) -> Context:
+        target, depths, pool = self.settings.modality, self.depths(name, aux), self.home.pool
+        streams = {m: pool.stream(m, task.samples["train"][m], depths.get(m, 0)) for m in (target, *aux)}
+        check_readable(task, streams)
+        return Context(
+            classes=task.classes,
+            target=target,
+            dim=self.home.encoder.dim,
+            train={name: stream for name, stream in streams.items() if stream is not None},
+            val=pool.stream(target, task.samples["val"][target], depths.get(target, 0)),
+            named=self.drawing.named & set(aux),
+            towers=self.home.towers_at(depths),
+            device=self.device,
+            read_names=lambda: self.home.texts,
+            read_texts=partial(self.home.read, depth=depths.get(self.namer, 0)) if self.namer else None,
+            seed=task.seed,
+            objective=self.objective,
+            predictor=self.predictor,
+            precision=self.settings.precision,
+            listener=self._tell,
+        )
+
+    def _cell(self, name: str, task: Task, aux: tuple[str, ...], writer: RunWriter) -> Result:
+        strategy, context = self.strategy(name), self._context(name, task, aux)
+        started = time.perf_counter()
+        model = adapt(strategy, context)
+        seconds = time.perf_counter() - started
+        tested = self._test(model, task, self.depths(name, aux))
+        result = Result(
+            target=context.target,
+            aux=aux,
+            strategy=name,
+            init=strategy.init_name(context),
+            shots=task.shots,
+            seed=task.seed,
+            split="test",
+            metric=self.settings.metric,
+            value=measure(self.settings.metric, tested["label"], tested["predicted"]),
+            n=len(tested["label"]),
+            val=None if context.val is None else context.accuracy(model),
+            labels={
+                "train": self.home.pool.labels(task.target, task.samples["train"][task.target]),
+                "val": 0 if context.val is None else len(context.val),
+            },
+            transductive=self.predictor.scope == "set",
+            model=writer.place(name, aux, task),
+            record=context.record,
+            seconds=round(seconds, 3),
+        )
+        self.hits[result.model] = Hits.of(tested)
+        writer.keep(result.model, model, tested)
+        return result
+
+    def _test(self, model: nn.Module, task: Task, depths: Mapping[str, int]) -> dict[str, Tensor]:
+        """Of test, (n,) each: ``label``, what the model ``predicted``, and ``item``, its number in the dataset."""
+        target = task.target
+        samples = self.home.pool.readable(target, task.test, depths.get(target, 0))
+        stream = self.home.pool.stream(target, samples, depths.get(target, 0))
+        if stream is None or stream.y is None:
+            raise DataError(f"no {target} item of test can be read")
+        scores = decide(self.predictor, model, stream, self.device)
+        if bool(scores.isnan().any()):
+            raise UsageError(
+                f"a model of shots {task.shots}, seed {task.seed} gives no numbers (NaN): its training went astray; "
+                "lower its learning rate, as in --set lr=0.0001, or mend the strategy"
+            )
+        items = torch.tensor([self.numbers[id(sample.item)] for sample in samples])
+        return {"label": stream.y.cpu(), "predicted": scores.argmax(dim=1).cpu(), "item": items}
+
+    def _references(self, tasks: Mapping[tuple[int, int], Task]) -> Iterator[Reference]:
+        """What the labels hidden in the pairs would have given: pairs of one class are labels in disguise."""
+        name, target = self.settings.strategy, self.settings.modality
+        depths = self.depths(name, ())
+        stream = self.home.pool.stream(target, self.home.paired, depths.get(target, 0))
+        shots = max(shots for shots, _ in tasks)
+        if stream is None or not shots:
+            return
+        results = []
+        for seed in self.settings.seeds:
+            task = tasks[shots, seed]
+            context = replace(self._context(name, task, ()), train={target: stream})
+            tested = self._test(adapt(self.strategy(name), context), task, depths)
+            results.append(measure(self.settings.metric, tested["label"], tested["predicted"]))
+        text = f"{name} on the {target} side of the pairs, with its labels"
+        yield Reference("pair-labels", text, len(stream), *mean_std(results), len(results))

@@ -1,0 +1,63 @@
+"""What core itself registers, through the same hooks as everybody else."""
+
+from __future__ import annotations
+
+from xm.plugins.hookspecs import hookimpl
+from xm.plugins.specs import DatasetSpec, ObjectiveSpec, PredictorSpec, TrackerSpec
+
+
+@hookimpl
+def datasets() -> list[DatasetSpec]:
+    return [
+        DatasetSpec(
+            name="folder",
+            target="xm.data.folder:open_folder",
+            summary="DIR/<class>/* or DIR/<modality>/<class>/*, optionally below train/, val/ and test/",
+            opens=("/",),
+        ),
+        DatasetSpec(
+            name="manifest",
+            target="xm.data.manifest:open_manifest",
+            summary="a CSV or JSONL table: path or text, modality, label, split, group, pair",
+            opens=(".csv", ".jsonl"),
+        ),
+    ]
+
+
+@hookimpl
+def objectives() -> list[ObjectiveSpec]:
+    return [
+        ObjectiveSpec(
+            name="cross-entropy",
+            target="xm.learning.objectives:cross_entropy",
+            summary="softmax cross-entropy over all classes",
+        ),
+        ObjectiveSpec(
+            name="infonce",
+            target="xm.learning.objectives:InfoNce",
+            summary="CLIP's contrast of the pairs of a batch, with a learnable temperature",
+            pairs=True,
+        ),
+    ]
+
+
+@hookimpl
+def predictors() -> list[PredictorSpec]:
+    return [
+        PredictorSpec(
+            name="argmax",
+            target="xm.learning.predictor:Argmax",
+            summary="the class with the highest probability",
+        )
+    ]
+
+
+@hookimpl
+def trackers() -> list[TrackerSpec]:
+    return [
+        TrackerSpec(
+            name="jsonl",
+            target="xm.plugins.trackers:JsonLines",
+            summary="every event as a line of events.jsonl in the run folder",
+        )
+    ]

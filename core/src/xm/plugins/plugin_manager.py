@@ -1,0 +1,300 @@
+"""The plugin manager: finds plugins, isolates broken ones, and looks names up.
+
+Plugins come from the entry-point group ``xm``, from single files (``--plugin file.py``) and from
+`PluginManager.register`. ``XM_DISABLE_PLUGINS`` holds names to leave out, comma-separated; ``all`` leaves out every
+installed plugin.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from xm.foundation.errors import PluginError, UsageError, described, unknown
+from xm.plugins import builtin
+from xm.plugins.hookspecs import Hooks
+from xm.plugins.registry import Registry
+from xm.plugins.specs import (
+    ANY,
+    AlignerSpec,
+    BenchmarkSpec,
+    CommandSpec,
+    DatasetSpec,
+    EncoderSpec,
+    ObjectiveSpec,
+    PredictorSpec,
+    Spec,
+    StrategySpec,
+    TrackerSpec,
+)
+
+GROUP = "xm"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that was found.
+
+    Attributes:
+        name: of its entry point, file or object.
+        version: of its distribution, "" if it has none.
+        distribution: the installed distribution, "" if it has none.
+        error: None, or why it could not be used.
+        file: of a single-file plugin, else "".
+    """
+
+    name: str
+    version: str = ""
+    distribution: str = ""
+    error: str | None = None
+    file: str = ""
+
+
+class PluginManager:
+    """Holds the plugins of one process. `xm.plugins.plugin_manager.manager()` is the one that xm uses."""
+
+    def __init__(self, *, installed: bool = True) -> None:
+        self._pluggy = pluggy.PluginManager("xm")
+        self._pluggy.add_hookspecs(Hooks)
+        self._found: dict[str, Plugin] = {}
+        self._registries: dict[str, Registry[Any]] = {}
+        self.register(builtin, "xm")
+        if installed:
+            self._load_installed()
+
+    def _load_installed(self) -> None:
+        disabled = {n.strip() for n in os.environ.get("XM_DISABLE_PLUGINS", "").split(",")}
+        if "all" in disabled:
+            return
+        for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+            if entry.name not in disabled:
+                self._load_entry(entry)
+
+    def _load_entry(self, entry: EntryPoint) -> None:
+        version = str(entry.dist.version) if entry.dist else ""
+        distribution = str(entry.dist.name) if entry.dist else ""
+        try:
+            self._add(entry.load(), entry.name)
+            error = None
+        except PluginError as caught:
+            error = str(caught)
+        except (Exception, SystemExit) as caught:  # a plugin may raise anything; the others go on
+            error = described(caught)
+        self._found[entry.name] = Plugin(entry.name, version, distribution, error)
+
+    def register(self, plugin: object, name: str | None = None) -> None:
+        """Add a module or object with hook implementations.
+
+        Raises:
+            PluginError: if its hooks do not fit the specification, or it is registered already.
+        """
+        name = str(name or getattr(plugin, "__name__", type(plugin).__name__))
+        try:
+            self._add(plugin, name)
+        except PluginError as error:
+            raise PluginError(f"plugin {name!r}: {error}") from error
+        self._found[name] = Plugin(name)
+        self._registries.clear()
+
+    def _add(self, plugin: object, name: str) -> None:
+        """Register with pluggy: with all hooks, or not at all; a plugin without any is refused."""
+        try:
+            self._pluggy.register(plugin, name)
+        except ValueError as error:
+            raise PluginError("is registered already") from error
+        except pluggy.PluginValidationError as error:
+            if self._pluggy.has_plugin(name):  # older versions of pluggy keep the hooks before the wrong one
+                self._pluggy.unregister(name=name)
+            said = str(error).partition("definition: ")[2] or str(error)
+            raise PluginError(" ".join(said.replace("Argument(s)", "; argument(s)").split())) from error
+        unspecified = [c.name for c in self._pluggy.get_hookcallers(plugin) or () if not c.has_spec()]
+        if unspecified:
+            self._pluggy.unregister(name=name)
+            raise PluginError(str(unknown("hook", unspecified[0], _KINDS)))
+        if not self._pluggy.get_hookcallers(plugin):
+            self._pluggy.unregister(name=name)
+            named = ", ".join(hook for hook in _KINDS if callable(getattr(plugin, hook, None)))
+            has = f"has a function named as a hook ({named}) but none" if named else "has no function that is"
+            raise PluginError(f"{has} marked @hookimpl (from xm import hookimpl)")
+
+    def unregister(self, name: str) -> None:
+        """Take a plugin out again."""
+        self._pluggy.unregister(name=name)
+        self._found.pop(name, None)
+        self._registries.clear()
+
+    def load_file(self, path: str | Path) -> None:
+        """Load a single-file plugin (``--plugin file.py``).
+
+        Raises:
+            UsageError: if there is no such file.
+            PluginError: if it does not load.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise UsageError(f"--plugin {path}: no such file")
+        taken = importlib.util.find_spec(path.stem)
+        if taken is not None and (taken.origin is None or Path(taken.origin).resolve() != path.resolve()):
+            raise UsageError(f"--plugin {path}: a module {path.stem!r} exists already; give the file another name")
+        self.register(_import_file(path), path.stem)
+        self._found[path.stem] = Plugin(path.stem, file=str(path))
+
+    def plugins(self) -> list[Plugin]:
+        """All plugins that were found, broken ones included, by name. Asks every hook, so that errors show."""
+        for hook in _KINDS:
+            self._registry(hook)
+        return [self._found[name] for name in sorted(self._found)]
+
+    def _registry(self, hook: str) -> Registry[Any]:
+        if hook not in self._registries:
+            self._registries[hook] = self._collect(hook)
+        return self._registries[hook]
+
+    def _collect(self, hook: str) -> Registry[Any]:
+        """Every spec of a hook; a plugin whose hook fails is marked and left out.
+
+        A name is the plugin's that was found first: core, installed plugins by alphabet, files.
+        """
+        kind, spec_type = _KINDS[hook]
+        owner: dict[str, str] = {}
+        left_out: dict[str, list[str]] = {}
+        found: list[tuple[str, Spec]] = []
+        for name in self._found:
+            for spec in self._answers(name, hook):
+                if not isinstance(spec, spec_type):
+                    got = type(spec).__name__
+                    self._fail(name, f"hook {hook} returned a {got}; expected {spec_type.__name__}")
+                elif spec.name in owner:
+                    owned = f"is already registered by {owner[spec.name]!r}; choose another name"
+                    self._fail(name, f"{kind} {spec.name!r} {owned}")
+                    left_out.setdefault(spec.name, []).append(name)
+                else:
+                    owner[spec.name] = name
+                    found.append((name, spec))
+        return Registry(kind, sorted(found, key=lambda pair: pair[0]), left_out)
+
+    def _answers(self, name: str, hook: str) -> list[Any]:
+        """What a plugin's hook returns; nothing, and the plugin is marked, if the hook fails."""
+        plugin = self._pluggy.get_plugin(name)  # None if it did not load
+        found: list[Any] = []
+        for implementation in getattr(self._pluggy.hook, hook).get_hookimpls():
+            if plugin is None or implementation.plugin is not plugin:
+                continue
+            try:
+                answer = implementation.function()
+                if not isinstance(answer, Iterable) or isinstance(answer, str | bytes | Mapping):
+                    raise PluginError(f"{hook}() must return a list, not {_a(answer)}")
+                found += list(answer)
+            except PluginError as error:
+                self._fail(name, str(error))
+            except Exception as caught:  # see _load_entry
+                self._fail(name, f"hook {hook}: {described(caught)}")
+        return found
+
+    def _fail(self, name: str, error: str) -> None:
+        self._found[name] = replace(self._found[name], error=error)
+
+    @property
+    def encoders(self) -> Registry[EncoderSpec]:
+        """Encoders by name."""
+        return self._registry("encoders")
+
+    @property
+    def strategies(self) -> Registry[StrategySpec]:
+        """Strategies by name."""
+        return self._registry("strategies")
+
+    @property
+    def aligners(self) -> Registry[AlignerSpec]:
+        """Aligners by name."""
+        return self._registry("aligners")
+
+    @property
+    def objectives(self) -> Registry[ObjectiveSpec]:
+        """Objectives by name."""
+        return self._registry("objectives")
+
+    @property
+    def datasets(self) -> Registry[DatasetSpec]:
+        """Datasets by name."""
+        return self._registry("datasets")
+
+    @property
+    def predictors(self) -> Registry[PredictorSpec]:
+        """Predictors by name."""
+        return self._registry("predictors")
+
+    @property
+    def trackers(self) -> Registry[TrackerSpec]:
+        """Trackers by name."""
+        return self._registry("trackers")
+
+    @property
+    def benchmarks(self) -> Registry[BenchmarkSpec]:
+        """Benchmarks by name."""
+        return self._registry("benchmarks")
+
+    @property
+    def commands(self) -> Registry[CommandSpec]:
+        """Commands by name."""
+        return self._registry("commands")
+
+    def modalities(self) -> list[str]:
+        """Every modality that an encoder is registered for."""
+        return sorted({spec.modality for spec in self.encoders.values()} - {ANY})
+
+    def suffixes(self) -> dict[str, str]:
+        """File suffix to modality, as the registered encoders say."""
+        return {s: spec.modality for spec in self.encoders.values() for s in spec.suffixes}
+
+
+_KINDS: dict[str, tuple[str, type[Spec]]] = {
+    "encoders": ("encoder", EncoderSpec),
+    "strategies": ("strategy", StrategySpec),
+    "aligners": ("aligner", AlignerSpec),
+    "objectives": ("objective", ObjectiveSpec),
+    "datasets": ("dataset", DatasetSpec),
+    "predictors": ("predictor", PredictorSpec),
+    "trackers": ("tracker", TrackerSpec),
+    "benchmarks": ("benchmark", BenchmarkSpec),
+    "commands": ("command", CommandSpec),
+}
+
+
+def _a(answer: object) -> str:
+    """What a hook returned, in words."""
+    name = type(answer).__name__
+    return "None" if answer is None else f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def _import_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    if spec is None or spec.loader is None:
+        raise PluginError(f"plugin file {path}: not a Python file (expected NAME.py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # its specs name "stem:Class"
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[path.stem]
+        inside = [frame.lineno for frame in inspect.trace() if frame.filename == module.__file__]
+        line = inside[-1] if inside else getattr(error, "lineno", None)
+        raise PluginError(f"plugin file {path}, line {line}: {described(error)}") from error
+    return module
+
+
+@cache
+def manager() -> PluginManager:
+    """The process's plugin manager, made on first use."""
+    return PluginManager()

@@ -1,0 +1,186 @@
+"""What a plugin says of itself, without importing anything heavy.
+
+A spec names its implementation as a string, ``"package.module:Attribute"``, which is imported on
+first use. Specs hold plain values only, so that ``xm --help`` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from xm.foundation.errors import PluginError, described
+
+
+def load_target(target: str) -> Any:
+    """Import ``"package.module:Attribute"`` and return the attribute.
+
+    Raises:
+        PluginError: if the target is malformed, or importing it fails.
+    """
+    module, _, attribute = target.partition(":")
+    if not module or not attribute:
+        raise PluginError(f"target {target!r} is not of the form 'package.module:Attribute'")
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:  # a plugin's module may raise anything
+        package = (getattr(error, "name", None) or "").partition(".")[0]
+        foreign = isinstance(error, ModuleNotFoundError) and package != module.partition(".")[0]
+        hint = f"; try: pip install {package}" if foreign else ""
+        raise PluginError(f"target {target!r} does not import: {described(error)}{hint}") from error
+    try:
+        return getattr(found, attribute)
+    except AttributeError as error:
+        raise PluginError(f"target {target!r} does not exist: {described(error)}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What all specs share.
+
+    Attributes:
+        name: what a user types.
+        target: the implementation, ``"package.module:Attribute"``.
+        summary: one line for ``xm plugins list``.
+    """
+
+    name: str
+    target: str
+    summary: str = ""
+
+    def load(self) -> Any:
+        """Import the implementation."""
+        return load_target(self.target)
+
+
+ANY = "*"
+"""The modality of an encoder that serves whichever its argument names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSpec(Spec):
+    """An encoder. The target is called with the reference's argument (``openclip:ARGUMENT``), or "".
+
+    Attributes:
+        modality: what it encodes; `ANY` if its argument says that.
+        suffixes: of the files it reads, lower case, with the dot.
+        argument: what may follow the colon, in words; "" if nothing may.
+        available: ``"package.module:function"``; the function imports nothing heavy and returns None, or
+            why the encoder can't be used here and what to type.
+        priority: among the available encoders of a modality, the highest is the default. 0 means: only by name.
+    """
+
+    modality: str
+    suffixes: tuple[str, ...] = ()
+    argument: str = ""
+    available: str = ""
+    priority: int = 0
+
+    def why_not(self) -> str | None:
+        """None if the encoder can be used on this machine, else the reason."""
+        if not self.available:
+            return None
+        try:
+            reason: str | None = load_target(self.available)()
+        except PluginError as error:
+            return str(error)
+        except Exception as error:  # a plugin's function may raise anything
+            return f"{self.available} fails: {described(error)}"
+        return reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategySpec(Spec):
+    """An adaptation strategy (`xm.Strategy`).
+
+    Attributes:
+        baseline: it runs beside whichever strategy the user chose.
+        needs_target: it learns from samples of the target modality; if not, its rows are ``shots: 0``.
+    """
+
+    baseline: bool = False
+    needs_target: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignerSpec(Spec):
+    """A maker of maps from one space into another (`xm.Aligner`).
+
+    Attributes:
+        priority: with no aligner named, those that apply are asked in this order, highest first.
+    """
+
+    priority: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSpec(Spec):
+    """A loss. The target is ``(logits (n, k), labels (n,), weights (n,) or None) -> scalar``, or a `PairObjective`.
+
+    Attributes:
+        pairs: it is one of alignments (`xm.PairObjective`), on pairs of vectors, not one of classifiers.
+    """
+
+    pairs: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(Spec):
+    """A dataset or a reader of data. The target is an `xm.data.Opener`.
+
+    Attributes:
+        opens: what ``--data`` may point to: file suffixes with the dot, or "/" for a folder; () means by name only.
+        default: it is used when no data are named.
+    """
+
+    opens: tuple[str, ...] = ()
+    default: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictorSpec(Spec):
+    """A decision rule over a fitted model (`xm.Predictor`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerSpec(Spec):
+    """A listener. The target is called with the run's folder and returns ``(Event) -> None``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSpec(Spec):
+    """A protocol that ``xm bench`` runs. The target is called with this spec, settings, plugins and a listener.
+
+    `xm.experiment.benchmark.few_shot` is one that compares all strategies on the dataset of the benchmark's name.
+
+    Attributes:
+        modality: the target.
+        aux: the auxiliary modalities.
+        reference: the strategy with whose target-alone row others are compared; "" for none.
+        quick: settings of its cut, ``--quick``, as flags give them.
+        settings: of training, `xm.experiment.TrainSettings`, that the protocol fixes or has as defaults; what the user
+            gives goes before them.
+    """
+
+    modality: str
+    aux: tuple[str, ...] = ()
+    reference: str = ""
+    quick: Mapping[str, str] = field(default_factory=lambda: {"shots": "2", "seeds": "1"})
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec(Spec):
+    """A command of the program `xm`. The target is a function with Typer annotations, or a `typer.Typer`.
+
+    Attributes:
+        group: of commands that it belongs to; "" is the program itself.
+        group_summary: of that group, in a sentence; one of its commands says it.
+        kept: what an interruption leaves, as it is told: "nothing was kept".
+    """
+
+    group: str = ""
+    group_summary: str = ""
+    kept: str = ""
