@@ -24,17 +24,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm.alignment.aligner import AlignContext, Aligner, Pairs, Sides
-from xm.encoders.choice import make_encoder
-from xm.encoders.encoder import Encoder, Inputs, Tail
-from xm.encoders.store import FeatureStore
-from xm.evaluation.report import mean_std
-from xm.evaluation.retrieval import retrieve
-from xm.foundation.errors import DataError
-from xm.foundation.files import cache_dir
-from xm.learning.model import EMBEDDING, class_means
-from xm.learning.stream import Stream
-from xm.plugins.plugin_manager import manager
+from xm import AlignContext, Aligner, DataError, Encoder, Stream
+from xm.alignment import Pairs, Sides
+from xm.encoders import FeatureStore, Tail, make_encoder
+from xm.evaluation import mean_std, retrieve
+from xm.foundation import cache_dir
+from xm.learning import EMBEDDING, Inputs, class_means
+from xm.plugins import manager
 
 SHARED = {
     "rooster": "009 - Rooster",

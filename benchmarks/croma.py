@@ -28,12 +28,11 @@ from typing import Any
 
 import torch
 
-from xm.encoders.store import FeatureStore
-from xm.evaluation.report import mean_std
-from xm.foundation.device import threads
-from xm.foundation.files import cache_dir
-from xm.learning.objectives import make_pair_objective
-from xm.plugins.plugin_manager import PluginManager, manager
+from xm.encoders import FeatureStore
+from xm.evaluation import mean_std
+from xm.foundation import cache_dir, threads
+from xm.learning import make_pair_objective
+from xm.plugins import PluginManager, manager
 from xm_croma import retrieval
 from xm_croma.approaches import APPROACHES
 from xm_croma.draws import Draw, draw

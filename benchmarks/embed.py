@@ -32,14 +32,10 @@ import torch
 from torch import nn
 
 import xm
-from xm.data.types import Dataset, Sample
-from xm.encoders.choice import make_encoder
-from xm.encoders.encoder import Encoder, Preparing
-from xm.encoders.speed import measured
-from xm.foundation.device import autocast
-from xm.foundation.events import silent
-from xm.plugins.plugin_manager import manager
-from xm.plugins.specs import DatasetSpec
+from xm import Dataset, DatasetSpec, Encoder, Preparing, Sample
+from xm.encoders import make_encoder, measured
+from xm.foundation import autocast, silent
+from xm.plugins import manager
 
 ENCODERS = {
     "openclip:ViT-B-32/random:0": ("image", "caltech-101/101_ObjectCategories", "*/*.jpg"),

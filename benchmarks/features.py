@@ -11,8 +11,8 @@ from text_path import Caltech
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm.learning.model import EMBEDDING
-from xm.learning.stream import Stream
+from xm import Stream
+from xm.learning import EMBEDDING
 
 NAMES = (0.5, 0.7, 1.0, 1.5, 2.5)
 """Noise of the names in synthetic sets; alone they get 84, 66, 46, 27 and 10 % of the test images right."""

@@ -35,11 +35,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 from torch.utils.data import DataLoader, TensorDataset
 
-from xm.encoders.encoder import Tail
-from xm.foundation.device import threads
-from xm.learning.model import EMBEDDING, Tower, Towers, class_means
-from xm.learning.probe import PENALTIES, LinearProbe
-from xm.learning.strategy import Context, adapt
+from xm import Context
+from xm.encoders import Tail
+from xm.foundation import threads
+from xm.learning import EMBEDDING, PENALTIES, LinearProbe, Tower, Towers, adapt, class_means
 
 RATES, DECAYS, BATCH_SIZES, STEPS = (1e-3, 1e-4), (0.0, 0.01, 1e-4), (8, 32), 12_800
 SCALE, WARMUP, EVAL_EVERY = math.exp(4.60517), 50, 100

@@ -24,18 +24,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.alignment.aligner import AlignContext
-from xm.encoders.choice import make_encoder
-from xm.encoders.encoder import Encoder, Inputs, Tail
-from xm.encoders.store import FeatureStore
-from xm.evaluation.report import mean_std
-from xm.foundation.errors import DataError
-from xm.foundation.files import cache_dir
-from xm.learning.maps import ridge
-from xm.learning.model import EMBEDDING, Tower, Towers, class_means
-from xm.learning.strategy import Context, adapt
-from xm.learning.stream import Stream
-from xm.plugins.plugin_manager import manager
+from xm import AlignContext, Context, DataError, Encoder, Stream
+from xm.encoders import FeatureStore, Tail, make_encoder
+from xm.evaluation import mean_std
+from xm.foundation import cache_dir
+from xm.learning import EMBEDDING, Inputs, Tower, Towers, adapt, class_means, ridge
+from xm.plugins import manager
 
 ALPHAS = tuple(10.0**k for k in range(-2, 4))
 """Regularisers of the linear ridge regression; leave-one-out error picks one."""

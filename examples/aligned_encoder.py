@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 import xm
-from xm.encoders.choice import make_encoder
-from xm.plugins.plugin_manager import manager
+from xm.encoders import make_encoder
+from xm.plugins import manager
 
 
 def main() -> None:

@@ -13,9 +13,8 @@ from pydantic import Field
 from torch import nn
 
 import xm
-from xm.learning.model import EMBEDDING, LinearClassifier
-from xm.plugins.config import Config
-from xm.plugins.plugin_manager import manager
+from xm.learning import EMBEDDING, LinearClassifier
+from xm.plugins import Config, manager
 
 
 class LeastSquaresConfig(Config):

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import xm
-from xm.evaluation.report import Report
-from xm.foundation.errors import DataError, ItemError, RunError, XMError
-from xm.foundation.events import Event
-from xm.plugins.plugin_manager import PluginManager
+from xm import DataError, ItemError, RunError, XMError
+from xm.evaluation import Report
+from xm.foundation import Event
+from xm.plugins import PluginManager
 
 TOY = Path(__file__).parents[1] / "core" / "tests" / "xm_toy.py"
 

@@ -20,8 +20,7 @@ from typing import Any
 
 import pytest
 
-from xm.plugins.hookspecs import Hooks
-from xm.plugins.plugin_manager import manager
+from xm.plugins import Hooks, manager
 from xm_cli.main import app
 
 ROOT = Path(__file__).parents[1]

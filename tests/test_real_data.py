@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import xm
-from xm.evaluation.report import Report
+from xm.evaluation import Report
 
 pytestmark = [
     pytest.mark.slow,

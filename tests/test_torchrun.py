@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from xm.foundation.files import read_tensors
+from xm.foundation import read_tensors
 
 pytestmark = [pytest.mark.slow, pytest.mark.whole]
 

@@ -1,20 +1,18 @@
-"""Fixtures: the program run in this process, or in one of its own, with a toy plugin."""
+"""Fixtures: the program with a toy plugin, and a run of it."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from xm.plugins.plugin_manager import manager
-from xm_cli.main import app
+from xm_cli.testing import clean, process, xm
+
+__all__ = ["clean", "process", "xm"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; the toys are too small to share out
 TOY = Path(__file__).with_name("toy_plugin.py")
@@ -31,25 +29,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(mark)
 
 
-@pytest.fixture(autouse=True)
-def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A working folder of its own, an empty cache, no XM_ variables, and new plugins."""
-    for name in [n for n in os.environ if n.startswith("XM_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("XM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    forget()
-    yield
-    forget()
-
-
-def forget() -> None:
-    """As if no plugin had been loaded."""
-    manager.cache_clear()
-    for name in ("toy_plugin", "broken"):
-        sys.modules.pop(name, None)
-
-
 @pytest.fixture
 def toy() -> list[str]:
     """Global options that load the toy plugin."""
@@ -57,26 +36,8 @@ def toy() -> list[str]:
 
 
 @pytest.fixture
-def xm(toy: list[str]) -> Callable[..., Any]:
-    """Run `xm` with the toy plugin in this process; the result has exit_code, stdout and stderr."""
-
-    def run(*args: object) -> Any:
-        forget()
-        return CliRunner().invoke(app, [*toy, *map(str, args)])
-
-    return run
-
-
-@pytest.fixture
-def process(toy: list[str]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `xm` with the toy plugin as a user does."""
-
-    def run(*args: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "xm_cli", *toy, *map(str, args)]
-        env = {**os.environ, **environment}
-        return subprocess.run(command, capture_output=True, text=True, env=env, encoding="utf-8", timeout=120)
-
-    return run
+def options(toy: list[str]) -> list[str]:
+    return toy
 
 
 @pytest.fixture

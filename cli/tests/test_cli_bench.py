@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from xm import BenchmarkSpec
-from xm.evaluation.report import Comparison, Result
+from xm.evaluation import Comparison, Result
 from xm_cli.bench_tables import accuracies, differences, left_out
 
 Xm = Callable[..., Any]
@@ -25,7 +25,7 @@ def result(strategy: str, aux: tuple[str, ...], shots: int, seed: int, value: fl
 
 @pytest.fixture
 def report() -> Any:
-    from xm.experiment.benchmark import BenchReport
+    from xm.experiment import BenchReport
 
     made = [result("ours", aux, 4, seed, 0.5 + 0.1 * len(aux)) for aux in ((), ("text",)) for seed in (1, 2)]
     free = [result("free", ("text",), 0, seed, 0.4) for seed in (1, 2)]
@@ -61,7 +61,7 @@ def test_markdown_and_json(xm: Xm, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         asked.update(settings, name=name)
         return report
 
-    monkeypatch.setattr("xm.experiment.benchmark.bench", bench)
+    monkeypatch.setattr("xm.bench", bench)
     done = xm(
         "bench", "toy", "--quick", "--set", "ours.a=[1]", "--strategies", "ours,free", "--markdown", "--shots", "4"
     )

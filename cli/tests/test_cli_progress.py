@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from xm.foundation.events import Event
+from xm.foundation import Event
 from xm_cli.progress import Teller
 
 

@@ -7,8 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from xm.evaluation.report import Reference, Report, Result
-from xm.evaluation.significance import Hits, with_the_target_alone
+from xm.evaluation import Hits, Reference, Report, Result, with_the_target_alone
 from xm_cli.results import differences, print_report, table
 
 

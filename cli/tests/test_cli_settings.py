@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from xm.experiment.settings import TrainSettings
-from xm.foundation.errors import UsageError
+from xm import UsageError
+from xm.experiment import TrainSettings
 from xm_cli.options import rewritten
 from xm_cli.settings import Setting, gather, resolve, values
 from xm_cli.train import NO_SETTINGS, train

@@ -49,7 +49,7 @@ def counts(word: str) -> list[float]:
 def open_toys(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Any:
     import numpy as np
 
-    from xm.data.types import Dataset, Sample
+    from xm import Dataset, Sample
 
     samples = []
     for label, name in enumerate(CLASSES):

@@ -20,15 +20,21 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from xm import Context, Plan, Stream
-from xm.encoders.encoder import Tail
-from xm.learning.lbfgs import regularisation_path
-from xm.learning.loop import learning_rate
-from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers, class_means
-from xm.learning.probe import LinearProbe
-from xm.learning.sampler import batch_counts, batches
-from xm.learning.strategy import adapt
-from xm.learning.stream import Batch
+from xm import Batch, Context, Plan, Stream
+from xm.encoders import Tail
+from xm.learning import (
+    EMBEDDING,
+    LinearClassifier,
+    LinearProbe,
+    Tower,
+    Towers,
+    adapt,
+    batch_counts,
+    batches,
+    class_means,
+    learning_rate,
+    regularisation_path,
+)
 
 CLASSES, DIM = 7, 32
 LOGIT = 4.60517

@@ -18,13 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, multi_head_attention_forward, normalize
 
-from xm import Context, Stream, UsageError
-from xm.encoders.choice import make_encoder
-from xm.encoders.encoder import Encoder
-from xm.learning.model import LinearClassifier, Tower, Towers, own_tensors
-from xm.learning.sampler import batch_counts, batches
-from xm.learning.strategy import adapt
-from xm.plugins.plugin_manager import manager
+from xm import Context, Encoder, Stream, UsageError
+from xm.encoders import make_encoder
+from xm.learning import LinearClassifier, Tower, Towers, adapt, batch_counts, batches, own_tensors
+from xm.plugins import manager
 
 open_clip = pytest.importorskip("open_clip")
 pytest.importorskip("peft")

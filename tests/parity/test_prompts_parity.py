@@ -16,14 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, relu, softmax
 
-from xm import Context, Stream
-from xm.encoders.choice import make_encoder
-from xm.encoders.encoder import Tail
-from xm.learning.loop import learning_rate
-from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers
-from xm.learning.sampler import batch_counts, batches
-from xm.learning.strategy import Strategy, adapt
-from xm.plugins.plugin_manager import manager
+from xm import Context, Strategy, Stream
+from xm.encoders import Tail, make_encoder
+from xm.learning import EMBEDDING, LinearClassifier, Tower, Towers, adapt, batch_counts, batches, learning_rate
+from xm.plugins import manager
 
 open_clip = pytest.importorskip("open_clip")
 pytestmark = pytest.mark.whole

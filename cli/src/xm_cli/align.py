@@ -13,8 +13,7 @@ from xm_cli.results import figure
 from xm_cli.tables import print_json, print_table, warn_of_plugins
 
 if TYPE_CHECKING:
-    from xm.alignment.diagnosis import Diagnosis, Look
-    from xm.alignment.settings import AlignReport
+    from xm.alignment import AlignReport, Diagnosis, Look
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -61,7 +60,7 @@ def align(
     the same command is given again.
     """
     given = {name: value for name, value in locals().items() if value is not None and name != "as_json"}
-    from xm.alignment.settings import AlignSettings
+    from xm.alignment import AlignSettings
     from xm_cli.settings import parsed
 
     settings = {name: parsed(name, value, "flag", AlignSettings) for name, value in given.items()}

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xm.plugins.plugin_manager import manager
+from xm.plugins import manager
 from xm_cli.progress import Teller
 from xm_cli.tables import print_table, warn_of_plugins
 
 if TYPE_CHECKING:
-    from xm.experiment.benchmark import BenchReport
+    from xm.experiment import BenchReport
 
 
 def bench(
@@ -54,7 +54,7 @@ def bench(
     folder, one a strategy; an interrupted benchmark goes on where it was.
     """
     given = {name.rstrip("_"): value for name, value in locals().items() if value is not None}
-    from xm.experiment.benchmark import BenchSettings
+    from xm.experiment import BenchSettings
     from xm_cli.settings import parsed
 
     cut = manager().benchmarks.find(name).quick if quick else {}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from xm_cli.results import NOTHING, figure, joined, labels_of, row_label
 
 if TYPE_CHECKING:
-    from xm.evaluation.report import Comparison, Result
-    from xm.experiment.benchmark import BenchReport
+    from xm.evaluation import Comparison, Result
+    from xm.experiment import BenchReport
 
 Table: TypeAlias = tuple[str, list[str], list[list[str]]]
 """Title, headers and rows."""

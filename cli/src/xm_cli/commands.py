@@ -11,9 +11,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from xm.foundation.errors import PluginError, unknown
-from xm.plugins.plugin_manager import manager
-from xm.plugins.specs import load_target
+from xm import PluginError
+from xm.foundation import unknown
+from xm.plugins import load_target, manager
 
 
 @dataclass(frozen=True)

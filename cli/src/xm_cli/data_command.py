@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xm.foundation.errors import UsageError
-from xm.plugins.plugin_manager import manager
+from xm import UsageError
+from xm.plugins import manager
 from xm_cli.options import Json
 from xm_cli.progress import Teller
 from xm_cli.tables import count, print_json, print_table, warn_of_plugins
 
 if TYPE_CHECKING:
-    from xm.data.types import Dataset, Sample
+    from xm import Dataset, Sample
 
 SHOWN = 20
 """Class names in the text; JSON has all."""
@@ -68,9 +68,8 @@ def show(
     """
     warn_of_plugins()
     with Teller():
-        from xm.data import splits
-        from xm.data.open import open_dataset
-        from xm.foundation.files import cache_dir
+        from xm.data import open_dataset, splits
+        from xm.foundation import cache_dir
 
         fractions = _fractions(split) if split else splits.DEFAULT_FRACTIONS
         dataset = open_dataset(source, manager(), cache or cache_dir())

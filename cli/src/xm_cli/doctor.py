@@ -10,9 +10,8 @@ from typing import Any
 
 import typer
 
-from xm.foundation.errors import PluginError
-from xm.plugins.plugin_manager import manager
-from xm.plugins.specs import EncoderSpec, Spec
+from xm import EncoderSpec, PluginError
+from xm.plugins import Spec, manager
 from xm_cli.options import Json
 from xm_cli.plugins_command import registries
 from xm_cli.progress import Teller
@@ -39,8 +38,8 @@ def doctor(as_json: Json = False) -> None:
 
 def examine() -> dict[str, Any]:
     """All that `doctor` shows, in plain values."""
-    from xm.evaluation.report import versions
-    from xm.foundation.files import cache_dir
+    from xm.evaluation import versions
+    from xm.foundation import cache_dir
 
     plugins = manager()
     broken = {f"{kind} {spec.name}": error for kind, spec, error in _unloadable()}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xm.plugins.plugin_manager import manager
+from xm.plugins import manager
 from xm_cli.options import Encoders, Json, WithEncoders
 from xm_cli.progress import Teller
 from xm_cli.tables import count, print_json, warn_of_plugins
@@ -47,7 +47,7 @@ def embed(
     divide the items.
     """
     given = {k: v for k, v in locals().items() if v is not None and k not in ("as_json", "out")}
-    from xm.encoders.embedding import EmbedSettings
+    from xm.encoders import EmbedSettings
     from xm_cli.settings import parsed
 
     settings = {name: parsed(name, value, "flag", EmbedSettings) for name, value in given.items()}

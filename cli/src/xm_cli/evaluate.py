@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from xm.foundation.errors import UsageError
+from xm import UsageError
 from xm_cli.made_with import made_with
 from xm_cli.options import Device, Features, Json, Pick, RunFolder, source_of
 from xm_cli.progress import Teller
@@ -38,8 +38,8 @@ def evaluate(
     warn_of_plugins()
     with Teller(notes=False) as teller:
         import xm
-        from xm.evaluation.report import Report, versions
-        from xm.foundation.events import Event
+        from xm.evaluation import Report, versions
+        from xm.foundation import Event
 
         opened = xm.load(run, device=device, listener=teller)
         picks = [result.model for result in opened.results] if all_ else [pick]

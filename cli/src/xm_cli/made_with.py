@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from xm.foundation.errors import PluginError, UnknownNameError
+from xm import PluginError
+from xm.foundation import UnknownNameError
 
 KINDS = ("encoder", "strategy", "aligner", "predictor")
 """What plugins give to a run."""

@@ -17,9 +17,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperOption
 
-from xm.foundation.distributed import leads
-from xm.foundation.errors import XMError
-from xm.plugins.plugin_manager import manager
+from xm import XMError
+from xm.foundation import leads
+from xm.plugins import manager
 from xm_cli.commands import Commands
 
 EXIT_CODES = (

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xm.foundation.errors import UsageError
+from xm import UsageError
 from xm_cli.commands import Command
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
@@ -31,6 +31,19 @@ Encoders = Annotated[
     ),
 ]
 """Of a command whose class is `WithEncoders`."""
+
+
+def references(encoders: list[str] | None) -> dict[str, str]:
+    """What `Encoders` gave: modality to reference.
+
+    Raises:
+        UsageError: if one is not of the form MODALITY=REF.
+    """
+    from xm_cli.settings import parsed  # it imports pydantic
+
+    found: dict[str, str] = parsed("encoders", encoders or [], "flag")
+    return found
+
 
 _ENCODER = re.compile(r"--(?P<modality>[^=]+)-encoder(?:=(?P<reference>.*))?", re.DOTALL)
 

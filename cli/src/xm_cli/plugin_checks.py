@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xm.foundation.errors import PluginError, UsageError, XMError, described
-from xm.plugins.specs import ANY, EncoderSpec, ObjectiveSpec, Spec, load_target
+from xm import EncoderSpec, ObjectiveSpec, PluginError, UsageError, XMError
+from xm.foundation import described
+from xm.plugins import ANY, Spec, load_target
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def verdict(kind: str, spec: Spec) -> Verdict:
 
 
 def _encoder(spec: Spec) -> str | None:
-    from xm.encoders.encoder import Encoder
+    from xm import Encoder
 
     assert isinstance(spec, EncoderSpec)
     reason: str | None = load_target(spec.available)() if spec.available else None
@@ -107,7 +108,7 @@ def _listed(suffixes: Any) -> str:
 
 
 def _strategy(spec: Spec) -> None:
-    from xm.learning.strategy import Strategy
+    from xm import Strategy
 
     made = _configured(spec, Strategy)
     if type(made).build is Strategy.build:
@@ -115,13 +116,13 @@ def _strategy(spec: Spec) -> None:
 
 
 def _aligner(spec: Spec) -> None:
-    from xm.alignment.aligner import Aligner
+    from xm import Aligner
 
     _configured(spec, Aligner)
 
 
 def _predictor(spec: Spec) -> None:
-    from xm.learning.predictor import Predictor
+    from xm import Predictor
 
     made = _configured(spec, Predictor)
     if made.scope not in ("item", "set"):
@@ -129,7 +130,7 @@ def _predictor(spec: Spec) -> None:
 
 
 def _objective(spec: Spec) -> None:
-    from xm.learning.objectives import PairObjective
+    from xm import PairObjective
 
     assert isinstance(spec, ObjectiveSpec)
     if spec.pairs:
@@ -161,7 +162,7 @@ def _command(spec: Spec) -> None:
 
 def _configured(spec: Spec, base: type) -> Any:
     """A thing with settings, made with none given."""
-    from xm.plugins.config import Config
+    from xm.plugins import Config
 
     target = spec.load()
     _looks_like(target, base)

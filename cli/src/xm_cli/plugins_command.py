@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from xm.foundation.errors import PluginError, XMError, unknown
-from xm.plugins.plugin_manager import manager
-from xm.plugins.registry import Registry
-from xm.plugins.specs import CommandSpec, EncoderSpec, Spec
+from xm import CommandSpec, EncoderSpec, PluginError, XMError
+from xm.foundation import unknown
+from xm.plugins import Registry, Spec, manager
 from xm_cli.options import Json
 from xm_cli.plugin_checks import suite, verdict
 from xm_cli.tables import print_json, print_table, warn_of_plugins

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xm.foundation.errors import DataError, UsageError
+from xm import DataError, UsageError
 from xm_cli.made_with import made_with
 from xm_cli.options import Device, Pick, RunFolder
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, print_table, warn, warn_of_plugins
 
 if TYPE_CHECKING:
-    from xm.evaluation.report import Prediction
-    from xm.experiment.run import Run
+    from xm import Run
+    from xm.evaluation import Prediction
 
 FAILED = 3
 """The exit code if an item could not be read."""

@@ -8,8 +8,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from xm.foundation.distributed import leads
-from xm.foundation.events import Event
+from xm.foundation import Event, leads
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

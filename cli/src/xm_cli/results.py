@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from xm_cli.tables import count, encodable, print_table
 
 if TYPE_CHECKING:
-    from xm.evaluation.report import Comparison, Report, Result, Summary
+    from xm.evaluation import Comparison, Report, Result, Summary
 
 Row: TypeAlias = tuple[str, tuple[str, ...]]
 """A strategy and its auxiliary modalities."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from xm.experiment.settings import TrainSettings
-from xm.foundation.errors import UsageError, unknown
-from xm.plugins.config import Config, validated
-from xm.plugins.plugin_manager import manager
+from xm import UsageError
+from xm.experiment import TrainSettings
+from xm.foundation import unknown
+from xm.plugins import Config, manager, validated
 
 PREFIX = "XM_"
 

@@ -41,7 +41,7 @@ def warn(message: str) -> None:
 
 def warn_of_plugins() -> None:
     """A warning for each plugin that could not be used."""
-    from xm.plugins.plugin_manager import manager
+    from xm.plugins import manager
 
     for plugin in manager().plugins():
         if plugin.error:

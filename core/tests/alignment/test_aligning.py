@@ -15,9 +15,10 @@ import xm
 from xm.alignment.aligner import AlignContext, Aligner, Sides
 from xm.alignment.diagnosis import Probe, probe
 from xm.alignment.settings import AlignReport
-from xm.encoders.aligned import Aligned, SavedAlignment
-from xm.encoders.choice import EncoderChoice, make_encoder
+from xm.encoders.aligned import Aligned
+from xm.encoders.choice import EncoderChoice
 from xm.encoders.encoder import Tail
+from xm.encoders.reference import SavedAlignment, make_encoder
 from xm.encoders.store import FeatureStore
 from xm.foundation.errors import DataError, RunError, UsageError
 from xm.foundation.events import Event

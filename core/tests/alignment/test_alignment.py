@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from xm.alignment.aligner import AlignContext, Aligner
-from xm.alignment.maker import AlignmentMaker, WaysHome, restored, without_held_out
+from xm.alignment.maker import AlignmentMaker, WaysHome, without_held_out
 from xm.data.open import open_dataset
 from xm.data.types import Dataset, Sample
+from xm.encoders.aligned import restored
 from xm.encoders.choice import EncoderChoice
 from xm.encoders.encoder import Tail
 from xm.encoders.store import FeatureStore

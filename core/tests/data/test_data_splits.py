@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from xm.data import DEFAULT_FRACTIONS, Dataset, Sample, group_by, split_dataset
 from xm.foundation.errors import DataError, UsageError

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from xm.data import Dataset, Draws, Sample, Task, group_by, split_dataset
 from xm.foundation.errors import DataError, UsageError

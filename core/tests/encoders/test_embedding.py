@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 
 import xm
 from xm.encoders.bank import Bank
-from xm.encoders.choice import make_encoder
 from xm.encoders.embedding import Embedded
+from xm.encoders.reference import make_encoder
 from xm.foundation.errors import DataError, ItemError, RunError, UsageError
 from xm.foundation.events import Event
 from xm.foundation.files import read_tensors

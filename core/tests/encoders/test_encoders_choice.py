@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from xm.data.types import Dataset
-from xm.encoders.choice import EncoderChoice, make_encoder
+from xm.encoders.choice import EncoderChoice
+from xm.encoders.reference import make_encoder
 from xm.foundation.errors import PluginError, UsageError
 from xm.plugins.plugin_manager import PluginManager
 from xm.plugins.specs import EncoderSpec

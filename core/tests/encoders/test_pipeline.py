@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from xm.encoders.encoder import Derived, Encoder, Inputs, Preparing, Tail, compute, prepare
+from xm.encoders.encoder import Derived, Encoder, Preparing, Tail, compute, prepare
 from xm.encoders.pipeline import AHEAD, WINDOW, Encoded, encode
 from xm.foundation.errors import ItemError, PluginError
+from xm.learning.stream import Inputs
 
 
 class Counting(Preparing):

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from xm import speed
-from xm.encoders.encoder import Encoder, Inputs, Preparing
+from xm.encoders import speed
+from xm.encoders.encoder import Encoder, Preparing
 from xm.encoders.speed import EXACT, Choice, Way, measured
 from xm.foundation.errors import ItemError
+from xm.learning.stream import Inputs
 
 
 class Timed(Encoder):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from xm import store as module
+from xm.encoders import store as module
 from xm.encoders.store import KEY, FeatureStore
 from xm.foundation.errors import ItemError
 from xm.foundation.events import Event

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from xm import writer
 from xm.evaluation.report import Report, Result
+from xm.experiment import writer
 from xm.experiment.settings import TrainSettings
 from xm.experiment.training import Experiment, train
 from xm.foundation.errors import DataError, ItemError, UsageError, XMError

@@ -12,10 +12,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import xm
-from xm import Predictor, PredictorSpec, Stream, UsageError, predictor
+from xm import Predictor, PredictorSpec, Stream, UsageError
 from xm.evaluation.report import Report
 from xm.foundation.files import read_tensors
 from xm.foundation.layout import RULE
+from xm.learning import predictor
 from xm.learning.model import class_means
 from xm.learning.predictor import Argmax, decide
 from xm.plugins.config import Config

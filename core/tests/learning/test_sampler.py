@@ -6,8 +6,7 @@ from itertools import islice
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from xm import Stream, UsageError
 from xm.learning.sampler import batch_counts, batches, shares_of

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from xm import Encoder, EncoderSpec, ItemError
-from xm.encoders.encoder import Inputs
+from xm.learning.stream import Inputs
 from xm.testing import EncoderConformance
 
 ITEMS = ["one", "two", "three"]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from xm.foundation.errors import PluginError, UsageError
+from xm import PluginError, UsageError
 from xm.media.lengths import LengthPolicy
 from xm_audioclip import hub
 from xm_audioclip.audio import AudioEncoder

@@ -15,14 +15,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm.data.types import Dataset
-from xm.encoders.choice import EncoderChoice, make_encoder
-from xm.encoders.encoder import Encoder
-from xm.encoders.store import FeatureStore
-from xm.foundation.device import autocast
-from xm.foundation.errors import ItemError, UsageError
-from xm.plugins.plugin_manager import manager
-from xm.plugins.specs import EncoderSpec
+from xm import Dataset, Encoder, EncoderSpec, ItemError, UsageError
+from xm.encoders import EncoderChoice, FeatureStore, make_encoder
+from xm.foundation import autocast
+from xm.plugins import manager
 from xm.testing import EncoderConformance
 from xm_audioclip import encoders
 from xm_audioclip.audio import LENGTH, AudioEncoder, runs

@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from xm import AlignContext, AlignerSpec, DataError, Encoder, UsageError
-from xm.alignment.aligner import Pairs
-from xm.encoders.encoder import Inputs
-from xm.evaluation.retrieval import mean_reciprocal_rank
-from xm.foundation.files import read_tensors, write_tensors
-from xm.plugins.plugin_manager import manager
+from xm.alignment import Pairs
+from xm.evaluation import mean_reciprocal_rank
+from xm.foundation import read_tensors, write_tensors
+from xm.learning import Inputs
+from xm.plugins import manager
 from xm.testing import AlignerConformance
 from xm_cca.aligner import Cca
 from xm_cca.correlation import Canonical, Whitened, analyse

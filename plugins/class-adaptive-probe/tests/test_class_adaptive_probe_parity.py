@@ -12,10 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xm import Context, Stream
-from xm.encoders.encoder import Tail
-from xm.learning.loop import learning_rate
-from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers
-from xm.learning.strategy import adapt
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, LinearClassifier, Tower, Towers, adapt, learning_rate
 from xm_class_adaptive_probe.probe import PinnedProbe, zero_shot_multipliers
 from xm_class_adaptive_probe.strategy import ClassAdaptiveProbe
 

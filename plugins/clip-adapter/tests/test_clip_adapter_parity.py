@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xm import Context, Stream
-from xm.encoders.encoder import Tail
-from xm.learning.model import EMBEDDING, Tower, Towers
-from xm.learning.strategy import adapt
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, Tower, Towers, adapt
 from xm_clip_adapter.model import AdapterClassifier
 from xm_clip_adapter.strategy import ClipAdapter
 

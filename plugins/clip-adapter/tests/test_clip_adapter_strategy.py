@@ -12,10 +12,9 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from xm import Context, StrategySpec, Stream, UsageError
-from xm.encoders.encoder import Tail
-from xm.learning.model import EMBEDDING, Tower, Towers, class_means, own_tensors
-from xm.learning.strategy import adapt
-from xm.plugins.plugin_manager import manager
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, Tower, Towers, adapt, class_means, own_tensors
+from xm.plugins import manager
 from xm.testing import StrategyConformance
 from xm_clip_adapter.model import AdapterClassifier, random_bottleneck
 from xm_clip_adapter.strategy import ClipAdapter

@@ -12,14 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from xm.encoders.choice import make_encoder
-from xm.encoders.encoder import Encoder, Inputs, Preparing, fingerprint_of
-from xm.encoders.pipeline import encode
-from xm.encoders.store import FeatureStore
-from xm.foundation.errors import ItemError, UsageError
-from xm.plugins.hookspecs import hookimpl
-from xm.plugins.plugin_manager import manager
-from xm.plugins.specs import EncoderSpec
+from xm import Encoder, EncoderSpec, ItemError, Preparing, UsageError, fingerprint_of, hookimpl
+from xm.encoders import FeatureStore, encode, make_encoder
+from xm.learning import Inputs
+from xm.plugins import manager
 from xm.testing import EncoderConformance
 
 CPU = torch.device("cpu")

@@ -12,17 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm import AlignContext, AlignerSpec, Encoder, UsageError
-from xm.alignment.aligner import Pairs, Sides
-from xm.encoders.encoder import Inputs, Tail
-from xm.evaluation.retrieval import mean_reciprocal_rank
-from xm.foundation.events import Event
-from xm.foundation.files import read_tensors, write_tensors
-from xm.learning.checkpoint import Checkpoint
-from xm.learning.maps import ridge
-from xm.learning.model import Behind
-from xm.learning.objectives import InfoNce, PairBatch
-from xm.plugins.plugin_manager import manager
+from xm import AlignContext, AlignerSpec, Encoder, PairBatch, UsageError
+from xm.alignment import Pairs, Sides
+from xm.encoders import Tail
+from xm.evaluation import mean_reciprocal_rank
+from xm.foundation import Event, read_tensors, write_tensors
+from xm.learning import Behind, Checkpoint, InfoNce, Inputs, ridge
+from xm.plugins import manager
 from xm.testing import AlignerConformance
 from xm_contrastive.aligner import ALPHAS, Contrastive
 from xm_contrastive.held_out import MOST, split

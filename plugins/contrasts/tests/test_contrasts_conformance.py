@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from xm import ObjectiveSpec
-from xm.plugins.plugin_manager import manager
+from xm.plugins import manager
 from xm.testing import PairObjectiveConformance
 
 

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm import PairBatch, PairObjective
-from xm.foundation.errors import UsageError
-from xm.learning.objectives import make_pair_objective
-from xm.plugins.plugin_manager import manager
+from xm import PairBatch, PairObjective, UsageError
+from xm.learning import make_pair_objective
+from xm.plugins import manager
 
 N, DIM = 7, 5
 GROUP = [0, 1, 0, 2, 1, 3, 0]

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from xm import Dataset
-from xm.data.open import open_dataset
-from xm.plugins.plugin_manager import manager
+from xm.data import open_dataset
+from xm.plugins import manager
 
 Paint = Callable[[str], Path]
 Open = Callable[[str], Dataset]

@@ -13,9 +13,8 @@ import pytest
 from PIL import Image
 
 from xm import DataError, Dataset, DatasetSpec
-from xm.data import Draws, Task
-from xm.data.open import open_dataset
-from xm.plugins.plugin_manager import manager
+from xm.data import Draws, Task, open_dataset
+from xm.plugins import manager
 from xm.testing import DatasetConformance
 from xm_coop.dataset import open_coop
 

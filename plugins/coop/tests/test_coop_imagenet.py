@@ -14,7 +14,7 @@ import pytest
 import xm
 from xm import DataError, Dataset, DatasetSpec
 from xm.data import Draws
-from xm.plugins.plugin_manager import manager
+from xm.plugins import manager
 from xm.testing import DatasetConformance
 
 Paint = Callable[[str], Path]

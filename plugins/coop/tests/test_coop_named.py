@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from xm import DataError, Dataset, DatasetSpec
-from xm.data import Draws
-from xm.data.open import open_dataset
-from xm.plugins.plugin_manager import manager
+from xm.data import Draws, open_dataset
+from xm.plugins import manager
 from xm.testing import DatasetConformance
 from xm_coop.records import RECORDS
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm.learning.stream import Stream
+from xm import Stream
 from xm_croma.tasks import FEATURES, SOURCE, TARGET, MetaData
 
 CLASSES, HIDDEN, DIM = 24, 8, 40

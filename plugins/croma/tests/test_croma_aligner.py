@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from xm import AlignContext, AlignerSpec, UsageError
-from xm.foundation.device import threads
-from xm.foundation.events import Event
-from xm.learning.checkpoint import Checkpoint
-from xm.learning.stream import Stream
-from xm.plugins.plugin_manager import manager
+from xm import AlignContext, AlignerSpec, Stream, UsageError
+from xm.foundation import Event, threads
+from xm.learning import Checkpoint
+from xm.plugins import manager
 from xm.testing import AlignerConformance
 from xm_croma.aligner import Croma
 
@@ -69,7 +67,7 @@ class TestConformance(AlignerConformance):
 
 
 def test_settings_of_objectives_are_passed_on() -> None:
-    from xm.testing._synthetic import align_context
+    from xm.testing.synthetic import align_context
 
     made = align_context("heard")
     assert made.pairs is not None

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from xm import DataError, UsageError
-from xm.experiment.benchmark import BenchReport, bench
-from xm.foundation.events import Event
+from xm import DataError, UsageError, bench
+from xm.experiment import BenchReport
+from xm.foundation import Event
 from xm_croma.draws import Draw, draw
 from xm_croma.features import Featured, Side
 from xm_croma.settings import MetaConfig

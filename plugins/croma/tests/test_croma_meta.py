@@ -11,11 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from xm.foundation.device import threads
-from xm.foundation.errors import UsageError
-from xm.foundation.events import Event
-from xm.learning.checkpoint import Checkpoint
-from xm.learning.objectives import InfoNce
+from xm import UsageError
+from xm.foundation import Event, threads
+from xm.learning import Checkpoint, InfoNce
 from xm_croma.approaches import APPROACHES
 from xm_croma.episodes import align_episode, classify_episode
 from xm_croma.few_shot import Start, adapt, corrupted

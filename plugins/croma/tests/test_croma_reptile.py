@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from xm.foundation.events import Event
-from xm.learning.checkpoint import Checkpoint
+from xm.foundation import Event
+from xm.learning import Checkpoint
 from xm_croma.reptile import number, reptile, towards
 
 

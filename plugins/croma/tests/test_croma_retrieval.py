@@ -12,10 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from xm.foundation.device import threads
-from xm.foundation.errors import DataError
-from xm.learning.objectives import InfoNce
-from xm.learning.stream import Stream
+from xm import DataError, Stream
+from xm.foundation import threads
+from xm.learning import InfoNce
 from xm_croma.draws import Draw, draw
 from xm_croma.features import Featured, Side
 from xm_croma.model import MetaModel, fresh

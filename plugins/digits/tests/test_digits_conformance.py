@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from xm import DatasetSpec
-from xm.plugins.plugin_manager import manager
+from xm.plugins import manager
 from xm.testing import DatasetConformance
 
 

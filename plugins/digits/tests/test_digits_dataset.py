@@ -13,9 +13,9 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from xm.data.types import SPLITS, Dataset, Sample
-from xm.foundation.errors import DataError, UsageError
-from xm.plugins.plugin_manager import manager
+from xm import DataError, Dataset, Sample, UsageError
+from xm.data import SPLITS
+from xm.plugins import manager
 from xm_digits import recordings
 from xm_digits.command import export
 from xm_digits.dataset import open_digits

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xm.foundation.errors import PluginError
+from xm import PluginError
 from xm_digits import espeak
 from xm_digits.names import CLASSES
 from xm_digits.voices import VARIANTS, voice

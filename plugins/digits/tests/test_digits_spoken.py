@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from xm.foundation.errors import ItemError
-from xm.plugins.plugin_manager import manager
-from xm.plugins.specs import EncoderSpec
+from xm import EncoderSpec, ItemError
+from xm.plugins import manager
 from xm.testing import EncoderConformance
 from xm_digits import espeak
 from xm_digits.encoder import Spoken

@@ -9,9 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from xm.encoders.encoder import Encoder
-from xm.foundation.errors import ItemError, PluginError, UsageError
-from xm.plugins.specs import EncoderSpec
+from xm import Encoder, EncoderSpec, ItemError, PluginError, UsageError
 from xm.testing import EncoderConformance
 from xm_efficientnet import encoders, network, weights
 from xm_efficientnet.encoder import EfficientNetLite0

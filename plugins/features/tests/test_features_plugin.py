@@ -13,11 +13,9 @@ import torch
 from safetensors.torch import save_file
 
 import xm
-from xm.data import Dataset
-from xm.data.open import open_dataset
-from xm.foundation.errors import PluginError
-from xm.plugins.plugin_manager import manager
-from xm.plugins.specs import EncoderSpec
+from xm import Dataset, EncoderSpec, PluginError
+from xm.data import open_dataset
+from xm.plugins import manager
 from xm.testing import DatasetConformance, EncoderConformance
 
 Arrays: TypeAlias = dict[str, Any]

@@ -16,7 +16,7 @@ def toys() -> Iterator[ModuleType]:
     """The module `frames_toys`, whose encoders the plugin manager knows."""
     pytest.importorskip("av")
     pytest.importorskip("soundfile")
-    from xm.plugins.plugin_manager import manager
+    from xm.plugins import manager
 
     manager().load_file(TOYS)
     import frames_toys  # the plugin manager has imported it

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xm import Encoder, EncoderSpec, Preparing, Prototypes, fingerprint_of, hookimpl
-from xm.encoders.encoder import Inputs, Tail
-from xm.foundation.errors import ItemError
+from xm import Encoder, EncoderSpec, ItemError, Preparing, Prototypes, fingerprint_of, hookimpl
+from xm.encoders import Tail
+from xm.learning import Inputs
 from xm.media.images import read_image
 from xm.media.sounds import read_sound, sound_name
 

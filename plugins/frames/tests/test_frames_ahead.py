@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from xm.encoders.encoder import Encoder, Preparing
-from xm.encoders.pipeline import encode
-from xm.plugins.plugin_manager import manager
+from xm import Encoder, Preparing
+from xm.encoders import encode
+from xm.plugins import manager
 
 WAIT = 20
 """Seconds after which what should happen at once did not."""

@@ -11,13 +11,12 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from xm.data.types import View
-from xm.encoders.encoder import Encoder, Inputs
-from xm.encoders.store import FeatureStore
-from xm.foundation.errors import ItemError, PluginError, UsageError
+from xm import Encoder, EncoderSpec, ItemError, PluginError, UsageError
+from xm.data import View
+from xm.encoders import FeatureStore
+from xm.learning import Inputs
 from xm.media.videos import SUFFIXES
-from xm.plugins.plugin_manager import PluginManager, manager
-from xm.plugins.specs import EncoderSpec
+from xm.plugins import PluginManager, manager
 from xm.testing import EncoderConformance
 from xm_frames import available, encoders
 from xm_frames.encoder import Frames

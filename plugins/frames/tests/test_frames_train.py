@@ -14,10 +14,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from xm import UsageError, load, train
-from xm.data.types import Dataset
-from xm.encoders.choice import EncoderChoice
-from xm.plugins.plugin_manager import manager
+from xm import Dataset, UsageError, load, train
+from xm.encoders import EncoderChoice
+from xm.plugins import manager
 
 TOYS = Path(__file__).with_name("frames_toys.py")
 QUIET: dict[str, Any] = {"device": "cpu", "shots": (2,), "seeds": (1,), "baselines": False, "listener": lambda _: None}

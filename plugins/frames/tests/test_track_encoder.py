@@ -11,13 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from xm.encoders.choice import make_encoder
-from xm.encoders.pipeline import encode
-from xm.encoders.store import FeatureStore
-from xm.foundation.errors import ItemError, UsageError
+from xm import EncoderSpec, ItemError, UsageError
+from xm.encoders import FeatureStore, encode, make_encoder
 from xm.media.videos import read_track
-from xm.plugins.plugin_manager import manager
-from xm.plugins.specs import EncoderSpec
+from xm.plugins import manager
 from xm.testing import EncoderConformance
 from xm_frames.track import Track, TrackAudio
 

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
 from xm import Context, Stream
-from xm.encoders.encoder import Tail
-from xm.learning.model import EMBEDDING, Tower, Towers
-from xm.learning.strategy import adapt
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, Tower, Towers, adapt
 from xm_gda.strategy import GDA
 
 CLASSES, DIM = 5, 24

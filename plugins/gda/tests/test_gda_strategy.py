@@ -11,10 +11,9 @@ import torch
 from torch.nn.functional import normalize
 
 from xm import Context, StrategySpec, Stream, UsageError
-from xm.encoders.encoder import Tail
-from xm.learning.model import EMBEDDING, Tower, Towers, class_means
-from xm.learning.strategy import adapt
-from xm.plugins.plugin_manager import manager
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, Tower, Towers, adapt, class_means
+from xm.plugins import manager
 from xm.testing import StrategyConformance
 from xm_gda.gaussian import Samples, discriminant, united
 from xm_gda.strategy import GDA, AffineClassifier

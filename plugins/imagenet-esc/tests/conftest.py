@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from xm import Dataset
-from xm.data.open import open_dataset
-from xm.plugins.plugin_manager import PluginManager, manager
+from xm.data import open_dataset
+from xm.plugins import PluginManager, manager
 from xm_imagenet_esc.classes import CALTECH_ESC, IMAGENET_ESC_27
 
 CLIPS = 4

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from xm import DataError, Dataset, DatasetSpec
-from xm.data import Draws, split_dataset
-from xm.data.open import open_dataset
-from xm.plugins.plugin_manager import manager
+from xm.data import Draws, open_dataset, split_dataset
+from xm.plugins import manager
 from xm.testing import DatasetConformance
 from xm_imagenet_esc.classes import CALTECH_ESC, IMAGENET_ESC_19, IMAGENET_ESC_27, RECORDS
 

@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from xm.data import Task
-from xm.data.open import open_dataset
-from xm.experiment.benchmark import BenchReport, bench
-from xm.experiment.drawing import Drawing
-from xm.experiment.settings import TrainSettings
-from xm.plugins.plugin_manager import PluginManager, manager
+from xm import bench
+from xm.data import Task, open_dataset
+from xm.experiment import BenchReport, Drawing, TrainSettings
+from xm.plugins import PluginManager, manager
 from xm_imagenet_esc.classes import RECORDS
 
 NAMES = [f"{name}-{target}" for name in RECORDS for target in ("image", "audio")]

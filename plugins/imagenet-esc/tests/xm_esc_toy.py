@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from xm import Encoder, EncoderSpec, fingerprint_of, hookimpl
-from xm.encoders.items import read_text
+from xm.encoders import read_text
 
 
 @hookimpl

@@ -17,11 +17,9 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from xm.data import Dataset
-from xm.encoders.choice import EncoderChoice, make_encoder
-from xm.foundation.errors import ItemError, PluginError, UsageError
-from xm.plugins.plugin_manager import manager
-from xm.plugins.specs import EncoderSpec
+from xm import Dataset, EncoderSpec, ItemError, PluginError, UsageError
+from xm.encoders import EncoderChoice, make_encoder
+from xm.plugins import manager
 from xm.testing import EncoderConformance
 from xm_laion_clap import hub
 

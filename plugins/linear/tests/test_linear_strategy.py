@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from xm import Context, StrategySpec, Stream, UsageError
-from xm.encoders.encoder import Tail
-from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers, class_means
-from xm.learning.probe import PULLS, LinearProbe, _clearly_better
-from xm.learning.strategy import adapt
-from xm.plugins.plugin_manager import manager
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, PULLS, LinearClassifier, LinearProbe, Tower, Towers, adapt, class_means
+from xm.learning.probe import _clearly_better
+from xm.plugins import manager
 from xm.testing import StrategyConformance
 
 

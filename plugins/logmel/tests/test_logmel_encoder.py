@@ -14,10 +14,9 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from xm.encoders.pipeline import encode
-from xm.foundation.errors import ItemError, UsageError
-from xm.plugins.plugin_manager import manager
-from xm.plugins.specs import EncoderSpec
+from xm import EncoderSpec, ItemError, UsageError
+from xm.encoders import encode
+from xm.plugins import manager
 from xm.testing import EncoderConformance
 from xm_logmel.encoder import LogMel, trim
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from xm import Stream
-from xm.learning.model import EMBEDDING
+from xm.learning import EMBEDDING
 from xm_loki.files import tree_distances
 from xm_loki.predictor import Loki
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from xm import Predictor, PredictorSpec, Stream, UsageError
-from xm.learning.model import EMBEDDING
-from xm.plugins.plugin_manager import manager
+from xm.learning import EMBEDDING
+from xm.plugins import manager
 from xm.testing import PredictorConformance
 from xm_loki.predictor import Loki
 

@@ -16,9 +16,9 @@ from torch import Tensor
 import xm
 import xm_loki
 from xm import Encoder, EncoderSpec, Strategy, StrategySpec, UsageError, fingerprint_of, hookimpl
-from xm.encoders.items import read_text
-from xm.learning.model import EMBEDDING, LinearClassifier, class_means
-from xm.plugins.plugin_manager import PluginManager
+from xm.encoders import read_text
+from xm.learning import EMBEDDING, LinearClassifier, class_means
+from xm.plugins import PluginManager
 
 FAMILY = {"cat": "mammal", "cow": "mammal", "dog": "mammal", "hen": "bird", "owl": "bird"}
 DIM = 12

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, multi_head_attention_forward
 
-from xm.encoders.encoder import Inputs
-from xm.foundation.errors import UsageError
-from xm.learning.model import Tower, Towers
+from xm import UsageError
+from xm.learning import Inputs, Tower, Towers
 from xm_lora.adapters import Adapters, check_used
 from xm_lora.attention import Attention
 

@@ -11,12 +11,9 @@ import torch
 from torch import nn
 
 from xm import StrategySpec, UsageError
-from xm.learning.loop import learning_rate
-from xm.learning.model import LinearClassifier, class_means
-from xm.learning.strategy import adapt
-from xm.plugins.plugin_manager import manager
-from xm.testing import StrategyConformance
-from xm.testing import _synthetic as synthetic
+from xm.learning import LinearClassifier, adapt, class_means, learning_rate
+from xm.plugins import manager
+from xm.testing import StrategyConformance, synthetic
 from xm_lora.classifier import PromptClassifier
 from xm_lora.strategy import Lora
 

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from xm import Context, Stream
-from xm.encoders.encoder import Tail
-from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers
-from xm.learning.strategy import adapt
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, LinearClassifier, Tower, Towers, adapt
 from xm_lp_plus_plus.descent import Problem, descend
 from xm_lp_plus_plus.strategy import LPPlusPlus
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from xm.encoders.encoder import Encoder, Promptable
-from xm.foundation.errors import ItemError, PluginError, UsageError
-from xm.plugins.specs import EncoderSpec
+from xm import Encoder, EncoderSpec, ItemError, PluginError, UsageError
+from xm.encoders import Promptable
 from xm.testing import EncoderConformance
 from xm_minilm import encoders, weights
 from xm_minilm.encoder import MiniLM

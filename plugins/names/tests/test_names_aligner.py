@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from xm import AlignContext, AlignerSpec, Encoder, Prototypes, UsageError
-from xm.encoders.encoder import Inputs
-from xm.plugins.plugin_manager import manager
+from xm.learning import Inputs
+from xm.plugins import manager
 from xm.testing import AlignerConformance
 from xm_names.aligner import Conse, Names, Rows
 

@@ -8,9 +8,8 @@ import torch
 from torch.nn.functional import normalize
 
 from xm import Context, StrategySpec, Stream, UsageError
-from xm.learning.model import EMBEDDING, Towers
-from xm.learning.strategy import adapt
-from xm.plugins.plugin_manager import manager
+from xm.learning import EMBEDDING, Towers, adapt
+from xm.plugins import manager
 from xm.testing import StrategyConformance
 from xm_nearest_centroid.strategy import NearestCentroid
 

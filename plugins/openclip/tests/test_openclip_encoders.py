@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xm.foundation.errors import ItemError
-from xm.plugins.specs import EncoderSpec
+from xm import EncoderSpec, ItemError
 from xm.testing import EncoderConformance
 from xm_openclip import encoders
 from xm_openclip.image import ImageEncoder

@@ -15,8 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from xm.encoders.encoder import Encoder
-from xm.foundation.errors import PluginError, UsageError
+from xm import Encoder, PluginError, UsageError
 from xm_openclip import catalogue, model
 from xm_openclip.image import ImageEncoder
 from xm_openclip.text import TextEncoder

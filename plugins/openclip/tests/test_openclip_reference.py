@@ -14,7 +14,7 @@ import open_clip  # type: ignore[import-untyped]
 import pytest
 import torch
 
-from xm.foundation.errors import PluginError, UsageError, XMError
+from xm import PluginError, UsageError, XMError
 from xm_openclip import available, catalogue, encoders
 from xm_openclip.image import ImageEncoder
 from xm_openclip.reference import resolve

@@ -12,8 +12,8 @@ import torch
 from open_clip.transformer import TextTransformer  # type: ignore[import-untyped]
 from torch.nn.functional import normalize
 
-from xm.encoders.encoder import Encoder, Promptable
-from xm.foundation.errors import UsageError
+from xm import Encoder, UsageError
+from xm.encoders import Promptable
 from xm_openclip import model
 from xm_openclip.image import ImageEncoder
 from xm_openclip.reference import Reference, resolve

@@ -19,10 +19,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from xm import Context, Stream
-from xm.encoders.encoder import Inputs, Tail
-from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers
-from xm.learning.sampler import batch_counts, batches
-from xm.learning.strategy import adapt
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, Inputs, LinearClassifier, Tower, Towers, adapt, batch_counts, batches
 from xm_partial.strategy import Partial
 
 CLASSES, DIM = 5, 24

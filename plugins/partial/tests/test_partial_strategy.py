@@ -9,11 +9,9 @@ import pytest
 import torch
 
 from xm import Context, StrategySpec
-from xm.learning.model import EMBEDDING, LinearClassifier, class_means, own_tensors
-from xm.learning.strategy import adapt
-from xm.plugins.plugin_manager import manager
-from xm.testing import StrategyConformance
-from xm.testing import _synthetic as synthetic
+from xm.learning import EMBEDDING, LinearClassifier, adapt, class_means, own_tensors
+from xm.plugins import manager
+from xm.testing import StrategyConformance, synthetic
 from xm_partial.strategy import Partial
 
 QUICK: dict[str, Any] = {"steps": 41, "lr": [1e-2], "weight_decay": [0.01], "eval_every": 20}

@@ -13,10 +13,9 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from xm.encoders.pipeline import encode
-from xm.foundation.errors import ItemError, UsageError
-from xm.plugins.plugin_manager import manager
-from xm.plugins.specs import EncoderSpec
+from xm import EncoderSpec, ItemError, UsageError
+from xm.encoders import encode
+from xm.plugins import manager
 from xm.testing import EncoderConformance
 from xm_pixels.encoder import Pixels
 

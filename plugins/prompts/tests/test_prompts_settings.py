@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from xm import Context, Stream, UsageError
-from xm.learning.model import EMBEDDING, LinearClassifier, own_tensors
-from xm.learning.strategy import Strategy, adapt
-from xm.testing import _synthetic as synthetic
+from xm import Context, Strategy, Stream, UsageError
+from xm.learning import EMBEDDING, LinearClassifier, adapt, own_tensors
+from xm.testing import synthetic
 from xm_prompts.cocoop import CoCoOp
 from xm_prompts.coop import CoOp
 from xm_prompts.learner import PromptLearner, _lengths

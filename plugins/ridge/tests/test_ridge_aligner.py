@@ -12,9 +12,9 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
 from xm import AlignContext, AlignerSpec, Encoder, UsageError
-from xm.alignment.aligner import Pairs
-from xm.encoders.encoder import Inputs
-from xm.plugins.plugin_manager import manager
+from xm.alignment import Pairs
+from xm.learning import Inputs
+from xm.plugins import manager
 from xm.testing import AlignerConformance
 from xm_ridge.aligner import Ridge
 

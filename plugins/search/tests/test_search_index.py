@@ -14,10 +14,9 @@ import torch
 from PIL import Image
 
 import xm_search.nearest
-from xm import DataError, Encoder, EncoderSpec, ItemError, PluginError, RunError, UsageError, hookimpl
-from xm.encoders.encoder import fingerprint_of
-from xm.foundation.events import Event
-from xm.plugins.plugin_manager import PluginManager
+from xm import DataError, Encoder, EncoderSpec, ItemError, PluginError, RunError, UsageError, fingerprint_of, hookimpl
+from xm.foundation import Event
+from xm.plugins import PluginManager
 from xm_search.building import Index, build, open_index
 from xm_search.nearest import Effort, Nearest
 
@@ -189,7 +188,7 @@ def test_files_and_index_move_together(
 
 
 def test_a_manifest_gives_files_and_texts_each_once(plugins: PluginManager, make: Make, photos: Path) -> None:
-    from xm.plugins.specs import DatasetSpec
+    from xm import DatasetSpec
 
     class Readers:
         @hookimpl
@@ -212,8 +211,7 @@ def test_a_manifest_gives_files_and_texts_each_once(plugins: PluginManager, make
 def test_arrays_are_called_by_dataset_number_and_class(plugins: PluginManager, make: Make, tmp_path: Path) -> None:
     import sys
 
-    from xm.data.types import Dataset, Sample
-    from xm.plugins.specs import DatasetSpec
+    from xm import Dataset, DatasetSpec, Sample
 
     samples = tuple(Sample(np.full((1, 1, 3), COLOURS[name]), "picture", i) for i, name in enumerate(("red", "blue")))
     sys.modules["xm_colours"].opener = lambda *_, **__: Dataset("patches", ("warm", "cold"), samples)  # type: ignore[attr-defined]

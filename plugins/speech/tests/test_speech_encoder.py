@@ -13,9 +13,8 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from xm.foundation.errors import ItemError, PluginError, UsageError
-from xm.plugins.plugin_manager import manager
-from xm.plugins.specs import EncoderSpec
+from xm import EncoderSpec, ItemError, PluginError, UsageError
+from xm.plugins import manager
 from xm.testing import EncoderConformance
 from xm_speech import weights
 

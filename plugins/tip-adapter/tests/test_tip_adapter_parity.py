@@ -9,9 +9,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from xm import Context, Stream
-from xm.encoders.encoder import Tail
-from xm.learning.model import EMBEDDING, Tower, Towers
-from xm.learning.strategy import adapt
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, Tower, Towers, adapt
 from xm_tip_adapter.strategy import TipAdapter
 from xm_tip_adapter.training import TipAdapterF
 

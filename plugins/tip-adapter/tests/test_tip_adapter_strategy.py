@@ -12,10 +12,9 @@ import torch
 from torch.nn.functional import normalize
 
 from xm import Context, Predictor, StrategySpec, Stream, UsageError
-from xm.encoders.encoder import Tail
-from xm.learning.model import EMBEDDING, Tower, Towers, own_tensors
-from xm.learning.strategy import adapt
-from xm.plugins.plugin_manager import manager
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, Tower, Towers, adapt, own_tensors
+from xm.plugins import manager
 from xm.testing import StrategyConformance
 from xm_tip_adapter.model import OWN_KEY, CacheModel
 from xm_tip_adapter.search import Blend, Grid, published_axis, search

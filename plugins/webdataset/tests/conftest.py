@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from xm.data.open import open_dataset
-from xm.plugins.plugin_manager import manager
+from xm.data import open_dataset
+from xm.plugins import manager
 
 TOYS = Path(__file__).with_name("webdataset_toys.py")
 

@@ -13,13 +13,10 @@ from typing import Any
 
 import pytest
 
-from xm import DatasetSpec
-from xm.data.member import Member
-from xm.data.open import open_dataset
-from xm.data.types import Dataset
-from xm.encoders.items import read_text
-from xm.foundation.errors import DataError, ItemError, UsageError
-from xm.plugins.plugin_manager import manager
+from xm import DataError, Dataset, DatasetSpec, ItemError, UsageError
+from xm.data import Member, open_dataset
+from xm.encoders import read_text
+from xm.plugins import manager
 from xm.testing import DatasetConformance
 from xm_webdataset.dataset import open_shards
 from xm_webdataset.shards import dataset_name

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from xm.foundation.errors import DataError
+from xm import DataError
 from xm_webdataset.headers import members
 from xm_webdataset.index import indexed
 

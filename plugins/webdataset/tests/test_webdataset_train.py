@@ -10,12 +10,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from xm import load, train
-from xm.data.member import Member
-from xm.data.open import open_dataset
+from xm import embed, load, train
+from xm.data import Member, open_dataset
 from xm.encoders.bank import Bank
-from xm.encoders.embedding import embed
-from xm.plugins.plugin_manager import manager
+from xm.plugins import manager
 
 TOYS = Path(__file__).with_name("webdataset_toys.py")
 

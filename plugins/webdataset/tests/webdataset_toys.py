@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from xm import Encoder, EncoderSpec, fingerprint_of, hookimpl
-from xm.encoders.items import read_text
+from xm.encoders import read_text
 from xm.media.images import VIEWS, read_image
 from xm.media.sounds import read_sound
 

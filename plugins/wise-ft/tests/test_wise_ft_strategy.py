@@ -11,12 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm import Context, StrategySpec, Stream, UsageError
-from xm.encoders.encoder import Tail
-from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers, class_means
-from xm.learning.probe import LinearProbe
-from xm.learning.strategy import Strategy, adapt
-from xm.plugins.plugin_manager import manager
+from xm import Context, Strategy, StrategySpec, Stream, UsageError
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, LinearClassifier, LinearProbe, Tower, Towers, adapt, class_means
+from xm.plugins import manager
 from xm.testing import StrategyConformance
 from xm_wise_ft.strategy import WiseFT
 

@@ -8,10 +8,8 @@ import pytest
 import soundfile
 import torch
 
-from xm.encoders.encoder import Encoder
-from xm.foundation.errors import ItemError, PluginError, UsageError
+from xm import Encoder, EncoderSpec, ItemError, PluginError, UsageError
 from xm.media.sounds import read_sound
-from xm.plugins.specs import EncoderSpec
 from xm.testing import EncoderConformance
 from xm_yamnet import encoders, weights
 from xm_yamnet.encoder import YamNet

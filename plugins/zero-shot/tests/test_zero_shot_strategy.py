@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from xm import Context, StrategySpec, Stream
-from xm.encoders.encoder import Tail
-from xm.learning.model import EMBEDDING, Tower, Towers
-from xm.learning.strategy import adapt
-from xm.plugins.plugin_manager import manager
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, Tower, Towers, adapt
+from xm.plugins import manager
 from xm.testing import StrategyConformance
 from xm_zero_shot.strategy import ZeroShot
 

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from scipy.stats import median_abs_deviation
 
 from xm import Context, Stream
-from xm.encoders.encoder import Tail
-from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers
-from xm.learning.strategy import adapt
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, LinearClassifier, Tower, Towers, adapt
 from xm_zpe.strategy import ZeroShotPromptEnsembling
 
 CLASSES, SENTENCES, DIM, COUNT = 7, 12, 20, 60

@@ -13,10 +13,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from xm import Context, StrategySpec, Stream, UsageError
-from xm.encoders.encoder import Tail
-from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers
-from xm.learning.strategy import adapt
-from xm.plugins.plugin_manager import manager
+from xm.encoders import Tail
+from xm.learning import EMBEDDING, LinearClassifier, Tower, Towers, adapt
+from xm.plugins import manager
 from xm.testing import StrategyConformance
 from xm_zpe.strategy import ZeroShotPromptEnsembling, by_sentence, selected, sentence_scores
 

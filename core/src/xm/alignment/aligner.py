@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from xm.encoders.encoder import Encoder, Inputs
+from xm.encoders.encoder import Encoder
 from xm.foundation.events import Listener, silent
 from xm.learning.checkpoint import Checkpoint
-from xm.learning.stream import Stream
+from xm.learning.stream import Inputs, Stream
 from xm.plugins.config import Configurable
 
 

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from xm.alignment.aligner import Pairs
 from xm.alignment.diagnosis import Diagnosis, Probe, look, probe
-from xm.alignment.maker import Alignment, AlignmentMaker
+from xm.alignment.maker import AlignmentMaker
 from xm.alignment.pairing import RULES, Keys, Paired, by_line, describe, open_pairs, paired, rule
 from xm.alignment.settings import AlignReport, AlignSettings
 from xm.data.open import open_dataset
 from xm.data.splits import split_dataset
 from xm.data.types import Dataset, Sample
-from xm.encoders.aligned import Aligned
+from xm.encoders.aligned import Aligned, Alignment
 from xm.encoders.choice import EncoderChoice
-from xm.encoders.encoder import Encoder, Inputs, Tail, fingerprint_of
+from xm.encoders.encoder import Encoder, Tail, fingerprint_of
 from xm.encoders.store import FeatureStore
 from xm.evaluation.report import versions
 from xm.foundation.device import pick_device
@@ -32,7 +32,7 @@ from xm.foundation.layout import ALIGNMENT, FORMAT, INDEX, map_file
 from xm.foundation.new_folder import NewFolder, free_name
 from xm.learning.checkpoint import Checkpoint
 from xm.learning.maps import Projection
-from xm.learning.stream import Stream
+from xm.learning.stream import Inputs, Stream
 from xm.plugins.config import validated
 from xm.plugins.plugin_manager import PluginManager, manager
 

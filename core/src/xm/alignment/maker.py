@@ -7,43 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from xm.alignment.aligner import AlignContext, Aligner, Pairs, Sides
 from xm.alignment.pairing import Paired, paired, readable
 from xm.data.types import Dataset
+from xm.encoders.aligned import Alignment
 from xm.encoders.choice import EncoderChoice
-from xm.encoders.encoder import Encoder, Inputs
+from xm.encoders.encoder import Encoder
 from xm.encoders.store import FeatureStore
 from xm.foundation.errors import DataError, ItemError, UsageError
 from xm.foundation.events import Listener, silent
 from xm.learning.checkpoint import Checkpoint
-from xm.learning.model import Behind
-from xm.learning.stream import Stream
+from xm.learning.stream import Inputs, Stream
 from xm.plugins.plugin_manager import PluginManager
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """A way from one space into another.
-
-    Attributes:
-        map: from trunk outputs to vectors of the other space.
-        aligner: its name; "" where the spaces are one and the map is the encoder's own tail.
-        pairs: how many pairs it saw; 0 if it needs none.
-        target: the other encoder's map; None where its space stays as it is.
-        depth: of the trunk outputs that the map takes.
-    """
-
-    map: nn.Module
-    aligner: str = ""
-    pairs: int = 0
-    target: nn.Module | None = None
-    depth: int = 0
-
-    def tensors(self) -> dict[str, Tensor]:
-        """What `restore` needs."""
-        return dict(self.map.state_dict()) if self.aligner else {}
 
 
 @dataclass
@@ -241,55 +217,8 @@ def _together(found: Sequence[Pairs]) -> Pairs | None:
     return Pairs(source, target, torch.cat(groups))
 
 
-TAIL, MAP = "tail", "map"
-"""The parts of an `xm.learning.model.Behind`, as its `state_dict` names them."""
-
-
 def without_held_out(splits: Sequence[Dataset]) -> Dataset:
     """A dataset, split several times over, without the samples that are val or test in any of the splits."""
     drawn = zip(*(dataset.samples for dataset in splits), strict=True)
     kept = tuple(same[0] for same in drawn if all(sample.split not in ("val", "test") for sample in same))
     return replace(splits[0], samples=kept)
-
-
-def opened(alignment: Alignment, encoder: Encoder, depth: int) -> nn.Module:
-    """The map with its encoder's last part in it, trainable: from trunk outputs at `depth`.
-
-    Raises:
-        UsageError: if the encoder can't be split there, or the alignment needs more than its features.
-    """
-    if depth == 0:
-        return alignment.map
-    tail = encoder.split(depth)[1]
-    if not alignment.aligner:
-        return tail
-    if encoder.prototypes() is not None:
-        raise UsageError(
-            f"the {encoder.modality} encoder can't be opened: aligner {alignment.aligner!r} reads its class scores; "
-            "use one that shares the home space"
-        )
-    return Behind(tail, alignment.map)
-
-
-def restored(
-    aligner: str,
-    tensors: Mapping[str, Tensor],
-    encoder: Encoder,
-    manager: PluginManager,
-    settings: Mapping[str, Any] | None = None,
-    depth: int = 0,
-) -> Alignment:
-    """An alignment again, from its name, tensors, the aligner's settings, and how deep it opened the encoder."""
-    if not aligner:
-        return Alignment(encoder.split(0)[1])
-    made: Aligner = manager.aligners.find(aligner).load()(settings)
-    if not depth:
-        return Alignment(made.restore(tensors).eval().requires_grad_(False), aligner)
-    tail = encoder.split(depth)[1]
-    own: dict[str, dict[str, Tensor]] = {TAIL: {}, MAP: {}}
-    for name, value in tensors.items():
-        part, _, rest = name.partition(".")
-        own[part][rest] = value
-    tail.load_state_dict(own[TAIL])
-    map = Behind(tail, made.restore(own[MAP]))
-    return Alignment(map.eval().requires_grad_(False), aligner, depth=depth)

@@ -1,21 +1,8 @@
-"""Data: samples, datasets, readers, splits and few-shot tasks."""
+"""Samples and datasets, the readers of a user's own files, splits, and few-shot tasks.
 
-from xm.data.content import content_key, item_name
-from xm.data.splits import DEFAULT_FRACTIONS, group_by, split_dataset
-from xm.data.task import Draws, Task
-from xm.data.types import SPLITS, Dataset, Opener, Sample, View
+What comes in through ``--data`` leaves as a `Task`: who is in train, val and test, with a digest.
+"""
 
-__all__ = [
-    "DEFAULT_FRACTIONS",
-    "SPLITS",
-    "Dataset",
-    "Draws",
-    "Opener",
-    "Sample",
-    "Task",
-    "View",
-    "content_key",
-    "group_by",
-    "item_name",
-    "split_dataset",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,24 +1,43 @@
-"""Encoders that ``xm align`` saved: a run folder of that kind is an encoder, wherever one is asked for."""
+"""Encoders with a map behind them, into another space: what aligners make, and `xm align` saves."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from copy import deepcopy
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from xm.alignment.maker import restored
-from xm.encoders.choice import make_encoder
-from xm.encoders.encoder import Derived, Encoder, Inputs, Tail, Trunk, fingerprint_of
-from xm.foundation.errors import RunError, UsageError, described, unknown
-from xm.foundation.files import read_tensors
-from xm.foundation.layout import ALIGNMENT, FORMAT, INDEX, map_file
+from xm.encoders.encoder import Derived, Encoder, Tail, Trunk, fingerprint_of
+from xm.foundation.errors import UsageError
 from xm.learning.model import Behind
+from xm.learning.stream import Inputs
 from xm.plugins.plugin_manager import PluginManager
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A way from one space into another.
+
+    Attributes:
+        map: from trunk outputs to vectors of the other space.
+        aligner: its name; "" where the spaces are one and the map is the encoder's own tail.
+        pairs: how many pairs it saw; 0 if it needs none.
+        target: the other encoder's map; None where its space stays as it is.
+        depth: of the trunk outputs that the map takes.
+    """
+
+    map: nn.Module
+    aligner: str = ""
+    pairs: int = 0
+    target: nn.Module | None = None
+    depth: int = 0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What `restore` needs."""
+        return dict(self.map.state_dict()) if self.aligner else {}
 
 
 class Aligned(Derived):
@@ -70,67 +89,48 @@ def _bytes(value: torch.Tensor) -> bytes:
     return data
 
 
-class SavedAlignment:
-    """A run folder that ``xm align`` wrote.
-
-    Args:
-        folder: the run.
-
-    Raises:
-        RunError: if it is none, is damaged, or was written by another format of xm.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        path = folder / INDEX
-        try:
-            self.index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            kind, format_ = self.index.get("kind"), self.index["format"]
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise RunError(f"{path}: damaged ({described(error)})") from None
-        if kind != ALIGNMENT:
-            raise RunError(f"{folder}: is a run of xm train, not an encoder; encoders are saved by xm align")
-        if format_ != FORMAT:
-            raise RunError(f"{path}: format {format_!r}, but this xm reads {FORMAT}; align again")
-        self.ways: Mapping[str, Mapping[str, Any]] = self.index["ways"]
-
-    def encoder(self, modality: str, plugins: PluginManager, device: torch.device) -> Encoder:
-        """The encoder of a modality, into the space of the alignment.
-
-        Raises:
-            UsageError: if the alignment has none of the modality.
-            RunError: if a map is damaged, or the encoder below is not the one of alignment.
-        """
-        if modality not in self.ways:
-            raise unknown(f"modality of {self.folder}", modality, self.ways)
-        way = self.ways[modality]
-        base = encoder_again(way, modality, plugins, device, self.folder)
-        if not way["aligner"]:
-            return base
-        path = self.folder / map_file(modality)
-        try:
-            given = self.index["settings"].get("aligner_set") or None
-            alignment = restored(way["aligner"], read_tensors(path), base, plugins, given, way["depth"])
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise RunError(f"{path}: does not hold a map of {way['aligner']!r} ({described(error)})") from error
-        return Aligned(base, alignment.map, self.index["space"], self.index["dim"], way["depth"])
+TAIL, MAP = "tail", "map"
+"""The parts of an `xm.learning.model.Behind`, as its `state_dict` names them."""
 
 
-def encoder_again(
-    way: Mapping[str, Any], modality: str, plugins: PluginManager, device: torch.device, folder: Path
-) -> Encoder:
-    """The encoder of a way that a run recorded.
+def opened(alignment: Alignment, encoder: Encoder, depth: int) -> nn.Module:
+    """The map with its encoder's last part in it, trainable: from trunk outputs at `depth`.
 
     Raises:
-        RunError: if weights or preprocessing differ from what they were, or the alignment that it was is gone.
+        UsageError: if the encoder can't be split there, or the alignment needs more than its features.
     """
-    reference = Path(way["encoder"])
-    if reference.is_absolute() and not reference.exists():
-        raise RunError(f"{folder}: the alignment that it was trained with, {reference}, is not there; put it back")
-    encoder = make_encoder(way["encoder"], plugins, device, modality)
-    if encoder.fingerprint() != way["fingerprint"]:
-        raise RunError(
-            f"{folder}: encoder {way['encoder']!r} is not the one of training: its weights, preprocessing or "
-            f"length policy differ; install the versions named in {INDEX}"
+    if depth == 0:
+        return alignment.map
+    tail = encoder.split(depth)[1]
+    if not alignment.aligner:
+        return tail
+    if encoder.prototypes() is not None:
+        raise UsageError(
+            f"the {encoder.modality} encoder can't be opened: aligner {alignment.aligner!r} reads its class scores; "
+            "use one that shares the home space"
         )
-    return encoder
+    return Behind(tail, alignment.map)
+
+
+def restored(
+    aligner: str,
+    tensors: Mapping[str, Tensor],
+    encoder: Encoder,
+    manager: PluginManager,
+    settings: Mapping[str, Any] | None = None,
+    depth: int = 0,
+) -> Alignment:
+    """An alignment again, from its name, tensors, the aligner's settings, and how deep it opened the encoder."""
+    if not aligner:
+        return Alignment(encoder.split(0)[1])
+    made = manager.aligners.find(aligner).load()(settings)
+    if not depth:
+        return Alignment(made.restore(tensors).eval().requires_grad_(False), aligner)
+    tail = encoder.split(depth)[1]
+    own: dict[str, dict[str, Tensor]] = {TAIL: {}, MAP: {}}
+    for name, value in tensors.items():
+        part, _, rest = name.partition(".")
+        own[part][rest] = value
+    tail.load_state_dict(own[TAIL])
+    map = Behind(tail, made.restore(own[MAP]))
+    return Alignment(map.eval().requires_grad_(False), aligner, depth=depth)

@@ -10,10 +10,10 @@ import torch
 
 from xm.data.types import Dataset
 from xm.encoders.encoder import Encoder
+from xm.encoders.reference import SavedAlignment, is_run, located, make_encoder
 from xm.foundation.errors import PluginError, UsageError, unknown
-from xm.foundation.layout import INDEX
 from xm.plugins.plugin_manager import PluginManager
-from xm.plugins.specs import ANY, EncoderSpec
+from xm.plugins.specs import EncoderSpec
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,6 @@ class EncoderChoice:
         return None
 
     def _of_run(self, reference: str, other: str, modality: str) -> Chosen | None:
-        from xm.encoders.aligned import SavedAlignment  # it makes encoders too
-
         if modality not in SavedAlignment(Path(reference)).ways:
             return None
         return Chosen(reference, self._resolve(reference, modality), f"it shares the space of the {other} encoder")
@@ -139,47 +137,3 @@ class EncoderChoice:
             if chosen.encoder.accepts_names:
                 return chosen
         return None
-
-
-def is_run(reference: str) -> bool:
-    """Whether a reference is the folder of a run."""
-    return (Path(reference).expanduser() / INDEX).is_file()
-
-
-def located(reference: str) -> str:
-    """The reference, which means the same wherever it is used again: a run's folder as an absolute path."""
-    return str(Path(reference).expanduser().resolve()) if is_run(reference) else reference
-
-
-def make_encoder(reference: str, manager: PluginManager, device: torch.device, modality: str | None = None) -> Encoder:
-    """The encoder of a reference: "NAME", "NAME:ARGUMENT", or the folder of a run of ``xm align``.
-
-    Where a plugin's encoders of several modalities share a name up to the modality ("openclip", "openclip-text"),
-    either name serves for either.
-
-    Raises:
-        UsageError: if the name is unknown, or the encoder is of another modality.
-        PluginError: if it does not load.
-        RunError: if a run is none of ``xm align``, or damaged.
-    """
-    if is_run(reference):
-        from xm.encoders.aligned import SavedAlignment  # it makes encoders too
-
-        saved = SavedAlignment(Path(reference).expanduser())
-        return saved.encoder(modality or saved.index["anchor"], manager, device)
-    name, _, argument = reference.partition(":")
-    spec = manager.encoders.find(name)
-    if modality is not None and spec.modality not in (modality, ANY):
-        sibling = manager.encoders.get(f"{name}-{modality}")
-        if sibling is None or sibling.modality != modality:
-            fitting = sorted(s.name for s in manager.encoders.values() if s.modality == modality)
-            raise UsageError(
-                f"encoder {name!r} is for {spec.modality}, not {modality} (known: {', '.join(fitting) or 'none'})"
-            )
-        spec = sibling
-    if argument and not spec.argument:
-        raise UsageError(f"encoder {name!r} takes no argument; write {name!r} instead of {reference!r}")
-    encoder: Encoder = spec.load()(argument)
-    if modality is not None and encoder.modality != modality:
-        raise UsageError(f"encoder {reference!r} is for {encoder.modality}, not {modality}")
-    return encoder.to(device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
@@ -14,9 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from xm.foundation.errors import UsageError
-
-Inputs: TypeAlias = Mapping[str, Tensor]
-"""What a trunk gives for a batch of n items: named tensors, each with n rows."""
+from xm.learning.stream import Inputs
 
 Trunk: TypeAlias = Callable[[Sequence[Any]], Inputs]
 """The frozen part of an encoder: items to named tensors. Its outputs are what the feature store keeps."""
@@ -135,7 +133,7 @@ class Encoder(ABC):
         return None
 
     def networks(self) -> tuple[nn.Module, ...]:
-        """What `trunk` calls of PyTorch: `xm.embed` may lay out, cast and compile it to be faster (`xm.encoders.Way`)."""
+        """What `trunk` calls of PyTorch: `xm.embed` may lay out, cast and compile it to be faster (`Way`)."""
         return ()
 
     def to(self, device: torch.device | str) -> Self:

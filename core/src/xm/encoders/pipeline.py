@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from xm.data.content import item_name
-from xm.encoders.encoder import Derived, Encoder, Inputs, Preparing, Trunk
+from xm.encoders.encoder import Derived, Encoder, Preparing, Trunk
 from xm.encoders.soundness import checked, unsound
 from xm.foundation.device import autocast
 from xm.foundation.errors import ItemError
+from xm.learning.stream import Inputs
 
 WINDOW = 8
 """Batches of items that are sorted by size together."""

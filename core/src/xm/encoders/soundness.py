@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xm.encoders.encoder import Encoder, Inputs, Trunk
+from xm.encoders.encoder import Encoder, Trunk
 from xm.foundation.errors import PluginError
+from xm.learning.stream import Inputs
 
 FEATURES = "features"
 """What every trunk gives at depth 0."""

@@ -21,12 +21,13 @@ from torch import Tensor
 
 from xm.data.content import item_name
 from xm.data.contents import Contents
-from xm.encoders.encoder import Derived, Encoder, Inputs
+from xm.encoders.encoder import Derived, Encoder
 from xm.encoders.pipeline import derived, encode
 from xm.foundation.distributed import barrier, share, world
 from xm.foundation.errors import ItemError, RunError
 from xm.foundation.events import Event, Listener, silent
 from xm.foundation.files import read_tensors, write_tensors
+from xm.learning.stream import Inputs
 
 log = logging.getLogger("xm.encoders.store")
 

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xm.alignment.maker import Alignment, WaysHome, opened
+from xm.alignment.maker import WaysHome
 from xm.alignment.pairing import labelled_in_pairs
 from xm.data.task import Task
 from xm.data.types import Dataset, Sample
+from xm.encoders.aligned import Alignment, opened
 from xm.encoders.choice import Chosen, EncoderChoice
 from xm.encoders.encoder import Encoder
 from xm.encoders.store import FeatureStore

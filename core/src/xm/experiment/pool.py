@@ -8,11 +8,11 @@ import torch
 
 from xm.data.task import Task
 from xm.data.types import Sample, View
-from xm.encoders.encoder import Encoder, Inputs
+from xm.encoders.encoder import Encoder
 from xm.encoders.store import FeatureStore
 from xm.foundation.errors import DataError
 from xm.learning.model import Towers
-from xm.learning.stream import Stream
+from xm.learning.stream import Inputs, Stream
 
 
 class Pool:

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xm.alignment.maker import opened, restored
 from xm.data.paths import modality_of
-from xm.encoders.aligned import encoder_again
+from xm.encoders.aligned import opened, restored
 from xm.encoders.encoder import Encoder
+from xm.encoders.reference import encoder_again
 from xm.encoders.store import FeatureStore
 from xm.evaluation.metrics import measure
 from xm.evaluation.report import Prediction, Result

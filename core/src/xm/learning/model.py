@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.encoders.encoder import Inputs
-from xm.learning.stream import Stream
+from xm.learning.stream import Inputs, Stream
 
 EMBEDDING = "embedding"
 

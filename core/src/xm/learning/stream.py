@@ -9,6 +9,9 @@ from typing import Self, TypeAlias
 import torch
 from torch import Tensor
 
+Inputs: TypeAlias = Mapping[str, Tensor]
+"""n items as named tensors, each with n rows: what an encoder's trunk gives, and a model takes."""
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -22,7 +25,7 @@ class Stream:
     """
 
     modality: str
-    x: Mapping[str, Tensor]
+    x: Inputs
     y: Tensor | None = None
     weight: Tensor | None = None
 

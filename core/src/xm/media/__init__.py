@@ -1,1 +1,8 @@
-"""Decoding that encoders share. `images` needs the extra ``xm-core[images]``, `sounds` needs ``xm-core[sounds]``."""
+"""Decoding that encoders share. The modules are public: `images`, `sounds`, `videos`, and `lengths` of sounds.
+
+Each needs the extra of its name: ``xm-core[images]``, ``xm-core[sounds]``, ``xm-core[videos]``.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,7 +8,7 @@ pytest.register_assert_rewrite(
         f"{__name__}.{module}"
         for module in (
             "_checks",
-            "_synthetic",
+            "synthetic",
             "aligners",
             "datasets",
             "encoders",

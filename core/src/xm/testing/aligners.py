@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from xm.alignment.aligner import AlignContext, Aligner, Sides
-from xm.encoders.encoder import Inputs
 from xm.foundation.errors import UsageError
+from xm.learning.stream import Inputs
 from xm.plugins.specs import AlignerSpec
-from xm.testing import _checks as checks
-from xm.testing import _synthetic as synthetic
+from xm.testing import _checks as checks, synthetic as synthetic
 
 
 class AlignerConformance:

@@ -16,8 +16,7 @@ from xm.learning.model import LinearClassifier, class_means
 from xm.learning.predictor import Predictor, decide
 from xm.learning.stream import Stream
 from xm.plugins.specs import PredictorSpec
-from xm.testing import _checks as checks
-from xm.testing import _synthetic as synthetic
+from xm.testing import _checks as checks, synthetic as synthetic
 
 
 class PredictorConformance:

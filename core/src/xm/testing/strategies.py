@@ -15,8 +15,7 @@ from xm.learning.model import own_tensors
 from xm.learning.strategy import Context, Strategy, adapt
 from xm.learning.stream import Stream
 from xm.plugins.specs import StrategySpec
-from xm.testing import _checks as checks
-from xm.testing import _synthetic as synthetic
+from xm.testing import _checks as checks, synthetic as synthetic
 
 AUX = ((), synthetic.AUXILIARY[:1], synthetic.AUXILIARY)
 """Uni-modal, with names, and with names and another modality."""

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm.encoders.encoder import Inputs, fingerprint_of
-from xm.foundation.errors import UsageError
+from xm import UsageError, fingerprint_of
+from xm.learning import Inputs
 from xm.media.sounds import SILENCE, SUFFIXES, loud_windows, read_sound
 from xm_audioclip.encoder import AudioClip
 from xm_audioclip.reference import AMPLITUDES

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from xm.foundation.errors import UsageError, described
+from xm import UsageError
+from xm.foundation import described
 from xm_audioclip.reference import URL
 
 State = dict[str, Tensor]

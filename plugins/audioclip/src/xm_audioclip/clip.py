@@ -10,9 +10,9 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from xm.encoders.encoder import Inputs, fingerprint_of
-from xm.encoders.items import read_text
-from xm.foundation.errors import PluginError
+from xm import PluginError, fingerprint_of
+from xm.encoders import read_text
+from xm.learning import Inputs
 from xm.media.images import SUFFIXES, VIEWS, read_image
 from xm_audioclip.checkpoint import Checkpoint, State, misfit
 from xm_audioclip.encoder import AudioClip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xm.encoders.encoder import Preparing
+from xm import Preparing
 from xm_audioclip.checkpoint import look
 from xm_audioclip.reference import resolve
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from xm.foundation.errors import UsageError
+from xm import UsageError
 from xm.plugins.hub import fetch as fetch_file
 
 OTHERWISE = "name a local file: audioclip:CHECKPOINT.pt"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from xm.foundation.errors import UsageError, unknown
+from xm import UsageError
+from xm.foundation import unknown
 from xm.media.lengths import CHUNKS, LengthPolicy, parse_length
 from xm_audioclip import hub
 

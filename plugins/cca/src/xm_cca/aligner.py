@@ -8,11 +8,11 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.alignment.aligner import AlignContext, Aligner, Pairs, Sides
-from xm.encoders.encoder import Tail
-from xm.foundation.errors import DataError
-from xm.learning.maps import Affine
-from xm.plugins.config import Config
+from xm import AlignContext, Aligner, DataError
+from xm.alignment import Pairs, Sides
+from xm.encoders import Tail
+from xm.learning import Affine
+from xm.plugins import Config
 from xm_cca.correlation import Canonical, Whitened, analyse
 from xm_cca.maps import projections, regression
 from xm_cca.selection import choose

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xm.learning.maps import Affine
+from xm.learning import Affine
 from xm_cca.correlation import Canonical
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm.evaluation.retrieval import mean_reciprocal_rank
+from xm.evaluation import mean_reciprocal_rank
 from xm_cca.correlation import Canonical, Whitened, analyse
 
 FOLDS = 5

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from xm.learning.model import EMBEDDING, LinearClassifier, Towers
-from xm.learning.stream import Stream
+from xm import Stream
+from xm.learning import EMBEDDING, LinearClassifier, Towers
 
 SCALES = tuple(2 ** (step / 4) for step in range(41))
 """The logit scales that `likeliest_scale` tries: 1 to 1024."""

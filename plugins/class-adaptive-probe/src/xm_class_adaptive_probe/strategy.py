@@ -10,12 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.learning.loop import Plan
-from xm.learning.model import EMBEDDING, class_means
-from xm.learning.quasi_newton import Curvature, descend
-from xm.learning.strategy import Context, Strategy
-from xm.learning.stream import Batch, Stream
-from xm.plugins.config import Config
+from xm import Batch, Context, Plan, Strategy, Stream
+from xm.learning import EMBEDDING, Curvature, class_means, descend
+from xm.plugins import Config
 from xm_class_adaptive_probe.probe import PinnedProbe, likeliest_scale, zero_shot_multipliers
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.learning.model import Towers
-from xm.learning.stream import Stream
+from xm import Stream
+from xm.learning import Towers
 
 
 class AdapterClassifier(nn.Module):

@@ -10,11 +10,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.foundation.device import threads
-from xm.learning.loop import Plan
-from xm.learning.model import Towers, class_means
-from xm.learning.strategy import Context, Strategy
-from xm.plugins.config import Config
+from xm import Context, Plan, Strategy
+from xm.foundation import threads
+from xm.learning import Towers, class_means
+from xm.plugins import Config
 from xm_clip_adapter.model import AdapterClassifier, random_bottleneck
 
 Ratio: TypeAlias = Annotated[float, Field(ge=0, le=1)]

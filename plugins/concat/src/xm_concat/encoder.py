@@ -10,10 +10,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from xm.encoders.choice import make_encoder
-from xm.encoders.encoder import Encoder, Inputs, Preparing, compute, fingerprint_of, prepare
-from xm.foundation.errors import UsageError
-from xm.plugins.plugin_manager import manager
+from xm import Encoder, Preparing, UsageError, fingerprint_of
+from xm.encoders import compute, make_encoder, prepare
+from xm.learning import Inputs
+from xm.plugins import manager
 
 _EXAMPLE = "concat:yamnet+logmel or concat:yamnet*2+logmel"
 _WEIGHT = re.compile(r"(.+)\*([0-9.]+)")

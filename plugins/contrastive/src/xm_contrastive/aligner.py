@@ -9,16 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.alignment.aligner import AlignContext, Aligner, Sides
-from xm.encoders.encoder import Tail
-from xm.evaluation.retrieval import mean_reciprocal_rank
-from xm.learning.loop import Plan, fit
-from xm.learning.maps import MapKind, Projection, ridge
-from xm.learning.model import Behind
-from xm.learning.objectives import make_pair_objective
-from xm.learning.stream import Stream
-from xm.plugins.config import Config
-from xm.plugins.plugin_manager import manager
+from xm import AlignContext, Aligner, Plan, Stream, fit
+from xm.alignment import Sides
+from xm.encoders import Tail
+from xm.evaluation import mean_reciprocal_rank
+from xm.learning import Behind, MapKind, Projection, make_pair_objective, ridge
+from xm.plugins import Config, manager
 from xm_contrastive.held_out import split
 from xm_contrastive.model import PAIRS, SOURCE, TARGET, PairModel, embedded, loss, side, stream_of
 

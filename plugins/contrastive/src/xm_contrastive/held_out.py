@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xm.alignment.aligner import Pairs
+from xm.alignment import Pairs
 
 MOST = 2000
 """Pairs that are kept at most; more would take long to look at, and say little more."""

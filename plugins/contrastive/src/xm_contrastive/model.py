@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.alignment.aligner import Pairs
-from xm.encoders.encoder import Inputs, Tail
-from xm.learning.model import FEW
-from xm.learning.objectives import PairBatch, PairObjective
-from xm.learning.stream import Batch, Stream
+from xm import Batch, PairBatch, PairObjective, Stream
+from xm.alignment import Pairs
+from xm.encoders import Tail
+from xm.learning import FEW, Inputs
 
 PAIRS = "pairs"
 """The name of the one stream."""

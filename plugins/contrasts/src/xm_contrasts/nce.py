@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xm import PairBatch
-from xm.learning.objectives import ScaledObjective
-from xm.plugins.config import Config
+from xm.learning import ScaledObjective
+from xm.plugins import Config
 from xm_contrasts.common import belonging, excluding
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xm import PairBatch, PairObjective
-from xm.plugins.config import Config
+from xm.plugins import Config
 from xm_contrasts.common import belonging, own_pairs
 
 

@@ -7,8 +7,8 @@ from pydantic import Field
 from torch import Tensor
 
 from xm import PairBatch
-from xm.learning.objectives import ScaledObjective
-from xm.plugins.config import Config
+from xm.learning import ScaledObjective
+from xm.plugins import Config
 from xm_contrasts.common import belonging, excluding
 
 

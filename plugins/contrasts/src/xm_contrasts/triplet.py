@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xm import PairBatch, PairObjective
-from xm.plugins.config import Config
+from xm.plugins import Config
 from xm_contrasts.common import belonging
 
 

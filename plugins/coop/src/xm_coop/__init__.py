@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from xm.plugins.hookspecs import hookimpl
-from xm.plugins.specs import BenchmarkSpec, DatasetSpec
+from xm import BenchmarkSpec, DatasetSpec, hookimpl
 from xm_coop.records import RECORDS
 
 

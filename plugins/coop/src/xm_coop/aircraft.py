@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from xm.data import SPLITS, Dataset
-from xm.foundation.errors import DataError
+from xm import DataError, Dataset
+from xm.data import SPLITS
 from xm_coop.listed import dataset_of
 from xm_coop.place import data_folder, existing_file, existing_folder
 from xm_coop.records import RECORDS

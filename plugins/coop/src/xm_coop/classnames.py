@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from xm.foundation.errors import DataError
+from xm import DataError
 from xm_coop.rows import clean, read_lines
 
 _LINE = re.compile(r"(n\d{8})\s+(\S.*)")

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from xm.data import Dataset
-from xm.foundation.errors import DataError
+from xm import DataError, Dataset
 from xm_coop.listed import classes_of, dataset_of
 from xm_coop.place import data_folder, existing_file, existing_folder
 from xm_coop.records import RECORDS

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from xm.data import Sample
-from xm.foundation.errors import DataError
+from xm import DataError, Sample
 from xm_coop.rows import Row, read_rows
 
 FOLDER = "few_shot"

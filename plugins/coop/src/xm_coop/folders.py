@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
-from xm.foundation.errors import DataError
+from xm import DataError
 from xm_coop.listed import modality_at
 
 _SHOWN = 3

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from xm.data import Dataset, Sample
-from xm.foundation.errors import DataError
+from xm import DataError, Dataset, Sample
 from xm_coop.classnames import read_classnames
 from xm_coop.draws import FOLDER, Found, Published, find_draws, note_of, read_draws
 from xm_coop.folders import class_files, class_folders

@@ -6,9 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xm.data import Dataset, Sample
-from xm.data.paths import modality_of
-from xm.foundation.errors import DataError
+from xm import DataError, Dataset, Sample
+from xm.data import modality_of
 from xm_coop.draws import FOLDER, Found, find_draws, note_of, read_draws
 from xm_coop.rows import Row, clean
 

@@ -7,9 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from xm.data import SPLITS
-from xm.data.paths import missing
-from xm.foundation.errors import DataError
+from xm import DataError
+from xm.data import SPLITS, missing
 
 FORM = '{"train" | "val" | "test": [[path, label, class name], …]}'
 

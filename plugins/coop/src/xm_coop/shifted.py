@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from xm.data import Dataset, Sample
+from xm import Dataset, Sample
 from xm_coop.classnames import read_classnames
 from xm_coop.folders import class_files, class_folders
 from xm_coop.place import data_folder, existing_file, existing_folder

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from xm.data import Dataset
+from xm import Dataset
 from xm_coop.records import Record
 
 DEFAULT = "hand_crafted"

@@ -7,14 +7,11 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from xm.alignment.aligner import AlignContext, Aligner, Sides
-from xm.encoders.encoder import Inputs, Tail
-from xm.foundation.errors import UsageError
-from xm.learning.maps import Projection
-from xm.learning.objectives import make_pair_objective
-from xm.learning.stream import Stream
-from xm.plugins.config import Config
-from xm.plugins.plugin_manager import manager
+from xm import AlignContext, Aligner, Stream, UsageError
+from xm.alignment import Sides
+from xm.encoders import Tail
+from xm.learning import Inputs, Projection, make_pair_objective
+from xm.plugins import Config, manager
 from xm_croma.meta import meta_align
 from xm_croma.model import MetaModel
 from xm_croma.settings import MetaConfig

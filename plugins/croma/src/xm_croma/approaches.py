@@ -11,9 +11,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from xm.learning.loop import Plan, fit
-from xm.learning.objectives import PairObjective, cross_entropy
-from xm.learning.stream import Batch, Stream
+from xm import Batch, PairObjective, Plan, Stream, fit
+from xm.learning import cross_entropy
 from xm_croma.episodes import classify_episode, reconstruct_episode, target_episode
 from xm_croma.few_shot import Start
 from xm_croma.meta import meta_align

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from xm.experiment.benchmark import BenchReport, BenchSettings
-from xm.foundation.events import Event, Listener, logged
-from xm.plugins.plugin_manager import PluginManager
-from xm.plugins.specs import BenchmarkSpec
+from xm import BenchmarkSpec
+from xm.experiment import BenchReport, BenchSettings
+from xm.foundation import Event, Listener, logged
+from xm.plugins import PluginManager
 from xm_croma.approaches import APPROACHES
 from xm_croma.protocol import Protocol
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm.learning.stream import Stream
+from xm import Stream
 from xm_croma.features import Featured, Side
 from xm_croma.reptile import number
 from xm_croma.tasks import FEATURES, SOURCE, TARGET, Groups, MetaData

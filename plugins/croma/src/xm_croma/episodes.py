@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from xm.learning.loop import fit
-from xm.learning.stream import Stream
+from xm import Stream, fit
 from xm_croma.model import AlignLoss, ClassifyLoss, MetaModel, embedded_loss, plan, reconstruct_loss, unit
 from xm_croma.reptile import Episode
 from xm_croma.settings import MetaConfig

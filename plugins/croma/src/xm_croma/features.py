@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm.encoders.choice import make_encoder
-from xm.encoders.store import FeatureStore
-from xm.foundation.errors import DataError
-from xm.plugins.plugin_manager import PluginManager
+from xm import DataError
+from xm.encoders import FeatureStore, make_encoder
+from xm.plugins import PluginManager
 from xm_croma.worlds import Item, World
 
 ENCODERS = {"image": "efficientnet-lite0+pixels", "text": "minilm", "audio": "yamnet+logmel"}

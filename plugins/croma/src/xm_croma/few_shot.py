@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xm.learning.loop import fit
-from xm.learning.objectives import cross_entropy
-from xm.learning.stream import Batch, Stream
+from xm import Batch, Stream, fit
+from xm.learning import cross_entropy
 from xm_croma.model import plan, unit
 from xm_croma.settings import AdaptConfig
 from xm_croma.tasks import FEATURES, TARGET

@@ -13,12 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from xm.foundation.device import threads
-from xm.foundation.errors import UsageError
-from xm.learning.checkpoint import Checkpoint
-from xm.learning.objectives import make_pair_objective
-from xm.learning.stream import Stream
-from xm.plugins.plugin_manager import PluginManager
+from xm import Stream, UsageError
+from xm.foundation import threads
+from xm.learning import Checkpoint, make_pair_objective
+from xm.plugins import PluginManager
 from xm_croma.approaches import APPROACHES
 from xm_croma.draws import Draw, draw
 from xm_croma.features import Featured

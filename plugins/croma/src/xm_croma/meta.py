@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from xm.foundation.events import Listener, silent
-from xm.learning.checkpoint import Checkpoint
-from xm.learning.objectives import PairObjective
+from xm import PairObjective
+from xm.foundation import Listener, silent
+from xm.learning import Checkpoint
 from xm_croma.episodes import align_episode, classify_episode
 from xm_croma.model import MetaModel, fresh
 from xm_croma.reptile import reptile

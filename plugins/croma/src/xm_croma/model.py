@@ -8,10 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, normalize
 
-from xm.learning.loop import Plan
-from xm.learning.maps import Projection
-from xm.learning.objectives import PairBatch, PairObjective, cross_entropy
-from xm.learning.stream import Batch, Stream
+from xm import Batch, PairBatch, PairObjective, Plan, Stream
+from xm.learning import Projection, cross_entropy
 from xm_croma.settings import MetaConfig
 from xm_croma.tasks import FEATURES, SOURCE, TARGET, MetaData
 

@@ -10,16 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xm.encoders.store import FeatureStore
-from xm.evaluation.report import Comparison, Result, mean_std
-from xm.evaluation.significance import Hits, compare
-from xm.experiment.benchmark import BenchSettings
-from xm.foundation.errors import UsageError, unknown
-from xm.foundation.events import Event, Listener
-from xm.foundation.files import cache_dir
-from xm.plugins.config import validated
-from xm.plugins.plugin_manager import PluginManager
-from xm.plugins.specs import BenchmarkSpec
+from xm import BenchmarkSpec, UsageError
+from xm.encoders import FeatureStore
+from xm.evaluation import Comparison, Hits, Result, compare, mean_std
+from xm.experiment import BenchSettings
+from xm.foundation import Event, Listener, cache_dir, unknown
+from xm.plugins import PluginManager, validated
 from xm_croma.approaches import APPROACHES
 from xm_croma.draws import HELD, TESTED
 from xm_croma.features import ENCODERS, Featured, featured

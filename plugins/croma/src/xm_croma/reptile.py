@@ -10,8 +10,8 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
-from xm.foundation.events import Event, Listener, silent
-from xm.learning.checkpoint import Checkpoint
+from xm.foundation import Event, Listener, silent
+from xm.learning import Checkpoint
 
 Episode: TypeAlias = Callable[[nn.Module, int], None]
 """Draws a task and trains a copy of the meta model on it, in place. The number seeds all it draws."""

@@ -11,11 +11,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from xm.evaluation.retrieval import retrieve
-from xm.foundation.errors import DataError
-from xm.learning.loop import fit
-from xm.learning.objectives import PairObjective
-from xm.learning.stream import Stream
+from xm import DataError, PairObjective, Stream, fit
+from xm.evaluation import retrieve
 from xm_croma.draws import Draw
 from xm_croma.meta import meta_align
 from xm_croma.model import AlignLoss, MetaModel, fresh, plan

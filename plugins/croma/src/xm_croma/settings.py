@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from xm.learning.maps import MapKind
-from xm.plugins.config import Config
+from xm.learning import MapKind
+from xm.plugins import Config
 
 
 class MetaConfig(Config):

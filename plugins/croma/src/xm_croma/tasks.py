@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from xm.learning.stream import Stream
+from xm import Stream
 
 FEATURES, SOURCE, TARGET = "features", "source", "target"
 """Names of tensors: of a stream of one modality, and of the two sides of a stream of pairs."""

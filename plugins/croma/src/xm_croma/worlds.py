@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xm.foundation.errors import DataError
+from xm import DataError
 from xm_croma.texts import DIGITS, SOUNDS, digit_texts, sound_texts
 
 FOLDERS = {

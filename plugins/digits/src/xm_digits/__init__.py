@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from xm.plugins.hookspecs import hookimpl
-from xm.plugins.specs import CommandSpec, DatasetSpec, EncoderSpec
+from xm import CommandSpec, DatasetSpec, EncoderSpec, hookimpl
 
 
 @hookimpl

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xm.plugins.plugin_manager import manager
+from xm.plugins import manager
 
 
 def why_not() -> str | None:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from xm.data.types import SPLITS, Sample
-from xm.foundation.errors import DataError, UsageError
+from xm import DataError, Sample, UsageError
+from xm.data import SPLITS
 
 
 def export(

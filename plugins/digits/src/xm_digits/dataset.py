@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from xm.data.types import Dataset, Sample
+from xm import Dataset, Sample
 from xm_digits.names import CLASSES, other_names
 from xm_digits.recordings import Recording, all_recordings, recordings_folder
 from xm_digits.voices import VARIANTS

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xm.encoders.encoder import Encoder, Inputs, fingerprint_of
-from xm.encoders.items import read_text
-from xm.foundation.errors import ItemError
-from xm.plugins.plugin_manager import manager
+from xm import Encoder, ItemError, fingerprint_of
+from xm.encoders import read_text
+from xm.learning import Inputs
+from xm.plugins import manager
 from xm_digits import espeak
 from xm_digits.voices import VARIANTS, voice
 

@@ -20,7 +20,7 @@ import numpy as np
 from espeakng_loader import get_data_path, get_library_path  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from xm.foundation.errors import PluginError
+from xm import PluginError
 
 RATE = 22_050
 """Samples per second."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from xm.foundation.errors import DataError
+from xm import DataError
 from xm_digits import espeak
 from xm_digits.names import CLASSES
 from xm_digits.voices import VARIANTS, voice

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xm.encoders.encoder import Inputs, Preparing, Prototypes, Trunk, fingerprint_of
-from xm.foundation.device import spread
-from xm.foundation.errors import UsageError
+from xm import Preparing, Prototypes, UsageError, fingerprint_of
+from xm.encoders import Trunk
+from xm.foundation import spread
+from xm.learning import Inputs
 from xm.media.images import SUFFIXES, VIEWS
 from xm_efficientnet import images, network, weights
 from xm_efficientnet.onnx_network import OnnxNetwork

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from xm.data.content import item_name
-from xm.foundation.errors import ItemError
+from xm import ItemError
+from xm.data import item_name
 from xm.media.images import read_image
 
 SIZE = 224

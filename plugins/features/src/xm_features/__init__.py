@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xm import DatasetSpec, EncoderSpec, hookimpl
-from xm.plugins.specs import ANY
+from xm.plugins import ANY
 
 
 @hookimpl

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from xm.data.paths import SPLIT_WORDS, missing, modality_of
-from xm.data.types import Dataset, Sample
+from xm import DataError, Dataset, Sample
+from xm.data import SPLIT_WORDS, missing, modality_of
 from xm.encoders.bank import CLASSES, ITEMS, LABELS, UNSPLIT, Bank
-from xm.foundation.errors import DataError, described
+from xm.foundation import described
 from xm_features.encoder import reference
 
 FORM = "arrays <split>_<modality> (n, dim) and <split>_<modality>_y (n,), where split is train, val, test or any"

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xm.data.content import item_name
-from xm.encoders.choice import make_encoder
-from xm.encoders.encoder import Encoder, Inputs, fingerprint_of
-from xm.foundation.errors import ItemError, PluginError, UsageError
-from xm.plugins.plugin_manager import manager
+from xm import Encoder, ItemError, PluginError, UsageError, fingerprint_of
+from xm.data import item_name
+from xm.encoders import make_encoder
+from xm.learning import Inputs
+from xm.plugins import manager
 
 
 class Features(Encoder):

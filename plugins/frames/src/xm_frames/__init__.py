@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from xm.plugins.hookspecs import hookimpl
-from xm.plugins.specs import ANY, EncoderSpec
+from xm import EncoderSpec, hookimpl
+from xm.plugins import ANY
 
 _SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv")
 

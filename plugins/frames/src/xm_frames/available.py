@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from xm.foundation.errors import PluginError
-from xm.plugins.plugin_manager import manager
+from xm import PluginError
+from xm.plugins import manager
 
 
 def images() -> str | None:

@@ -10,8 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from xm.data.types import View
-from xm.encoders.encoder import Inputs, Preparing, Prototypes, compute, fingerprint_of, prepare
+from xm import Preparing, Prototypes, fingerprint_of
+from xm.data import View
+from xm.encoders import compute, prepare
+from xm.learning import Inputs
 from xm.media.videos import SUFFIXES, read_clip
 from xm_frames.named import Named, computed, named, told
 from xm_frames.reference import FrameOptions, below, parse

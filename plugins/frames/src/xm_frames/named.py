@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from xm.data.content import item_name
-from xm.encoders.encoder import Inputs
-from xm.foundation.errors import ItemError
+from xm import ItemError
+from xm.data import item_name
+from xm.learning import Inputs
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,10 @@ from urllib.parse import parse_qsl
 import torch
 from pydantic import Field
 
-from xm.encoders.choice import make_encoder
-from xm.encoders.encoder import Encoder
-from xm.foundation.errors import PluginError, UsageError
+from xm import Encoder, PluginError, UsageError
+from xm.encoders import make_encoder
 from xm.media.videos import Video, sample_dense, sample_uniform
-from xm.plugins.config import Config, validated
-from xm.plugins.plugin_manager import manager
+from xm.plugins import Config, manager, validated
 from xm_frames.available import default
 
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.encoders.encoder import Derived, Inputs, Prototypes, Trunk, fingerprint_of
-from xm.foundation.device import seeded
-from xm.foundation.errors import UsageError
+from xm import Prototypes, UsageError, fingerprint_of
+from xm.encoders import Derived, Trunk
+from xm.foundation import seeded
+from xm.learning import Inputs
 from xm_frames.encoder import Frames, pooled
 from xm_frames.reference import FrameOptions, TemporalOptions
 

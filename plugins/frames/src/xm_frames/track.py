@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import nn
 
-from xm.data.content import item_name
-from xm.data.member import File
-from xm.encoders.encoder import Inputs, Preparing, Prototypes, Trunk, compute, fingerprint_of, prepare
-from xm.foundation.errors import ItemError
+from xm import ItemError, Preparing, Prototypes, fingerprint_of
+from xm.data import File, item_name
+from xm.encoders import Trunk, compute, prepare
+from xm.learning import Inputs
 from xm.media.videos import SUFFIXES, read_track
 from xm_frames.named import Named, computed, named, told
 from xm_frames.reference import below

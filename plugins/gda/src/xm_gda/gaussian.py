@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xm.learning.model import EMBEDDING
-from xm.learning.stream import Stream
+from xm import Stream
+from xm.learning import EMBEDDING
 
 EPS = 1e-12
 """Of all scatter: what is smaller within the classes is rounding."""

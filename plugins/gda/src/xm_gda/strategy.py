@@ -8,10 +8,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.learning.model import Towers, class_means, load_towers
-from xm.learning.strategy import Context, Strategy
-from xm.learning.stream import Stream
-from xm.plugins.config import Config
+from xm import Context, Strategy, Stream
+from xm.learning import Towers, class_means, load_towers
+from xm.plugins import Config
 from xm_gda.gaussian import discriminant, united
 
 Positive = Annotated[float, Field(gt=0)]

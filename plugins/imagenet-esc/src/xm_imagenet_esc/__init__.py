@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from xm.plugins.hookspecs import hookimpl
-from xm.plugins.specs import BenchmarkSpec, DatasetSpec
+from xm import BenchmarkSpec, DatasetSpec, hookimpl
 from xm_imagenet_esc.classes import RECORDS
 
 PROTOCOL = {"shots": (1, 2, 4), "seeds": (1, 2, 3, 4, 5), "split": (0.2, 0.0, 0.8), "resplit": True, "aux_shots": 1}

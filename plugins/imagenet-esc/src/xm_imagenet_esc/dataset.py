@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from xm.data import Dataset, Sample
+from xm import Dataset, Sample
 from xm_imagenet_esc.classes import RECORDS, Record
 from xm_imagenet_esc.images import IMAGENET, caltech_images, imagenet_images
 from xm_imagenet_esc.place import source_folder

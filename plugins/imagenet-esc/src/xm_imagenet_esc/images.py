@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from xm.data import SPLITS, Sample
-from xm.foundation.errors import DataError
+from xm import DataError, Sample
+from xm.data import SPLITS
 from xm_imagenet_esc.classes import Pair
 from xm_imagenet_esc.place import existing_file, existing_folder, files_in, source_folder
 from xm_imagenet_esc.rows import read_json, row_path, rows_of

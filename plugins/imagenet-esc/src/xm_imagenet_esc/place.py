@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from xm.foundation.errors import DataError
+from xm import DataError
 
 VARIABLE = "XM_DATA"
 

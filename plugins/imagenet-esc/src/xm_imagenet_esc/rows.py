@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from xm.foundation.errors import DataError
+from xm import DataError
 from xm_imagenet_esc.place import read_text
 
 Paths = dict[str, list[str]]

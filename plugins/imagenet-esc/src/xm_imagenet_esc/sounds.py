@@ -8,8 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from xm.data import Sample
-from xm.foundation.errors import DataError
+from xm import DataError, Sample
 from xm_imagenet_esc.classes import Pair
 from xm_imagenet_esc.place import existing_file, files_in, folders_in, read_text, source_folder
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm.encoders.encoder import Inputs, Preparing, fingerprint_of
-from xm.encoders.items import read_text
-from xm.foundation.errors import UsageError
+from xm import Preparing, UsageError, fingerprint_of
+from xm.encoders import read_text
+from xm.learning import Inputs
 from xm.media import lengths
 from xm.media.sounds import SILENCE, SUFFIXES, loud_windows, read_sound
 from xm_laion_clap import model

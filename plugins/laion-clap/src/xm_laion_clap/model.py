@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xm.foundation.errors import UsageError, described
+from xm import UsageError
+from xm.foundation import described
 from xm_laion_clap.source import CONFIG, Source, digest
 
 _POINTER = b"version https://git-lfs"

@@ -9,8 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from xm.encoders.encoder import fingerprint_of
-from xm.foundation.errors import UsageError
+from xm import UsageError, fingerprint_of
 from xm.plugins.hub import fetch
 from xm_laion_clap import hub
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool1d, pad
 from torchaudio.transforms import MelSpectrogram  # type: ignore[import-untyped]
 
-from xm.encoders.encoder import Inputs, Preparing, fingerprint_of
-from xm.foundation.device import threads
-from xm.foundation.errors import ItemError, UsageError
+from xm import ItemError, Preparing, UsageError, fingerprint_of
+from xm.foundation import threads
+from xm.learning import Inputs
 from xm.media.lengths import parse_length, shares, split_length, windows
 from xm.media.sounds import SILENCE, SUFFIXES, read_sound, sound_name
 

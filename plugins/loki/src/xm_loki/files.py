@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xm.foundation.errors import UsageError
+from xm import UsageError
 
 Matrix: TypeAlias = NDArray[np.float64]
 

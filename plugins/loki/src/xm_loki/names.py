@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from xm.foundation.errors import UsageError
-from xm.learning.model import class_means
-from xm.learning.stream import Stream
+from xm import Stream, UsageError
+from xm.learning import class_means
 
 
 def distances_of_names(classes: Sequence[str], texts: Stream | None) -> Tensor:

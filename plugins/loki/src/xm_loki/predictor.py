@@ -10,10 +10,8 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from xm.foundation.errors import UsageError
-from xm.learning.predictor import Predictor
-from xm.learning.stream import Stream
-from xm.plugins.config import Config
+from xm import Predictor, Stream, UsageError
+from xm.plugins import Config
 from xm_loki.files import SUFFIXES, read_distances
 from xm_loki.names import distances_of_names
 

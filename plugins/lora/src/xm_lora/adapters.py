@@ -10,9 +10,8 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
 
-from xm.encoders.encoder import Inputs
-from xm.foundation.errors import UsageError
-from xm.learning.model import Tower, Towers
+from xm import UsageError
+from xm.learning import Inputs, Tower, Towers
 from xm_lora.attention import take_apart
 
 

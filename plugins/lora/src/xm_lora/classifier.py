@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from xm.learning.model import EMBEDDING, Towers
-from xm.learning.stream import Stream
+from xm import Stream
+from xm.learning import EMBEDDING, Towers
 
 
 class PromptClassifier(nn.Module):

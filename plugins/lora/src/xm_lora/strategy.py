@@ -11,12 +11,10 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from xm.foundation.device import seeded
-from xm.learning.loop import Plan
-from xm.learning.model import EMBEDDING, LinearClassifier, Towers, class_means
-from xm.learning.strategy import Context, Strategy
-from xm.learning.stream import Batch, Stream
-from xm.plugins.config import Config
+from xm import Batch, Context, Plan, Strategy, Stream
+from xm.foundation import seeded
+from xm.learning import EMBEDDING, LinearClassifier, Towers, class_means
+from xm.plugins import Config
 from xm_lora.adapters import Adapters, check_used, opened
 from xm_lora.classifier import PromptClassifier
 

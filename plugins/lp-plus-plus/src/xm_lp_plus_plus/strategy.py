@@ -9,12 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.foundation.errors import UsageError
-from xm.learning.model import EMBEDDING, LinearClassifier, class_means
-from xm.learning.objectives import cross_entropy
-from xm.learning.strategy import Context, Strategy
-from xm.learning.stream import Stream
-from xm.plugins.config import Config
+from xm import Context, Strategy, Stream, UsageError
+from xm.learning import EMBEDDING, LinearClassifier, class_means, cross_entropy
+from xm.plugins import Config
 from xm_lp_plus_plus.descent import Problem, descend
 
 

@@ -10,9 +10,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from xm.encoders.encoder import Inputs, Preparing, Trunk, fingerprint_of
-from xm.encoders.items import read_text
-from xm.foundation.errors import UsageError
+from xm import Preparing, UsageError, fingerprint_of
+from xm.encoders import Trunk, read_text
+from xm.learning import Inputs
 from xm_minilm import network, weights
 
 MAX_TOKENS = 256

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.encoders.encoder import Inputs
+from xm.learning import Inputs
 
 
 class Bert(nn.Module):

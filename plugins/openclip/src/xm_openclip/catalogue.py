@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from xm.foundation.errors import PluginError, UsageError
+from xm import PluginError, UsageError
 
 _ALIAS = "_xm_openclip_catalogue"
 _PREPROCESS = ("size", "mode", "mean", "std", "interpolation", "resize_mode", "fill_color")

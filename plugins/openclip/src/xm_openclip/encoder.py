@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xm.encoders.encoder import Inputs, Preparing, Trunk, fingerprint_of
+from xm import Preparing, fingerprint_of
+from xm.encoders import Trunk
+from xm.learning import Inputs
 from xm_openclip.model import Model, autocast, load, precision
 from xm_openclip.reference import resolve
 

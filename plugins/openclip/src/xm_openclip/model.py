@@ -14,7 +14,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from xm.foundation.errors import PluginError, UsageError
+from xm import PluginError, UsageError
 from xm_openclip import catalogue
 from xm_openclip.reference import Reference
 from xm_openclip.weights import RandomWeights, is_torchscript, sha256

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xm.encoders.encoder import fingerprint_of
-from xm.foundation.errors import UsageError
+from xm import UsageError, fingerprint_of
 from xm.plugins.hub import fetch
 from xm_openclip import catalogue
 from xm_openclip.available import DEFAULT, VARIABLE, WEIGHTS

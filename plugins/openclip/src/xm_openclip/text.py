@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from xm.encoders.items import read_text
+from xm.encoders import read_text
 from xm_openclip.encoder import Front, OpenClip
 from xm_openclip.model import tokenizer
 from xm_openclip.weights import sha256

@@ -15,8 +15,8 @@ from open_clip.transformer import (  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.encoders.encoder import Inputs
-from xm.foundation.errors import UsageError
+from xm import UsageError
+from xm.learning import Inputs
 from xm_openclip.encoder import Front
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from xm.foundation.errors import UsageError
+from xm import UsageError
 from xm.plugins.hub import fetch
 
 OTHERWISE = "name a folder with open_clip_config.json and weights: openclip:local-dir:FOLDER"

@@ -9,10 +9,9 @@ from typing import ClassVar
 from pydantic import Field
 from torch import nn
 
-from xm.learning.model import LinearClassifier
-from xm.learning.probe import LinearProbe, Share, Weight
-from xm.learning.strategy import Context
-from xm.plugins.config import Config
+from xm import Context
+from xm.learning import LinearClassifier, LinearProbe, Share, Weight
+from xm.plugins import Config
 
 
 class PartialConfig(Config):

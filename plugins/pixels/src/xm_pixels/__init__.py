@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from xm.plugins.hookspecs import hookimpl
-from xm.plugins.specs import EncoderSpec
+from xm import EncoderSpec, hookimpl
 
 
 @hookimpl

@@ -12,10 +12,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from xm.data.content import item_name
-from xm.data.member import File
-from xm.encoders.encoder import Inputs, Preparing, fingerprint_of
-from xm.foundation.errors import ItemError, UsageError
+from xm import ItemError, Preparing, UsageError, fingerprint_of
+from xm.data import File, item_name
+from xm.learning import Inputs
 from xm.media.images import SUFFIXES, VIEWS, read_image
 
 MAX_SIDE = 512

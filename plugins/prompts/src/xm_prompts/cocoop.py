@@ -11,11 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.encoders.encoder import Promptable
-from xm.learning.loop import Plan
-from xm.learning.model import Towers
-from xm.learning.strategy import Context
-from xm.plugins.config import Config
+from xm import Context, Plan
+from xm.encoders import Promptable
+from xm.learning import Towers
+from xm.plugins import Config
 from xm_prompts.learner import ConditionalLearner, Prompts
 from xm_prompts.strategy import PromptConfig, PromptStrategy
 from xm_prompts.texts import opened_tail, start_vectors, written

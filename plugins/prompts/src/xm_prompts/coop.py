@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from xm.learning.model import LinearClassifier
-from xm.learning.strategy import Context
-from xm.plugins.config import Config
+from xm import Context
+from xm.learning import LinearClassifier
+from xm.plugins import Config
 from xm_prompts.learner import PromptLearner, Prompts
 from xm_prompts.strategy import PromptConfig, PromptStrategy
 from xm_prompts.texts import Position, opened_tail, start_vectors, written

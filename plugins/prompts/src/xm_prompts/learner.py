@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from xm.encoders.encoder import Inputs
-from xm.foundation.device import autocast
-from xm.learning.model import Tower, Towers
-from xm.learning.stream import Stream
+from xm import Stream
+from xm.foundation import autocast
+from xm.learning import Inputs, Tower, Towers
 
 AT_ONCE = 8
 """Chunks of prompts whose contexts are made together, so that prompts of like lengths meet."""

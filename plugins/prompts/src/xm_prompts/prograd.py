@@ -10,10 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, softmax
 
-from xm.learning.model import EMBEDDING, class_means
-from xm.learning.strategy import Context
-from xm.learning.stream import Batch
-from xm.plugins.config import Config
+from xm import Batch, Context
+from xm.learning import EMBEDDING, class_means
+from xm.plugins import Config
 from xm_prompts.coop import CoOp, CoOpConfig
 from xm_prompts.strategy import together
 

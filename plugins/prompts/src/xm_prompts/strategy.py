@@ -10,12 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.learning.loop import Plan
-from xm.learning.model import EMBEDDING
-from xm.learning.sampler import batch_counts
-from xm.learning.strategy import Context, Strategy
-from xm.learning.stream import Batch, Stream
-from xm.plugins.config import Config
+from xm import Batch, Context, Plan, Strategy, Stream
+from xm.learning import EMBEDDING, batch_counts
+from xm.plugins import Config
 
 
 class PromptConfig(Config):

@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from xm.encoders.encoder import Inputs, Promptable
-from xm.foundation.errors import UsageError
-from xm.learning.strategy import Context
+from xm import Context, UsageError
+from xm.encoders import Promptable
+from xm.learning import Inputs
 
 Position: TypeAlias = Literal["end", "middle", "front"]
 """Where the class's name stands, seen from the context."""

@@ -8,10 +8,10 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.alignment.aligner import AlignContext, Aligner
-from xm.encoders.encoder import Tail
-from xm.learning.maps import Affine, ridge
-from xm.plugins.config import Config
+from xm import AlignContext, Aligner
+from xm.encoders import Tail
+from xm.learning import Affine, ridge
+from xm.plugins import Config
 
 
 class RidgeConfig(Config):

@@ -1,8 +1,6 @@
-from xm import CommandSpec
+import xm
 
-from .building import build as build
-from .building import open_index as open_index
-from .index import Hit as Hit
-from .index import Index as Index
+from .building import build as build, open_index as open_index
+from .index import Hit as Hit, Index as Index
 
-def commands() -> list[CommandSpec]: ...
+def commands() -> list[xm.CommandSpec]: ...

@@ -10,19 +10,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm.data.content import item_name
-from xm.data.open import open_dataset
-from xm.data.types import Dataset
-from xm.encoders.choice import EncoderChoice
-from xm.encoders.encoder import Encoder
-from xm.encoders.store import FeatureStore
-from xm.foundation.device import pick_device
-from xm.foundation.distributed import leads
-from xm.foundation.errors import DataError
-from xm.foundation.events import Event, Listener, logged
-from xm.foundation.files import cache_dir, now, write_json, write_tensors
-from xm.foundation.new_folder import NewFolder
-from xm.plugins.plugin_manager import PluginManager, manager
+from xm import DataError, Dataset, Encoder
+from xm.data import item_name, open_dataset
+from xm.encoders import EncoderChoice, FeatureStore
+from xm.foundation import (
+    Event,
+    Listener,
+    NewFolder,
+    cache_dir,
+    leads,
+    logged,
+    now,
+    pick_device,
+    write_json,
+    write_tensors,
+)
+from xm.plugins import PluginManager, manager
 from xm_search.index import FAISS, FORMAT, INDEX, KIND, NO_DATA, VECTORS, Hit, Index, suffixes_of
 from xm_search.items import Indexed, in_dataset, in_folder, stored
 from xm_search.nearest import Nearest, load_faiss

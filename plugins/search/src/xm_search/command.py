@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xm.foundation.errors import UsageError
-from xm.plugins.plugin_manager import manager
-from xm_cli.made_with import made_with
-from xm_cli.options import Device, Encoders, Json, WithEncoders
-from xm_cli.progress import Teller
-from xm_cli.tables import count, print_json, print_table, warn_of_plugins
+from xm import UsageError
+from xm.plugins import manager
+from xm_cli import (
+    Device,
+    Encoders,
+    Json,
+    Teller,
+    WithEncoders,
+    count,
+    made_with,
+    print_json,
+    print_table,
+    references,
+    warn_of_plugins,
+)
 
 if TYPE_CHECKING:
     from xm_search.building import Hit, Index
@@ -42,7 +51,7 @@ def build(
     Of a folder, the files at any depth whose suffix is of the modality. Items that can't be read are left out with a
     warning. Files are kept by their paths relative to the index: move them together.
     """
-    named = _named(encoders)
+    named = references(encoders)
     others = sorted(named.keys() - {modality})
     if others:
         raise UsageError(f"--{others[0]}-encoder: the index is of {modality}; name another encoder when you search")
@@ -85,7 +94,7 @@ def find(
     words. A query's encoder is the one that shares the index's space, if it is not named.
     """
     warn_of_plugins()
-    named = _named(encoders)
+    named = references(encoders)
     asked = [_query(text, modality) for text in queries]
     with Teller(notes=False) as teller:
         from xm_search.building import open_index
@@ -100,14 +109,6 @@ def find(
             _print(text, hits, index, alone=len(queries) == 1)
 
 
-def _named(encoders: list[str] | None) -> Mapping[str, str]:
-    """References by modality."""
-    from xm_cli.settings import parsed
-
-    found: dict[str, str] = parsed("encoders", encoders or [], "flag")
-    return found
-
-
 def _query(text: str, modality: str | None) -> Path | str:
     """A file, or words.
 
@@ -115,7 +116,7 @@ def _query(text: str, modality: str | None) -> Path | str:
         DataError: if it ends like a file, and there is none.
         UsageError: if it is a folder.
     """
-    from xm.data.paths import missing, modality_of
+    from xm.data import missing, modality_of
 
     path = Path(text).expanduser()
     if modality_of(path.name, manager().suffixes()) is not None:

@@ -18,14 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from xm.data.paths import modality_of
-from xm.data.types import Dataset
-from xm.encoders.choice import EncoderChoice
-from xm.encoders.encoder import Encoder
-from xm.foundation.errors import PluginError, RunError, UsageError, described
-from xm.foundation.events import Event, Listener
-from xm.foundation.files import read_tensors
-from xm.plugins.plugin_manager import PluginManager
+from xm import Dataset, Encoder, PluginError, RunError, UsageError
+from xm.data import modality_of
+from xm.encoders import EncoderChoice
+from xm.foundation import Event, Listener, described, read_tensors
+from xm.plugins import PluginManager
 from xm_search.items import restored
 from xm_search.nearest import Effort, Nearest
 

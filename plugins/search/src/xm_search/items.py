@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xm.data.content import identity, item_name
-from xm.data.paths import modality_of
-from xm.data.types import Dataset, Sample
-from xm.foundation.errors import DataError
+from xm import DataError, Dataset, Sample
+from xm.data import identity, item_name, modality_of
 
 _LITTER = frozenset({"__MACOSX", "__pycache__"})
 

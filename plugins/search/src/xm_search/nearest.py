@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from xm.foundation.errors import PluginError, RunError
+from xm import PluginError, RunError
 
 Vectors: TypeAlias = NDArray[np.float32]
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xm.encoders.encoder import Inputs, Preparing, fingerprint_of
-from xm.foundation.device import spread
-from xm.foundation.errors import UsageError
+from xm import Preparing, UsageError, fingerprint_of
+from xm.foundation import spread
+from xm.learning import Inputs
 from xm.media.lengths import LengthPolicy, parse_length, split_length, windows
 from xm.media.sounds import SILENCE, SUFFIXES, check_loud, read_sound
 from xm_speech import network, weights

@@ -15,7 +15,7 @@ import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from xm.foundation.errors import PluginError
+from xm import PluginError
 
 RATE = 16_000
 HOP, FFT = 160, 512

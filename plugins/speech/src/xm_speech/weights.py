@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from xm.foundation.errors import PluginError
+from xm import PluginError
 
 _NEEDED = ("onnx", "onnxruntime", "soundfile", "torchaudio")
 _FILES = ("melspectrogram.onnx", "embedding_model.onnx")

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from xm.learning.model import Towers
-from xm.learning.stream import Stream
+from xm import Stream
+from xm.learning import Towers
 
 OWN_KEY = "own_key"
 """In a stream's `x`, (n,): the row of the cache that a training sample made. It is left out for that sample."""

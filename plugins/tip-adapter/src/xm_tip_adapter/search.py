@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from xm.learning.strategy import Context
-from xm.learning.stream import Stream
+from xm import Context, Stream
 from xm_tip_adapter.model import CacheModel
 
 ZERO_SHOT, CACHE = "zero_shot", "cache"

@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.learning.model import EMBEDDING, Towers, class_means
-from xm.learning.strategy import Context, Strategy
-from xm.plugins.config import Config
+from xm import Context, Strategy
+from xm.learning import EMBEDDING, Towers, class_means
+from xm.plugins import Config
 from xm_tip_adapter.model import CacheModel
 from xm_tip_adapter.search import Grid, geometric_axis, published_axis, search
 

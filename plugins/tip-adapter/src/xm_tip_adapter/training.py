@@ -11,11 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm.learning.loop import Plan, add_up
-from xm.learning.sampler import batch_counts
-from xm.learning.strategy import Context
-from xm.learning.stream import Stream
-from xm.plugins.config import Config
+from xm import Context, Plan, Stream
+from xm.learning import add_up, batch_counts
+from xm.plugins import Config
 from xm_tip_adapter.model import OWN_KEY
 from xm_tip_adapter.strategy import TipAdapter, TipAdapterConfig, cache_model
 

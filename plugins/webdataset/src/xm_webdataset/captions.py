@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from xm.data.member import Member
+from xm.data import Member
 
 KEYS = ("caption", "captions", "text")
 """The keys of a ``.json`` that may hold a text or a list of texts; the first with any counts."""

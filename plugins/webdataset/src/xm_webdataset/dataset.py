@@ -8,10 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from xm.data.member import Member
-from xm.data.paths import modality_of
-from xm.data.types import Dataset, Sample
-from xm.foundation.errors import DataError
+from xm import DataError, Dataset, Sample
+from xm.data import Member, modality_of
 from xm_webdataset.captions import Caption
 from xm_webdataset.facts import Facts
 from xm_webdataset.index import CLASSES, FACTS, Shard, class_list, indexed

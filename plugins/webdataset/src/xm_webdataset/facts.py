@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from typing import Any, NamedTuple, TypeVar
 
-from xm.data.paths import SPLIT_WORDS
+from xm.data import SPLIT_WORDS
 from xm_webdataset.captions import Place, caption_places
 
 _T = TypeVar("_T")

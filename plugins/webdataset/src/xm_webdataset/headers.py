@@ -6,8 +6,8 @@ import tarfile
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from xm.data.member import Member
-from xm.foundation.errors import DataError
+from xm import DataError
+from xm.data import Member
 
 _AHEAD = 1 << 20
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xm.data.member import Member
-from xm.foundation.errors import DataError
-from xm.foundation.files import replacing
+from xm import DataError
+from xm.data import Member
+from xm.foundation import replacing
 from xm_webdataset.captions import Place
 from xm_webdataset.facts import Facts, FactsError, read_classes, read_facts
 from xm_webdataset.headers import members

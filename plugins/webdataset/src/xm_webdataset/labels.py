@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from xm.foundation.errors import DataError
+from xm import DataError
 from xm_webdataset.facts import Facts
 
 ADVICE = "put a classes.txt beside the shards, one name a line, class 0 first"

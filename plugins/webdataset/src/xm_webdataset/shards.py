@@ -9,8 +9,8 @@ from pathlib import Path
 
 from braceexpand import braceexpand
 
-from xm.data.paths import SPLIT_WORDS, missing
-from xm.foundation.errors import DataError
+from xm import DataError
+from xm.data import SPLIT_WORDS, missing
 
 _GLOB = re.compile(r"[*?[]")
 

@@ -8,10 +8,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from xm.learning.model import LinearClassifier, class_means
-from xm.learning.probe import LinearProbe, ProbeConfig
-from xm.learning.strategy import Context
-from xm.plugins.config import Config
+from xm import Context
+from xm.learning import LinearClassifier, LinearProbe, ProbeConfig, class_means
+from xm.plugins import Config
 
 Ratio: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xm.encoders.encoder import Inputs, Preparing, Prototypes, fingerprint_of
-from xm.foundation.device import spread
-from xm.foundation.errors import UsageError
+from xm import Preparing, Prototypes, UsageError, fingerprint_of
+from xm.foundation import spread
+from xm.learning import Inputs
 from xm.media.lengths import CHUNKS, parse_length, split_length, windows
 from xm.media.sounds import SUFFIXES, check_loud, read_sound
 from xm_yamnet import logmel, network, weights

@@ -17,7 +17,7 @@ import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from xm.foundation.errors import PluginError
+from xm import PluginError
 
 EMBEDDING, LOGITS = "/model/Reshape_output_0", "class_scores_updated"
 _WEIGHT, _RESHAPE = "model.classifier.weight", "/model/Constant_output_0"

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from xm.learning.model import LinearClassifier, class_means
-from xm.learning.strategy import Context, Strategy
-from xm.plugins.config import Config
+from xm import Context, Strategy
+from xm.learning import LinearClassifier, class_means
+from xm.plugins import Config
 
 
 class ZeroShotConfig(Config):

@@ -9,11 +9,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.foundation.errors import UsageError
-from xm.learning.model import EMBEDDING, LinearClassifier
-from xm.learning.strategy import Context, Strategy
-from xm.learning.stream import Stream
-from xm.plugins.config import Config
+from xm import Context, Strategy, Stream, UsageError
+from xm.learning import EMBEDDING, LinearClassifier
+from xm.plugins import Config
 
 
 class ZPEConfig(Config):

@@ -1,0 +1,55 @@
+from .alignment import (
+    AlignContext as AlignContext,
+    Aligner as Aligner,
+    align as align,
+)
+from .data import (
+    Dataset as Dataset,
+    Sample as Sample,
+)
+from .encoders import (
+    Bank as Bank,
+    Encoder as Encoder,
+    Preparing as Preparing,
+    Prototypes as Prototypes,
+    embed as embed,
+    fingerprint_of as fingerprint_of,
+)
+from .experiment import (
+    Run as Run,
+    bench as bench,
+    load as load,
+    train as train,
+)
+from .foundation import (
+    DataError as DataError,
+    ItemError as ItemError,
+    PluginError as PluginError,
+    RunError as RunError,
+    UsageError as UsageError,
+    XMError as XMError,
+)
+from .learning import (
+    Batch as Batch,
+    Context as Context,
+    FitResult as FitResult,
+    PairBatch as PairBatch,
+    PairObjective as PairObjective,
+    Plan as Plan,
+    Predictor as Predictor,
+    Strategy as Strategy,
+    Stream as Stream,
+    fit as fit,
+)
+from .plugins import (
+    AlignerSpec as AlignerSpec,
+    BenchmarkSpec as BenchmarkSpec,
+    CommandSpec as CommandSpec,
+    DatasetSpec as DatasetSpec,
+    EncoderSpec as EncoderSpec,
+    ObjectiveSpec as ObjectiveSpec,
+    PredictorSpec as PredictorSpec,
+    StrategySpec as StrategySpec,
+    TrackerSpec as TrackerSpec,
+    hookimpl as hookimpl,
+)

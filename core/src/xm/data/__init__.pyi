@@ -1,0 +1,33 @@
+from .content import (
+    content_key as content_key,
+    identity as identity,
+    item_name as item_name,
+)
+from .member import (
+    File as File,
+    Member as Member,
+)
+from .naming import clean_class_name as clean_class_name
+from .open import open_dataset as open_dataset
+from .paths import (
+    SPLIT_WORDS as SPLIT_WORDS,
+    missing as missing,
+    modality_of as modality_of,
+)
+from .splits import (
+    DEFAULT_FRACTIONS as DEFAULT_FRACTIONS,
+    UNLABELLED as UNLABELLED,
+    group_by as group_by,
+    split_dataset as split_dataset,
+)
+from .task import (
+    Draws as Draws,
+    Task as Task,
+)
+from .types import (
+    SPLITS as SPLITS,
+    Dataset as Dataset,
+    Opener as Opener,
+    Sample as Sample,
+    View as View,
+)

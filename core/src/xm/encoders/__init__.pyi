@@ -1,0 +1,31 @@
+from . import bank as bank
+from .bank import Bank as Bank
+from .choice import (
+    Chosen as Chosen,
+    EncoderChoice as EncoderChoice,
+)
+from .embedding import (
+    Embedded as Embedded,
+    EmbedSettings as EmbedSettings,
+    embed as embed,
+)
+from .encoder import (
+    Derived as Derived,
+    Encoder as Encoder,
+    Preparing as Preparing,
+    Promptable as Promptable,
+    Prototypes as Prototypes,
+    Tail as Tail,
+    Trunk as Trunk,
+    compute as compute,
+    fingerprint_of as fingerprint_of,
+    prepare as prepare,
+)
+from .items import read_text as read_text
+from .pipeline import encode as encode
+from .reference import make_encoder as make_encoder
+from .speed import (
+    Way as Way,
+    measured as measured,
+)
+from .store import FeatureStore as FeatureStore

@@ -1,0 +1,126 @@
+"""Encoders from references: "NAME", "NAME:ARGUMENT", or the folder of a run of ``xm align``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xm.encoders.aligned import Aligned, restored
+from xm.encoders.encoder import Encoder
+from xm.foundation.errors import RunError, UsageError, described, unknown
+from xm.foundation.files import read_tensors
+from xm.foundation.layout import ALIGNMENT, FORMAT, INDEX, map_file
+from xm.plugins.plugin_manager import PluginManager
+from xm.plugins.specs import ANY
+
+
+def is_run(reference: str) -> bool:
+    """Whether a reference is the folder of a run."""
+    return (Path(reference).expanduser() / INDEX).is_file()
+
+
+def located(reference: str) -> str:
+    """The reference, which means the same wherever it is used again: a run's folder as an absolute path."""
+    return str(Path(reference).expanduser().resolve()) if is_run(reference) else reference
+
+
+def make_encoder(reference: str, manager: PluginManager, device: torch.device, modality: str | None = None) -> Encoder:
+    """The encoder of a reference: "NAME", "NAME:ARGUMENT", or the folder of a run of ``xm align``.
+
+    Where a plugin's encoders of several modalities share a name up to the modality ("openclip", "openclip-text"),
+    either name serves for either.
+
+    Raises:
+        UsageError: if the name is unknown, or the encoder is of another modality.
+        PluginError: if it does not load.
+        RunError: if a run is none of ``xm align``, or damaged.
+    """
+    if is_run(reference):
+        saved = SavedAlignment(Path(reference).expanduser())
+        return saved.encoder(modality or saved.index["anchor"], manager, device)
+    name, _, argument = reference.partition(":")
+    spec = manager.encoders.find(name)
+    if modality is not None and spec.modality not in (modality, ANY):
+        sibling = manager.encoders.get(f"{name}-{modality}")
+        if sibling is None or sibling.modality != modality:
+            fitting = sorted(s.name for s in manager.encoders.values() if s.modality == modality)
+            raise UsageError(
+                f"encoder {name!r} is for {spec.modality}, not {modality} (known: {', '.join(fitting) or 'none'})"
+            )
+        spec = sibling
+    if argument and not spec.argument:
+        raise UsageError(f"encoder {name!r} takes no argument; write {name!r} instead of {reference!r}")
+    encoder: Encoder = spec.load()(argument)
+    if modality is not None and encoder.modality != modality:
+        raise UsageError(f"encoder {reference!r} is for {encoder.modality}, not {modality}")
+    return encoder.to(device)
+
+
+class SavedAlignment:
+    """A run folder that ``xm align`` wrote.
+
+    Args:
+        folder: the run.
+
+    Raises:
+        RunError: if it is none, is damaged, or was written by another format of xm.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        path = folder / INDEX
+        try:
+            self.index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            kind, format_ = self.index.get("kind"), self.index["format"]
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise RunError(f"{path}: damaged ({described(error)})") from None
+        if kind != ALIGNMENT:
+            raise RunError(f"{folder}: is a run of xm train, not an encoder; encoders are saved by xm align")
+        if format_ != FORMAT:
+            raise RunError(f"{path}: format {format_!r}, but this xm reads {FORMAT}; align again")
+        self.ways: Mapping[str, Mapping[str, Any]] = self.index["ways"]
+
+    def encoder(self, modality: str, plugins: PluginManager, device: torch.device) -> Encoder:
+        """The encoder of a modality, into the space of the alignment.
+
+        Raises:
+            UsageError: if the alignment has none of the modality.
+            RunError: if a map is damaged, or the encoder below is not the one of alignment.
+        """
+        if modality not in self.ways:
+            raise unknown(f"modality of {self.folder}", modality, self.ways)
+        way = self.ways[modality]
+        base = encoder_again(way, modality, plugins, device, self.folder)
+        if not way["aligner"]:
+            return base
+        path = self.folder / map_file(modality)
+        try:
+            given = self.index["settings"].get("aligner_set") or None
+            alignment = restored(way["aligner"], read_tensors(path), base, plugins, given, way["depth"])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise RunError(f"{path}: does not hold a map of {way['aligner']!r} ({described(error)})") from error
+        return Aligned(base, alignment.map, self.index["space"], self.index["dim"], way["depth"])
+
+
+def encoder_again(
+    way: Mapping[str, Any], modality: str, plugins: PluginManager, device: torch.device, folder: Path
+) -> Encoder:
+    """The encoder of a way that a run recorded.
+
+    Raises:
+        RunError: if weights or preprocessing differ from what they were, or the alignment that it was is gone.
+    """
+    reference = Path(way["encoder"])
+    if reference.is_absolute() and not reference.exists():
+        raise RunError(f"{folder}: the alignment that it was trained with, {reference}, is not there; put it back")
+    encoder = make_encoder(way["encoder"], plugins, device, modality)
+    if encoder.fingerprint() != way["fingerprint"]:
+        raise RunError(
+            f"{folder}: encoder {way['encoder']!r} is not the one of training: its weights, preprocessing or "
+            f"length policy differ; install the versions named in {INDEX}"
+        )
+    return encoder

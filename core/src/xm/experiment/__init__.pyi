@@ -1,0 +1,16 @@
+from .benchmark import (
+    BenchReport as BenchReport,
+    BenchSettings as BenchSettings,
+    bench as bench,
+    few_shot as few_shot,
+)
+from .drawing import Drawing as Drawing
+from .run import (
+    Run as Run,
+    load as load,
+)
+from .settings import TrainSettings as TrainSettings
+from .training import (
+    Experiment as Experiment,
+    train as train,
+)

@@ -1,0 +1,67 @@
+from .checkpoint import Checkpoint as Checkpoint
+from .lbfgs import regularisation_path as regularisation_path
+from .loop import (
+    FitResult as FitResult,
+    Plan as Plan,
+    add_up as add_up,
+    fit as fit,
+    learning_rate as learning_rate,
+)
+from .maps import (
+    Affine as Affine,
+    MapKind as MapKind,
+    Projection as Projection,
+    ridge as ridge,
+)
+from .model import (
+    EMBEDDING as EMBEDDING,
+    FEW as FEW,
+    Behind as Behind,
+    LinearClassifier as LinearClassifier,
+    Tower as Tower,
+    Towers as Towers,
+    class_means as class_means,
+    load_towers as load_towers,
+    own_tensors as own_tensors,
+)
+from .objectives import (
+    InfoNce as InfoNce,
+    Objective as Objective,
+    PairBatch as PairBatch,
+    PairObjective as PairObjective,
+    ScaledObjective as ScaledObjective,
+    cross_entropy as cross_entropy,
+    make_pair_objective as make_pair_objective,
+)
+from .predictor import (
+    Argmax as Argmax,
+    Predictor as Predictor,
+    decide as decide,
+)
+from .probe import (
+    PENALTIES as PENALTIES,
+    PULLS as PULLS,
+    LinearProbe as LinearProbe,
+    ProbeConfig as ProbeConfig,
+    Share as Share,
+    Weight as Weight,
+)
+from .quasi_newton import (
+    Curvature as Curvature,
+    descend as descend,
+)
+from .sampler import (
+    batch_counts as batch_counts,
+    batches as batches,
+    shares_of as shares_of,
+)
+from .strategy import (
+    Context as Context,
+    Strategy as Strategy,
+    adapt as adapt,
+)
+from .stream import (
+    Batch as Batch,
+    Inputs as Inputs,
+    Stream as Stream,
+)

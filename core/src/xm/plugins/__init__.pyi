@@ -1,0 +1,30 @@
+from . import hub as hub
+from .config import (
+    Config as Config,
+    Configurable as Configurable,
+    validated as validated,
+)
+from .hookspecs import (
+    Hooks as Hooks,
+    hookimpl as hookimpl,
+)
+from .plugin_manager import (
+    Plugin as Plugin,
+    PluginManager as PluginManager,
+    manager as manager,
+)
+from .registry import Registry as Registry
+from .specs import (
+    ANY as ANY,
+    AlignerSpec as AlignerSpec,
+    BenchmarkSpec as BenchmarkSpec,
+    CommandSpec as CommandSpec,
+    DatasetSpec as DatasetSpec,
+    EncoderSpec as EncoderSpec,
+    ObjectiveSpec as ObjectiveSpec,
+    PredictorSpec as PredictorSpec,
+    Spec as Spec,
+    StrategySpec as StrategySpec,
+    TrackerSpec as TrackerSpec,
+    load_target as load_target,
+)
