@@ -75,5 +75,5 @@ def test_markdown_and_json(xm: Xm, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_spec_has_its_fields() -> None:
-    spec = BenchmarkSpec(name="toy", target="xm.experiment.benchmark:few_shot", modality="image")
+    spec = BenchmarkSpec(name="toy", target="xm.experiment:few_shot", modality="image")
     assert (spec.aux, spec.reference) == ((), "")

@@ -131,7 +131,7 @@ def encoders() -> list[EncoderSpec]:
 
 @hookimpl
 def benchmarks() -> list[BenchmarkSpec]:
-    return [BenchmarkSpec(name="toy", target="xm.experiment.benchmark:few_shot", modality="word")]
+    return [BenchmarkSpec(name="toy", target="xm.experiment:few_shot", modality="word")]
 
 
 @hookimpl

@@ -1,3 +1,15 @@
+from . import (
+    alignment as alignment,
+    data as data,
+    encoders as encoders,
+    evaluation as evaluation,
+    experiment as experiment,
+    foundation as foundation,
+    learning as learning,
+    media as media,
+    plugins as plugins,
+    testing as testing,
+)
 from .alignment import (
     AlignContext as AlignContext,
     Aligner as Aligner,

@@ -498,6 +498,6 @@ def test_the_probe() -> None:
 def test_an_objective_of_pairs_does_not_train_classifiers(
     run: Callable[..., Any], plugins: PluginManager, table: Path
 ) -> None:
-    plugins.objectives["infonce"] = ObjectiveSpec(name="infonce", target="xm.learning.objectives:InfoNce", pairs=True)
+    plugins.objectives["infonce"] = ObjectiveSpec(name="infonce", target="xm.learning:InfoNce", pairs=True)
     with pytest.raises(UsageError, match="objective 'infonce' is for pairs: use it with xm align"):
         run(data=str(table), objective="infonce")

@@ -21,7 +21,7 @@ Bench = Callable[..., BenchReport]
 def measure(plugins: PluginManager, table: Path, events: list[Event], tmp_path: Path) -> Bench:
     """The benchmark "toy": images, with text and audio, against `linear`."""
     plugins.benchmarks["toy"] = BenchmarkSpec(
-        name="toy", target="xm.experiment.benchmark:few_shot", modality="image", aux=("text",), reference="linear"
+        name="toy", target="xm.experiment:few_shot", modality="image", aux=("text",), reference="linear"
     )
 
     def call(**settings: Any) -> BenchReport:

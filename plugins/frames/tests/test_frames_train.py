@@ -185,7 +185,7 @@ def test_naming_a_video_encoder_leaves_the_others_as_they_are() -> None:
 def test_the_same_features_in_every_process(tmp_path: Path, toys: Any) -> None:
     path = toys.write(tmp_path / "a.mp4", [toys.RED] * 3 + [toys.BLUE] * 3)
     code = (
-        "import sys; from xm.plugins.plugin_manager import manager; manager().load_file(sys.argv[1]);"
+        "import sys; from xm.plugins import manager; manager().load_file(sys.argv[1]);"
         "e = manager().encoders.find('temporal').load()('hues?n=3');"
         "print([e.fingerprint(), e.encode([sys.argv[2]]).tolist()])"
     )

@@ -3,6 +3,7 @@ from .content import (
     identity as identity,
     item_name as item_name,
 )
+from .draws import Draws as Draws
 from .member import (
     File as File,
     Member as Member,
@@ -20,10 +21,7 @@ from .splits import (
     group_by as group_by,
     split_dataset as split_dataset,
 )
-from .task import (
-    Draws as Draws,
-    Task as Task,
-)
+from .task import Task as Task
 from .types import (
     SPLITS as SPLITS,
     Dataset as Dataset,

@@ -90,7 +90,7 @@ def _bytes(value: torch.Tensor) -> bytes:
 
 
 TAIL, MAP = "tail", "map"
-"""The parts of an `xm.learning.model.Behind`, as its `state_dict` names them."""
+"""The parts of an `xm.learning.Behind`, as its `state_dict` names them."""
 
 
 def opened(alignment: Alignment, encoder: Encoder, depth: int) -> nn.Module:

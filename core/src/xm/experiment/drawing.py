@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from xm.data.draws import Draws
 from xm.data.noise import corrupted
-from xm.data.task import Draws, Task
+from xm.data.task import Task
 from xm.data.types import Dataset, Sample
 from xm.experiment.settings import TrainSettings, split_as
 from xm.experiment.views import Views

@@ -65,6 +65,11 @@ class Home:
         """The encoder that reads class names: an auxiliary modality's, else any; None if there is none."""
         return self.encoders.namer(tuple(self.aux))
 
+    @property
+    def reads_names(self) -> str | None:
+        """The modality whose encoder reads class names."""
+        return None if self.namer is None else self.namer.encoder.modality
+
     def move_in(self, tasks: Iterable[Task], opened: Iterable[Mapping[str, int]] = ()) -> None:
         """Make the towers, and read every sample of the tasks and of the pairs an alignment learned from.
 

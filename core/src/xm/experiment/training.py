@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from functools import cached_property, partial
+from dataclasses import asdict
+from functools import cached_property
 from typing import Any
-
-import torch
-from torch import Tensor, nn
 
 from xm.alignment.maker import AlignmentMaker, WaysHome, without_held_out
 from xm.data.contents import Contents
@@ -18,22 +14,22 @@ from xm.data.open import located, open_dataset
 from xm.data.task import Task
 from xm.encoders.choice import EncoderChoice
 from xm.encoders.store import FeatureStore
-from xm.evaluation.metrics import find_metric, measure
-from xm.evaluation.report import Reference, Report, Result, mean_std, versions
+from xm.evaluation.metrics import find_metric
+from xm.evaluation.report import Report, Result, versions
 from xm.evaluation.significance import Hits, with_the_target_alone
+from xm.experiment.cells import Cells
 from xm.experiment.drawing import Drawing
 from xm.experiment.home import Home
-from xm.experiment.pool import check_readable
 from xm.experiment.settings import TrainSettings, with_templates
 from xm.experiment.writer import RunWriter
 from xm.foundation.device import pick_device
 from xm.foundation.distributed import gather, share, world
-from xm.foundation.errors import DataError, UsageError
+from xm.foundation.errors import UsageError
 from xm.foundation.events import Event, Listener, logged
 from xm.foundation.files import cache_dir
 from xm.learning.objectives import Objective, find_objective
-from xm.learning.predictor import Predictor, decide
-from xm.learning.strategy import Context, Strategy, adapt
+from xm.learning.predictor import Predictor
+from xm.learning.strategy import Strategy
 from xm.plugins.config import validated
 from xm.plugins.plugin_manager import PluginManager, manager
 from xm.plugins.specs import StrategySpec
@@ -48,7 +44,7 @@ def train(
         modality: the target.
         listener: hears progress, warnings and results; by default warnings are logged.
         plugins: the plugin manager; the process's own if None.
-        **settings: the fields of `xm.experiment.settings.TrainSettings`; each is also a flag of ``xm train``.
+        **settings: the fields of `xm.experiment.TrainSettings`; each is also a flag of ``xm train``.
 
     Returns:
         The report; its `run` is a folder that `xm.load` reads.
@@ -82,7 +78,6 @@ class Experiment:
         self.dataset = with_templates(open_dataset(settings.data, plugins, self.cache), settings.templates)
         self.encoders = EncoderChoice(plugins, self.dataset, self.device, settings.encoders)
         self.hits: dict[str, Hits] = {}
-        self.numbers = {id(sample.item): number for number, sample in enumerate(self.dataset.samples)}
 
     def _check_names(self) -> None:
         """Everything that can be wrong before data are looked at."""
@@ -140,6 +135,20 @@ class Experiment:
         return Drawing(self.settings, self.dataset, named)
 
     @cached_property
+    def cells(self) -> Cells:
+        """Fits and tests models, once home has samples."""
+        return Cells(
+            settings=self.settings,
+            home=self.home,
+            strategy=self.strategy,
+            objective=self.objective,
+            predictor=self.predictor,
+            named=self.drawing.named,
+            numbers={id(sample.item): number for number, sample in enumerate(self.dataset.samples)},
+            listener=self._tell,
+        )
+
+    @cached_property
     def strategies(self) -> dict[str, StrategySpec]:
         """The chosen strategy, then the baselines."""
         chosen = self.plugins.strategies.find(self.settings.strategy)
@@ -183,16 +192,21 @@ class Experiment:
             writer.keep_rule(self.predictor.tensors)
             if twice := self.contents.twice(tasks.values()):
                 self._tell(Event("warning", {"message": twice}))
-            self.home.move_in(tasks.values(), {name: self.depths(name, aux) for name, aux, _, _ in cells}.values())
+            depths = {name: self.cells.depths(name, aux) for name, aux, _, _ in cells}
+            self.home.move_in(tasks.values(), depths.values())
             mine: dict[int, Result] = {}
             for i in share(range(len(cells))):
                 name, aux, shots, seed = cells[i]
-                mine[i] = self._cell(name, tasks[shots, seed], aux, writer)
+                task = tasks[shots, seed]
+                tested = self.cells.fit(name, task, aux, writer.place(name, aux, task))
+                mine[i] = tested.result
+                self.hits[tested.result.model] = Hits.of(tested.decisions)
+                writer.keep(tested.result.model, tested.model, tested.decisions)
                 self._tell(Event("cell", {"done": len(mine) * world(), "total": len(cells), **asdict(mine[i])}))
             found = {i: result for part in gather(mine) for i, result in part.items()}
             results = [found[i] for i in range(len(cells))]
             self.hits = {place: hits for part in gather(self.hits) for place, hits in part.items()}
-            references = tuple(self._references(tasks))
+            references = tuple(self.cells.references(tasks))
             comparisons = tuple(with_the_target_alone(results, self.hits))
             report = Report(tuple(results), references, comparisons, tuple(self.notes), "", versions(self.plugins))
             return writer.finish(report, self._index(tasks), self.home.maps())
@@ -204,7 +218,7 @@ class Experiment:
             "classes": list(self.dataset.classes),
             "settings": self.settings.model_dump(mode="json"),
             "ways": self.home.ways(),
-            "namer": self.namer,
+            "namer": self.home.reads_names,
             "tasks": {f"shots-{shots}/seed-{seed}": task.digest for (shots, seed), task in tasks.items()},
             "contents": self.contents.of_tasks(tasks),
             "tests": {str(seed): self.contents.of(task.test) for (_, seed), task in tasks.items()},
@@ -226,98 +240,3 @@ class Experiment:
                 shots = tuple(s for s in self.settings.shots if s > 0) if spec.needs_target else (0,)
                 for count, seed in itertools.product(shots, self.settings.seeds):
                     yield name, subset, count, seed
-
-    @property
-    def namer(self) -> str | None:
-        """The modality whose encoder reads class names."""
-        return None if self.home.namer is None else self.home.namer.encoder.modality
-
-    def depths(self, name: str, aux: Sequence[str]) -> Mapping[str, int]:
-        """How deep a strategy opens encoders."""
-        return self.strategy(name).depths(self.settings.modality, aux, self.namer)
-
-    def _context(self, name: str, task: Task, aux: Sequence[str]) -> Context:
-        target, depths, pool = self.settings.modality, self.depths(name, aux), self.home.pool
-        streams = {m: pool.stream(m, task.samples["train"][m], depths.get(m, 0)) for m in (target, *aux)}
-        check_readable(task, streams)
-        return Context(
-            classes=task.classes,
-            target=target,
-            dim=self.home.encoder.dim,
-            train={name: stream for name, stream in streams.items() if stream is not None},
-            val=pool.stream(target, task.samples["val"][target], depths.get(target, 0)),
-            named=self.drawing.named & set(aux),
-            towers=self.home.towers_at(depths),
-            device=self.device,
-            read_names=lambda: self.home.texts,
-            read_texts=partial(self.home.read, depth=depths.get(self.namer, 0)) if self.namer else None,
-            seed=task.seed,
-            objective=self.objective,
-            predictor=self.predictor,
-            precision=self.settings.precision,
-            listener=self._tell,
-        )
-
-    def _cell(self, name: str, task: Task, aux: tuple[str, ...], writer: RunWriter) -> Result:
-        strategy, context = self.strategy(name), self._context(name, task, aux)
-        started = time.perf_counter()
-        model = adapt(strategy, context)
-        seconds = time.perf_counter() - started
-        tested = self._test(model, task, self.depths(name, aux))
-        result = Result(
-            target=context.target,
-            aux=aux,
-            strategy=name,
-            init=strategy.init_name(context),
-            shots=task.shots,
-            seed=task.seed,
-            split="test",
-            metric=self.settings.metric,
-            value=measure(self.settings.metric, tested["label"], tested["predicted"]),
-            n=len(tested["label"]),
-            val=None if context.val is None else context.accuracy(model),
-            labels={
-                "train": self.home.pool.labels(task.target, task.samples["train"][task.target]),
-                "val": 0 if context.val is None else len(context.val),
-            },
-            transductive=self.predictor.scope == "set",
-            model=writer.place(name, aux, task),
-            record=context.record,
-            seconds=round(seconds, 3),
-        )
-        self.hits[result.model] = Hits.of(tested)
-        writer.keep(result.model, model, tested)
-        return result
-
-    def _test(self, model: nn.Module, task: Task, depths: Mapping[str, int]) -> dict[str, Tensor]:
-        """Of test, (n,) each: ``label``, what the model ``predicted``, and ``item``, its number in the dataset."""
-        target = task.target
-        samples = self.home.pool.readable(target, task.test, depths.get(target, 0))
-        stream = self.home.pool.stream(target, samples, depths.get(target, 0))
-        if stream is None or stream.y is None:
-            raise DataError(f"no {target} item of test can be read")
-        scores = decide(self.predictor, model, stream, self.device)
-        if bool(scores.isnan().any()):
-            raise UsageError(
-                f"a model of shots {task.shots}, seed {task.seed} gives no numbers (NaN): its training went astray; "
-                "lower its learning rate, as in --set lr=0.0001, or mend the strategy"
-            )
-        items = torch.tensor([self.numbers[id(sample.item)] for sample in samples])
-        return {"label": stream.y.cpu(), "predicted": scores.argmax(dim=1).cpu(), "item": items}
-
-    def _references(self, tasks: Mapping[tuple[int, int], Task]) -> Iterator[Reference]:
-        """What the labels hidden in the pairs would have given: pairs of one class are labels in disguise."""
-        name, target = self.settings.strategy, self.settings.modality
-        depths = self.depths(name, ())
-        stream = self.home.pool.stream(target, self.home.paired, depths.get(target, 0))
-        shots = max(shots for shots, _ in tasks)
-        if stream is None or not shots:
-            return
-        results = []
-        for seed in self.settings.seeds:
-            task = tasks[shots, seed]
-            context = replace(self._context(name, task, ()), train={target: stream})
-            tested = self._test(adapt(self.strategy(name), context), task, depths)
-            results.append(measure(self.settings.metric, tested["label"], tested["predicted"]))
-        text = f"{name} on the {target} side of the pairs, with its labels"
-        yield Reference("pair-labels", text, len(stream), *mean_std(results), len(results))

@@ -160,7 +160,7 @@ class Strategy(Configurable):
         raise NotImplementedError(f"{type(self).__name__} does not build a model")
 
     def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
-        """The fitted model again, from `xm.learning.model.own_tensors` and the towers, without data.
+        """The fitted model again, from `xm.learning.own_tensors` and the towers, without data.
 
         The towers are those of the modality to be predicted and of every opened one, as new. By default the model is
         a `LinearClassifier`, which is what most strategies end with.

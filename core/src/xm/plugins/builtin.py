@@ -29,12 +29,12 @@ def objectives() -> list[ObjectiveSpec]:
     return [
         ObjectiveSpec(
             name="cross-entropy",
-            target="xm.learning.objectives:cross_entropy",
+            target="xm.learning:cross_entropy",
             summary="softmax cross-entropy over all classes",
         ),
         ObjectiveSpec(
             name="infonce",
-            target="xm.learning.objectives:InfoNce",
+            target="xm.learning:InfoNce",
             summary="CLIP's contrast of the pairs of a batch, with a learnable temperature",
             pairs=True,
         ),
@@ -46,7 +46,7 @@ def predictors() -> list[PredictorSpec]:
     return [
         PredictorSpec(
             name="argmax",
-            target="xm.learning.predictor:Argmax",
+            target="xm.learning:Argmax",
             summary="the class with the highest probability",
         )
     ]

@@ -62,7 +62,7 @@ class Plugin:
 
 
 class PluginManager:
-    """Holds the plugins of one process. `xm.plugins.plugin_manager.manager()` is the one that xm uses."""
+    """Holds the plugins of one process. `xm.plugins.manager()` is the one that xm uses."""
 
     def __init__(self, *, installed: bool = True) -> None:
         self._pluggy = pluggy.PluginManager("xm")

@@ -153,7 +153,7 @@ class TrackerSpec(Spec):
 class BenchmarkSpec(Spec):
     """A protocol that ``xm bench`` runs. The target is called with this spec, settings, plugins and a listener.
 
-    `xm.experiment.benchmark.few_shot` is one that compares all strategies on the dataset of the benchmark's name.
+    `xm.experiment.few_shot` is one that compares all strategies on the dataset of the benchmark's name.
 
     Attributes:
         modality: the target.

@@ -1,4 +1,7 @@
-"""The kit that a plugin's author runs: subclass, give one fixture, get a suite."""
+"""The kit that a plugin's author runs: subclass, give one fixture, get a suite.
+
+The module `synthetic` is public as a whole: small made-up encoders, data and contexts.
+"""
 
 # ruff: noqa: E402 - pytest must know the modules before they are imported, or their asserts fail without values
 import pytest
@@ -19,6 +22,7 @@ pytest.register_assert_rewrite(
     )
 )
 
+from xm.testing import synthetic
 from xm.testing.aligners import AlignerConformance
 from xm.testing.datasets import DatasetConformance
 from xm.testing.encoders import EncoderConformance
@@ -33,4 +37,5 @@ __all__ = [
     "PairObjectiveConformance",
     "PredictorConformance",
     "StrategyConformance",
+    "synthetic",
 ]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from xm.data.content import content_key, identity, item_name
+from xm.data.draws import Draws
 from xm.data.splits import split_dataset
-from xm.data.task import Draws
 from xm.data.types import SPLITS, Dataset, Opener, Sample
 from xm.foundation.errors import DataError, UsageError
 from xm.plugins.plugin_manager import manager

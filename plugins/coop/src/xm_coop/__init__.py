@@ -24,7 +24,7 @@ def benchmarks() -> list[BenchmarkSpec]:
     return [
         BenchmarkSpec(
             name=r.name,
-            target="xm.experiment.benchmark:few_shot",
+            target="xm.experiment:few_shot",
             summary=f"all strategies on {r.name}",
             modality="image",
             aux=("text",),

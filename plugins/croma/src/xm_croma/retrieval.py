@@ -128,7 +128,7 @@ def learned(start: MetaModel, pairs: Stream, config: AdaptConfig, crosswise: boo
 def metrics(model: MetaModel, task: Task) -> dict[str, dict[str, float]]:
     """Of queries that look for any item of their class, by gallery.
 
-    ``r1``, ``r5``, ``r10``, ``median_rank`` and ``cosine``: `xm.evaluation.retrieval.Retrieval` explains them.
+    ``r1``, ``r5``, ``r10``, ``median_rank`` and ``cosine``: `xm.evaluation.Retrieval` explains them.
     """
     found = {}
     with torch.no_grad():

@@ -20,7 +20,7 @@ def benchmarks() -> list[BenchmarkSpec]:
     return [
         BenchmarkSpec(
             name=f"{r.name}-{target}",
-            target="xm.experiment.benchmark:few_shot",
+            target="xm.experiment:few_shot",
             summary=f"{target} classification on {r.name}, with and without names and {other}",
             modality=target,
             aux=("text", other),

@@ -10,7 +10,7 @@ def strategies() -> list[StrategySpec]:
     return [
         StrategySpec(
             name="linear",
-            target="xm.learning.probe:LinearProbe",
+            target="xm.learning:LinearProbe",
             summary="cross-modal linear probe (Lin et al., CVPR 2023)",
         )
     ]

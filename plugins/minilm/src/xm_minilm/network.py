@@ -56,7 +56,7 @@ class Bert(nn.Module):
 
 
 class Whole(nn.Module):
-    """The network as a tail; reads ``ids`` and ``mask`` (n, length), and is `xm.encoders.encoder.Promptable`.
+    """The network as a tail; reads ``ids`` and ``mask`` (n, length), and is `xm.encoders.Promptable`.
 
     The part where all texts have ended is left out.
     """

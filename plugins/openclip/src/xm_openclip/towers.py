@@ -80,7 +80,7 @@ class TextTail(nn.Module):
 
 
 class WholeText(nn.Module):
-    """A text tower of open_clip's own; reads ``ids`` (n, length), and is `xm.encoders.encoder.Promptable`.
+    """A text tower of open_clip's own; reads ``ids`` (n, length), and is `xm.encoders.Promptable`.
 
     Where no token sees those behind it, what lies behind the last position that stands for a text is left out.
     """

@@ -30,7 +30,7 @@ def open_shards(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dat
 
     ``.cls`` holds the class's number; ``.json`` an object with `label` and `class` (name or number), `split`, `group`
     and `tags`, of which any may be missing, captions (`xm_webdataset.captions`), and others that are passed over.
-    Files whose suffix is known are items, `xm.data.member.Member`; of one modality those with a plain suffix, if there
+    Files whose suffix is known are items, `xm.data.Member`; of one modality those with a plain suffix, if there
     are such. Captions are items where no text file is. Several items are a pair. Class names come from a file of
     `CLASSES` in a shard or beside it, or from the samples. Without `split`, the name of the shard or else of its folder
     says it, if it is such a word. Order is that of the shards, and in them. What is in a shard is kept below `cache`,
