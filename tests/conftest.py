@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ def listed() -> set[str]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs every plugin, where somebody took one away."""
-    absent = sorted(name for name in listed_plugins() if find_spec(f"xm_{name.replace('-', '_')}") is None)
+    absent = sorted(listed_plugins() - entry_points(group="xm").names)
     if absent:
         mark = pytest.mark.skip(reason=f"needs every plugin; not installed: {', '.join(absent)}")
         for item in items:

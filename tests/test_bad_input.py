@@ -15,6 +15,7 @@ from xm import DataError, ItemError, RunError, XMError
 from xm.evaluation import Report
 from xm.foundation import Event
 from xm.plugins import PluginManager
+from xm.testing import installed
 
 TOY = Path(__file__).parents[1] / "core" / "tests" / "xm_toy.py"
 
@@ -63,7 +64,7 @@ def bench(toy: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Bench:
     plugins = PluginManager(installed=False)
     plugins.register(toy, "toy")
     for name in ("linear", "zero-shot"):
-        plugins.register(pytest.importorskip(f"xm_{name.replace('-', '_')}"), name)
+        plugins.register(installed(name), name)
     made = Bench(tmp_path, plugins, caplog)
     toy.write_folder(made.data)
     return made

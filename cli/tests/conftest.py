@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from importlib.util import find_spec
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ TRAINED_WITH = ("linear", "zero-shot")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip this folder's tests where somebody took away a plugin that they train with."""
-    absent = [name for name in TRAINED_WITH if find_spec(f"xm_{name.replace('-', '_')}") is None]
+    absent = [name for name in TRAINED_WITH if name not in entry_points(group="xm").names]
     if absent:
         mark = pytest.mark.skip(reason=f"these tests train with plugins that are not installed: {', '.join(absent)}")
         for item in items:

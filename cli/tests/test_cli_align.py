@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
+from xm.testing import installed
 
-pytest.importorskip("xm_ridge")
+installed("ridge")
 
 Xm = Callable[..., Any]
 ALIGN = ("align", "--anchor", "word", "--new", "sign", "--data", "toys", "--pairs", "weak", "--aligner", "ridge")

@@ -14,6 +14,7 @@ from xm.evaluation.report import Report
 from xm.experiment.training import train
 from xm.foundation.events import Event
 from xm.plugins.plugin_manager import PluginManager
+from xm.testing import installed
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +33,7 @@ def plugins(toy: Any) -> PluginManager:
     manager = PluginManager(installed=False)
     manager.register(toy, "toy")
     for name in ("linear", "zero-shot", "ridge"):
-        manager.register(pytest.importorskip(f"xm_{name.replace('-', '_')}"), name)
+        manager.register(installed(name), name)
     return manager
 
 

@@ -17,7 +17,7 @@ from xm.encoders import FeatureStore
 from xm.learning import Inputs
 from xm.media.videos import SUFFIXES
 from xm.plugins import PluginManager, manager
-from xm.testing import EncoderConformance
+from xm.testing import EncoderConformance, installed
 from xm_frames import available, encoders
 from xm_frames.encoder import Frames
 from xm_frames.temporal import Temporal
@@ -71,13 +71,13 @@ class TestFramesOnPixels(TestFrames):
 
     @pytest.fixture
     def items(self, tmp_path: Path, toys: Any) -> Sequence[Any]:
-        pytest.importorskip("xm_pixels")
+        installed("pixels")
         rng = np.random.default_rng(3)
         return [np.repeat(rng.integers(0, 256, (1, 16, 16, 3)), 9, axis=0).astype(np.uint8) for _ in range(3)]
 
     @pytest.fixture
     def encoder(self, spec: EncoderSpec) -> Encoder:
-        pytest.importorskip("xm_pixels")
+        installed("pixels")
         made: Encoder = spec.load()(self.argument)
         return made
 

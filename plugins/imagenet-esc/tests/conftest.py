@@ -16,6 +16,7 @@ import pytest
 from xm import Dataset
 from xm.data import open_dataset
 from xm.plugins import PluginManager, manager
+from xm.testing import installed
 from xm_imagenet_esc.classes import CALTECH_ESC, IMAGENET_ESC_27
 
 CLIPS = 4
@@ -110,8 +111,8 @@ def plugins() -> Iterator[PluginManager]:
     spec.loader.exec_module(toy)
     found = PluginManager(installed=False)
     found.register(toy, "toy")
-    found.register(pytest.importorskip("xm_imagenet_esc"), "imagenet-esc")
+    found.register(installed("imagenet-esc"), "imagenet-esc")
     for name in ("linear", "nearest-centroid", "zero-shot"):
-        found.register(pytest.importorskip(f"xm_{name.replace('-', '_')}"), name)
+        found.register(installed(name), name)
     yield found
     del sys.modules["xm_esc_toy"]

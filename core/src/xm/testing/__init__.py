@@ -26,6 +26,7 @@ from xm.testing import synthetic
 from xm.testing.aligners import AlignerConformance
 from xm.testing.datasets import DatasetConformance
 from xm.testing.encoders import EncoderConformance
+from xm.testing.installed import installed
 from xm.testing.objectives import PairObjectiveConformance
 from xm.testing.predictors import PredictorConformance
 from xm.testing.strategies import StrategyConformance
@@ -37,5 +38,6 @@ __all__ = [
     "PairObjectiveConformance",
     "PredictorConformance",
     "StrategyConformance",
+    "installed",
     "synthetic",
 ]
