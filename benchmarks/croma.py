@@ -33,16 +33,16 @@ from xm.evaluation import mean_std
 from xm.foundation import cache_dir, threads
 from xm.learning import make_pair_objective
 from xm.plugins import PluginManager, manager
-from xm_croma import retrieval
-from xm_croma.approaches import APPROACHES
-from xm_croma.draws import Draw, draw
-from xm_croma.features import Featured, featured
-from xm_croma.few_shot import adapt
-from xm_croma.model import MetaModel
-from xm_croma.settings import ApproachConfig
-from xm_croma.tasks import FEATURES
-from xm_croma.tuned import RETRIEVAL, TUNED
-from xm_croma.worlds import WORLDS, data_folder
+from xm_aligners.croma import retrieval
+from xm_aligners.croma.approaches import APPROACHES
+from xm_aligners.croma.draws import Draw, draw
+from xm_aligners.croma.features import Featured, featured
+from xm_aligners.croma.few_shot import adapt
+from xm_aligners.croma.model import MetaModel
+from xm_aligners.croma.settings import ApproachConfig
+from xm_aligners.croma.tasks import FEATURES
+from xm_aligners.croma.tuned import RETRIEVAL, TUNED
+from xm_aligners.croma.worlds import WORLDS, data_folder
 
 SHOTS = (1, 5)
 SUPPORTS = 5

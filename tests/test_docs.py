@@ -13,6 +13,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,8 @@ def test_every_hook_has_a_section() -> None:
 
 @pytest.mark.whole
 def test_every_plugin_is_listed(listed: set[str]) -> None:
-    assert listed == {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")}
+    projects = [tomllib.loads(path.read_text(encoding="utf-8")) for path in ROOT.glob("plugins/*/pyproject.toml")]
+    assert listed == {name for found in projects for name in found["project"]["entry-points"]["xm"]}
 
 
 METHOD = ("Settings", "When to use it", "One command", "Agreement")

@@ -154,11 +154,11 @@ def test_such_a_comparison_would_be_seen() -> None:
         "if kind == 'image' or name in ('x', 'linear'): pass\nmatch m:\n    case 'audio': pass\nm.startswith('text')\n"
     )
     assert {value for _, value in compared(ast.parse(code))} == {"image", "x", "linear", "audio", "text"}
-    code = "import xm_ridge.aligner\ndef f():\n    from xm_cli import main\nSpec(target='xm_names.aligner:Names')\n"
-    assert [module for _, module in imported(ast.parse(code))] == ["xm_ridge.aligner", "xm_cli", "xm_names.aligner"]
+    code = "import xm_plain.a\ndef f():\n    from xm_cli import main\nSpec(target='xm_probes.linear:Probe')\n"
+    assert [module for _, module in imported(ast.parse(code))] == ["xm_plain.a", "xm_cli", "xm_probes.linear"]
 
 
-def test_requirements_list_every_plugin() -> None:
+def test_requirements_list_every_package() -> None:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     listed = sorted(line.removeprefix("-e ./plugins/").strip() for line in lines if line.startswith("-e ./plugins/"))
     assert listed == [path.name for path in PLUGINS]
@@ -166,17 +166,35 @@ def test_requirements_list_every_plugin() -> None:
 
 
 @pytest.mark.parametrize("package", PLUGINS, ids=ids)
-def test_a_plugin_is_a_whole_package(package: Path) -> None:
+def test_a_package_is_whole(package: Path) -> None:
+    """A package is a plugin, or a family of them: a folder each, with a README, tests, and the kit."""
     module = f"xm_{package.name.replace('-', '_')}"
     found = project(package)
     assert found["name"] == f"xm-{package.name}"
-    assert found["entry-points"]["xm"] == {package.name: module}
     assert (package / "src" / module / "py.typed").is_file()
-    assert len((package / "README.md").read_text(encoding="utf-8").splitlines()) >= 10
-    tests = sorted(package.glob("tests/test_*.py"))
-    assert tests, f"{package.name} has no tests"
-    if hooks(package) - UNTESTED:
-        assert any("Conformance" in path.read_text(encoding="utf-8") for path in tests), "it does not run the kit"
+    alone = found["entry-points"]["xm"] == {package.name: module}
+    for name, target in found["entry-points"]["xm"].items():
+        folder = package / "src" / target.replace(".", "/")
+        assert alone or target == f"{module}.{name.replace('-', '_')}"
+        assert len((package if alone else folder).joinpath("README.md").read_text(encoding="utf-8").splitlines()) >= 10
+        tests = sorted(package.glob("tests/test_*.py" if alone else f"tests/{folder.name}/test_*.py"))
+        assert tests, f"{name} has no tests"
+        if hooks(package, folder) - UNTESTED:
+            assert any("Conformance" in path.read_text(encoding="utf-8") for path in tests), "it does not run the kit"
+
+
+@pytest.mark.parametrize("package", PLUGINS, ids=ids)
+def test_members_of_a_family_do_not_import_each_other(package: Path) -> None:
+    """What they share is a module of the family."""
+    members = set(project(package)["entry-points"]["xm"].values())
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path, tree in trees(package).items()
+        for line, module in imported(tree)
+        for member in members
+        if f"{module}.".startswith(f"{member}.") and package / "src" / member.replace(".", "/") not in path.parents
+    ]
+    assert not wrong
 
 
 def test_file_names_of_tests_are_unique() -> None:
@@ -184,11 +202,12 @@ def test_file_names_of_tests_are_unique() -> None:
     assert len(names) == len(set(names)), sorted({name for name in names if names.count(name) > 1})
 
 
-def hooks(package: Path) -> set[str]:
-    """Names of the hooks that a package implements."""
+def hooks(package: Path, folder: Path | None = None) -> set[str]:
+    """Names of the hooks that a package implements, in a folder of it."""
     return {
         node.name
-        for tree in trees(package).values()
+        for path, tree in trees(package).items()
+        if folder is None or folder in path.parents
         for node in tree.body
         if isinstance(node, ast.FunctionDef)
         and any(isinstance(mark, ast.Name) and mark.id == "hookimpl" for mark in node.decorator_list)

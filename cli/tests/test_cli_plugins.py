@@ -27,7 +27,7 @@ def test_list_names_what_plugins_add(xm: Xm) -> None:
     assert "encoder toy-words, toy-signs, toy-missing; dataset toys; benchmark toy; command toy-hello" in line
     found = {p["name"]: p for p in json.loads(xm("plugins", "list", "--json").stdout)["plugins"]}
     assert found["toy_plugin"]["adds"]["dataset"] == ["toys"]
-    assert found["linear"]["distribution"] == "xm-linear"
+    assert found["linear"]["distribution"] == "xm-probes"
     assert found["linear"]["error"] is None
 
 

@@ -83,7 +83,7 @@ def test_what_the_run_was_made_with_is_told_where_it_is_missing(
         f"xm --plugin FILE predict {run_folder} …, with the file that has it\n"
     )
     index = json.loads((run_folder / "xm.json").read_text())
-    index["versions"]["xm-no-such-plugin"] = "1.2"
+    index["versions"] |= {"xm-no-such-plugin": "1.2", "xm-linear": "0.1"}  # linear is in a family's package now
     (run_folder / "xm.json").write_text(json.dumps(index))
     done = xm("predict", run_folder, words / "one.word")
     assert "type: pip install xm-no-such-plugin==1.2; or, xm --plugin FILE predict" in done.stderr

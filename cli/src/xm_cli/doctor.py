@@ -124,7 +124,7 @@ def _print(found: dict[str, Any]) -> None:
     if lacking:
         print(f"No encoder by default for: {', '.join(lacking)}. See the table for what to install.")
     elif not found["encoders"]:
-        print("No plugin has an encoder. Install one, such as: pip install xm-efficientnet")
+        print("No plugin has an encoder. Install one, such as: pip install xm-offline")
     else:
         print("Every modality has an encoder that can be used.")
 

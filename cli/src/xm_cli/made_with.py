@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xm import PluginError
 from xm.foundation import UnknownNameError
+from xm.plugins import manager
 
 KINDS = ("encoder", "strategy", "aligner", "predictor")
 """What plugins give to a run."""
@@ -33,7 +34,8 @@ def made_with(folder: Path, versions: Mapping[str, str], command: str) -> Iterat
     except UnknownNameError as error:
         if error.kind not in KINDS:
             raise
-        gone = [f"{name}=={number}" for name, number in versions.items() if not _installed(name)]
+        known = {f"xm-{plugin.name}" for plugin in manager().plugins()}  # a plugin's package may be a family's now
+        gone = [f"{name}=={number}" for name, number in versions.items() if not (name in known or _installed(name))]
         packages = " ".join(gone[:SHOWN]) + (" …" if len(gone) > SHOWN else "")
         install = f"pip install {packages}; or, " if gone else ""
         raise PluginError(

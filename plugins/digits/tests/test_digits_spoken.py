@@ -17,7 +17,7 @@ from xm_digits.encoder import Spoken
 from xm_digits.names import CLASSES
 from xm_digits.voices import VARIANTS, voice
 
-pytestmark = pytest.mark.skipif("logmel" not in manager().encoders, reason="xm-logmel is not installed")
+pytestmark = pytest.mark.skipif("logmel" not in manager().encoders, reason="xm-plain is not installed")
 
 
 class TestConformance(EncoderConformance):
@@ -76,4 +76,4 @@ def test_why_not_without_logmel(monkeypatch: pytest.MonkeyPatch) -> None:
         encoders: dict[str, EncoderSpec] = {}  # noqa: RUF012
 
     monkeypatch.setattr(available, "manager", Nothing)
-    assert "pip install xm-logmel" in (available.why_not() or "")
+    assert "pip install xm-plain" in (available.why_not() or "")

@@ -7,4 +7,4 @@ from xm.plugins import manager
 
 def why_not() -> str | None:
     """None, or that the encoder it listens with is not installed."""
-    return None if "logmel" in manager().encoders else "it hears with the encoder logmel; try: pip install xm-logmel"
+    return None if "logmel" in manager().encoders else "it hears with the encoder logmel; try: pip install xm-plain"

@@ -1,0 +1,1 @@
+"""Strategies: adapters of features, by cache or by bottleneck."""

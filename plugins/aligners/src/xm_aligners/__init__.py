@@ -1,0 +1,1 @@
+"""Aligners: from pairs, from class names, and by meta-learning; their objectives."""

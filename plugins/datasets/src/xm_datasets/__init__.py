@@ -1,0 +1,1 @@
+"""Datasets: CoOp's protocol, ImageNet-ESC, precomputed features, tar shards."""

@@ -1,0 +1,1 @@
+"""Encoders whose weights come from the package registry: images, texts, sounds."""

@@ -1,0 +1,82 @@
+"""YAMNet as an encoder."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xm import Preparing, Prototypes, UsageError, fingerprint_of
+from xm.foundation import spread
+from xm.learning import Inputs
+from xm.media.lengths import CHUNKS, parse_length, split_length, windows
+from xm.media.sounds import SUFFIXES, check_loud, read_sound
+from xm_offline.yamnet import logmel, network, weights
+
+
+class YamNet(Preparing):
+    """Sounds to 1024-d features: the mean over the patches that are not silent.
+
+    It computes on the CPU, whatever `to` says.
+
+    Args:
+        argument: ``length=POLICY``; "" means ``length=chunks-pad``.
+
+    Raises:
+        UsageError: if the argument is none of that form.
+    """
+
+    modality = "audio"
+    suffixes = SUFFIXES
+    space = "yamnet"
+    dim = 1024
+
+    def __init__(self, argument: str = "") -> None:
+        rest, words = split_length(argument)
+        if rest:
+            raise UsageError(f"encoder yamnet:{argument}: it takes no {rest!r}; type yamnet or yamnet:length=crop")
+        self.policy = parse_length(words) if words else CHUNKS
+
+    @cached_property
+    def _network(self) -> network.Network:
+        return network.Network(weights.model_file())
+
+    def fingerprint(self) -> str:
+        chosen = () if self.policy == CHUNKS else (self.policy.name,)
+        return fingerprint_of("yamnet", weights.model_file(), logmel.SETTINGS, *chosen)
+
+    def compute(self, prepared: Sequence[Tensor]) -> Inputs:
+        """``features`` (n, 1024), not normalised, and ``scores`` (n, 521), sigmoids: means over patches.
+
+        Each of PyTorch's threads works on sounds of its own.
+        """
+        classes = len(self._network.weight)  # the network loads here, not in several threads at once
+        rows = spread(self._row, prepared)
+        features, scores = torch.zeros(0, self.dim), torch.zeros(0, classes)
+        if rows:
+            features, scores = (torch.stack(part) for part in zip(*rows, strict=True))
+        return {"features": features, "scores": scores}
+
+    def _row(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        embedding, logits = self._network(patches.numpy())
+        return torch.from_numpy(embedding).mean(dim=0), torch.from_numpy(logits).sigmoid().mean(dim=0)
+
+    def prepare(self, item: Any) -> Tensor:
+        """A sound's patches of log-mel, those that are not silent."""
+        samples = read_sound(item, logmel.RATE)
+        if self.policy.longer == "crop":
+            samples = windows(samples, logmel.PATCH, self.policy)[0]
+        patches = logmel.patches(samples, self.policy.shorter)
+        if len(patches) == 0:
+            check_loud(float(samples.abs().max()), self.policy, item)
+        return patches
+
+    def prototypes(self) -> Prototypes:
+        """The 521 AudioSet classes and the classifier's weight rows."""
+        with weights.class_file().open(encoding="utf-8", newline="") as file:
+            names = tuple(row["display_name"] for row in csv.DictReader(file))
+        return Prototypes(names, torch.tensor(self._network.weight))

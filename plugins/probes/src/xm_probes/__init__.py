@@ -1,0 +1,1 @@
+"""Strategies: linear heads, from class means to partial finetuning."""
