@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import xm
+from xm.testing import installed
 
 FIXTURES = sorted(path.parent for path in Path(__file__).parent.glob("fixtures/*/expected.json"))
 CLOSE = 1e-4
@@ -128,7 +129,7 @@ def test_a_bank_is_trained_on(fixture: Fixture, tmp_path: Path) -> None:
 
 def test_an_index_is_asked(fixture: Fixture) -> None:
     """By a picture, and by a sound through the alignment."""
-    pytest.importorskip("faiss", reason="needs faiss: pip install faiss-cpu")
+    installed("search")
     expected = fixture.expected["index"]
     asked = (*(then["query"] for then in expected), "-k", str(len(expected[0]["results"])))
     told = fixture.xm("search", "find", "index", *asked, "--audio-encoder", "alignment", "--device", "cpu", "--json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ def test_commands_of_plugins_are_listed_without_importing_them(xm: Xm) -> None:
     assert done.exit_code == 0
     assert "toy-absent" in done.stdout
     assert "Its module is missing." in done.stdout
+    assert re.search(r"toys +Play with toys\.", done.stdout)
     assert "Takes the name" not in done.stdout  # xm's own train stays
     assert " ".join(done.stdout.split()).endswith(EXIT_CODES)
 
@@ -71,6 +73,8 @@ def test_debug_shows_the_traceback(xm: Xm) -> None:
 def test_interruption_ends_with_130(process: Process) -> None:
     done = process("toy-interrupt")
     assert (done.returncode, done.stderr) == (130, "interrupted\n")
+    done = process("toys", "toy-break")
+    assert (done.returncode, done.stderr) == (130, "interrupted; half a toy was kept\n")
 
 
 SLOW = """

@@ -149,5 +149,13 @@ def commands() -> list[CommandSpec]:
         CommandSpec(name="toy-number", target="toy_plugin:NO_COMMAND", summary="It is no function."),
         CommandSpec(name="toy-count", target="toy_plugin:hello", summary="In a group.", group="data"),
         CommandSpec(name="toy-new", target="toy_plugin:hello", summary="In a new group.", group="toys"),
+        CommandSpec(
+            name="toy-break",
+            target="toy_plugin:interrupt",
+            summary="Be interrupted in a group.",
+            group="toys",
+            group_summary="Play with toys.",
+            kept="half a toy was kept",
+        ),
         CommandSpec(name="train", target="toy_plugin:fail", summary="Takes the name of a command of xm."),
     ]
