@@ -52,12 +52,10 @@ def test_every_public_name_is_there(room: str) -> None:
 def room_imports(path: Path) -> Iterator[tuple[int, str]]:
     """Line and module of every import below a room."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom):
-            found = [str(node.module)]
-        for module in found:
-            if module.startswith("xm.") and module.count(".") > 1 and isinstance(node, ast.Import | ast.ImportFrom):
-                yield node.lineno, module
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [str(node.module)]
+        yield from ((node.lineno, module) for module in modules if module.startswith("xm.") and module.count(".") > 1)
 
 
 def test_outside_core_the_public_surface_alone_is_imported() -> None:

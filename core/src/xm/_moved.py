@@ -42,9 +42,10 @@ class Moved(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         old = module.__name__
-        text = f"{old} is now {MOVED[old]}; what is public comes from the room: {MOVED[old].rpartition('.')[0] or 'xm'}"
+        new = MOVED[old]
+        text = f"{old} is now {new}; import what is public from {new.rpartition('.')[0] or new}"
         warnings.warn(text, DeprecationWarning, stacklevel=2)
-        sys.modules[old] = importlib.import_module(MOVED[old])
+        sys.modules[old] = importlib.import_module(new)
 
 
 def install() -> None:
