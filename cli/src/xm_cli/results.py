@@ -105,11 +105,7 @@ def _references(report: Report) -> list[str]:
 
 
 def _transductive(results: Iterable[Result]) -> list[str]:
-    return (
-        ["The decision rule saw all test inputs at once (transductive)."]
-        if any(r.transductive for r in results)
-        else []
-    )
+    return ["Answers depend on the other test items (transductive)."] if any(r.transductive for r in results) else []
 
 
 def labels_of(results: Iterable[Result], shots: int) -> str:

@@ -64,6 +64,20 @@ def train(
     label_noise: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Of the target's labels in train and val, made wrong.")
     ] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(
+            metavar="rest|split|DIR",
+            help="Items to learn from without labels: what draws leave of train, the split 'unlabelled', or a folder.",
+        ),
+    ] = None,
+    unlabelled_limit: Annotated[
+        int | None, typer.Option(metavar="N", help="Unlabelled items per modality, at most.")
+    ] = None,
+    centre: Annotated[
+        str | None,
+        typer.Option(metavar="none|unlabelled", help="Free embeddings of their mean over unlabelled items."),
+    ] = None,
     group_by: Annotated[
         str | None, typer.Option(metavar="REGEX", help="On the path: what it matches is not split.")
     ] = None,

@@ -23,7 +23,6 @@ from .encoders import (
     Bank as Bank,
     Encoder as Encoder,
     Preparing as Preparing,
-    Prototypes as Prototypes,
     embed as embed,
     fingerprint_of as fingerprint_of,
 )
@@ -49,8 +48,10 @@ from .learning import (
     PairObjective as PairObjective,
     Plan as Plan,
     Predictor as Predictor,
+    Prototypes as Prototypes,
     Strategy as Strategy,
     Stream as Stream,
+    Wrapping as Wrapping,
     fit as fit,
 )
 from .plugins import (

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from xm import Context, Plan, Strategy, Stream, fit
 from xm.encoders.encoder import Tail
 from xm.foundation.events import Event
+from xm.learning.context import adapt
 from xm.learning.maps import Affine
 from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers, class_means, own_tensors
-from xm.learning.strategy import adapt
 from xm.learning.stream import Batch
 
 EYE = torch.eye(3)

@@ -13,10 +13,11 @@ from torch.nn.functional import normalize
 from xm import Plan, Stream
 from xm.encoders.encoder import Tail
 from xm.foundation.events import Event
+from xm.learning.context import Context
 from xm.learning.loop import FitResult
 from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers
 from xm.learning.probe import LinearProbe
-from xm.learning.strategy import Context, Strategy
+from xm.learning.strategy import Strategy
 from xm.learning.sweep import fit_heads
 
 CLASSES, DIM, SCALE = 5, 16, 30.0

@@ -153,7 +153,7 @@ def _subfolders(path: Path, left_out: _LeftOut) -> tuple[str, ...]:
 
 
 def _samples(level: _Level, raw: str, suffixes: Mapping[str, str], left_out: _LeftOut) -> Iterator[Sample]:
-    for entry in _files(level.path / raw, set()):
+    for entry in files_below(level.path / raw):
         modality = modality_of(entry.name, suffixes)
         if modality is None or level.modality not in (None, modality) or not _is(entry.is_file):
             left_out.names.append(entry.name)
@@ -161,8 +161,12 @@ def _samples(level: _Level, raw: str, suffixes: Mapping[str, str], left_out: _Le
             yield Sample(item=Path(entry.path), modality=modality, split=level.split)
 
 
+def files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Files below a folder, by name, without hidden ones. Links are followed; each folder is read once: loops end."""
+    return _files(folder, set())
+
+
 def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[os.DirEntry[str]]:
-    """Files below a folder, by name. Links are followed; each folder is read once, so that loops end."""
     status = folder.stat()
     if (status.st_dev, status.st_ino) in seen:
         return

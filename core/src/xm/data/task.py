@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from xm.data.content import content_key
@@ -27,6 +27,8 @@ class Task:
         samples: split ("train", "val", "test") to modality to samples. Train holds the target and the
             auxiliary modalities, val and test the target alone.
         digest: 32 hex digits over classes, target, items and labels; equal on every machine.
+        unlabelled: modality to items that may be learned from without their labels; in none of `samples`.
+        unlabelled_digest: 32 hex digits over them; "" if none were asked for.
     """
 
     dataset: str
@@ -37,6 +39,8 @@ class Task:
     seed: int
     samples: Mapping[str, Mapping[str, tuple[Sample, ...]]]
     digest: str
+    unlabelled: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
+    unlabelled_digest: str = ""
 
     @property
     def test(self) -> tuple[Sample, ...]:

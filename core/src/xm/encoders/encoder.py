@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias, runtime_checkable
 
@@ -14,23 +13,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from xm.foundation.errors import UsageError
-from xm.learning.stream import Inputs
+from xm.learning.stream import Inputs, Prototypes as Prototypes
 
 Trunk: TypeAlias = Callable[[Sequence[Any]], Inputs]
 """The frozen part of an encoder: items to named tensors. Its outputs are what the feature store keeps."""
-
-
-@dataclass(frozen=True)
-class Prototypes:
-    """The classifier that an encoder was trained with: named directions of its own space.
-
-    Attributes:
-        names: the classes, in words ("tench", "Dog bark").
-        weight: (len(names), dim), a row each; any length.
-    """
-
-    names: tuple[str, ...]
-    weight: Tensor
 
 
 class Tail(nn.Module):

@@ -29,11 +29,13 @@ class Result:
         value: in 0..1.
         n: how many items were scored.
         val: accuracy on val, which hyperparameters were chosen on; None without val.
-        labels: what the model cost: labelled items of the target in train and in val.
-        transductive: whether the decision rule saw all test inputs at once.
+        labels: what the model cost: labelled items of the target in train and in val; and how many items without a
+            label it could learn from, "unlabelled", if some were asked for.
+        transductive: whether answers depend on the other test items: by the decision rule, or as was found.
         model: folder in the run, relative.
         record: what the strategy chose.
         seconds: that fitting took, on this machine; it counts for nothing where results are compared.
+        predictor: the decision rule, by name; "": the run's.
     """
 
     target: str
@@ -52,6 +54,7 @@ class Result:
     model: str = ""
     record: dict[str, Any] = field(default_factory=dict)
     seconds: float = field(default=0.0, compare=False)
+    predictor: str = ""
 
     @property
     def cell(self) -> tuple[str, tuple[str, ...], str, int]:

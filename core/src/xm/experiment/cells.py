@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from xm.data.task import Task
+from xm.data.types import Sample
+from xm.data.unlabelled import NONE
 from xm.evaluation.metrics import measure
 from xm.evaluation.report import Reference, Result, mean_std
 from xm.experiment.home import Home
 from xm.experiment.pool import check_readable
+from xm.experiment.rules import Rules
 from xm.experiment.settings import TrainSettings
 from xm.foundation.errors import DataError, UsageError
-from xm.foundation.events import Listener
+from xm.foundation.events import Event, Listener
+from xm.learning.context import Context, adapt
+from xm.learning.model import EMBEDDING, centred
 from xm.learning.objectives import Objective
-from xm.learning.predictor import Predictor, decide
-from xm.learning.strategy import Context, Strategy, adapt
+from xm.learning.predictor import Predictor, decide, depends_on_others
+from xm.learning.strategy import Strategy
+from xm.learning.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -31,11 +38,15 @@ class Tested:
         model: itself.
         result: its figures.
         decisions: of test, (n,) each: ``label``, what the model ``predicted``, and ``item``, its number in the dataset.
+        rule: what the decision rule knows of the classes.
+        centres: what embeddings were freed of, by modality.
     """
 
     model: nn.Module
     result: Result
     decisions: Mapping[str, Tensor]
+    rule: Mapping[str, Tensor]
+    centres: Mapping[str, Tensor]
 
 
 @dataclass
@@ -47,46 +58,70 @@ class Cells:
         home: with the samples of all tasks.
         strategy: makes a new strategy of a name.
         objective: that strategies minimise.
-        predictor: that decides on test.
+        rules: that decide on test.
         named: the auxiliary modalities that class names are samples of.
         numbers: of the dataset's items, by identity.
         listener: hears steps and warnings.
+        make: makes a registered strategy by its name and settings.
     """
 
     settings: TrainSettings
     home: Home
     strategy: Callable[[str], Strategy]
     objective: Objective
-    predictor: Predictor
+    rules: Rules
     named: frozenset[str]
     numbers: Mapping[int, int]
     listener: Listener
+    make: Callable[[str, Mapping[str, Any] | None], Strategy]
+    _said: set[str] = field(default_factory=set)
 
     def depths(self, name: str, aux: Sequence[str]) -> Mapping[str, int]:
         """How deep a strategy opens encoders."""
         return self.strategy(name).depths(self.home.target, aux, self.home.reads_names)
 
+    def rule(self, name: str, strategy: Strategy, context: Context | None = None) -> Predictor:
+        """The decision rule for a strategy's models, prepared; with the class names of a context, if there is one."""
+        return self.rules.of(
+            strategy,
+            chosen=name == self.settings.strategy,
+            classes=self.home.dataset.classes,
+            read_names=lambda: self.home.texts if context is None else context.texts,
+            read_prototypes=lambda: self.home.prototypes,
+        )
+
     def context(self, name: str, task: Task, aux: Sequence[str]) -> Context:
-        """What a strategy is given: train and val of a task, and nothing of test."""
+        """What a strategy is given: train, val and unlabelled items of a task, and nothing of test."""
         target, depths, pool, namer = self.home.target, self.depths(name, aux), self.home.pool, self.home.reads_names
-        streams = {m: pool.stream(m, task.samples["train"][m], depths.get(m, 0)) for m in (target, *aux)}
+        centres = self.home.centres(task) if self.settings.centre == "unlabelled" else {}
+
+        def stream(modality: str, samples: Sequence[Sample]) -> Stream | None:
+            found = pool.stream(modality, samples, depths.get(modality, 0))
+            return None if found is None else _centred(found, centres)
+
+        streams = {m: stream(m, task.samples["train"][m]) for m in (target, *aux)}
+        unlabelled = {m: stream(m, task.unlabelled.get(m, ())) for m in (target, *aux)}
         check_readable(task, streams)
         return Context(
             classes=task.classes,
             target=target,
             dim=self.home.encoder.dim,
-            train={name: stream for name, stream in streams.items() if stream is not None},
-            val=pool.stream(target, task.samples["val"][target], depths.get(target, 0)),
+            train={name: found for name, found in streams.items() if found is not None},
+            val=stream(target, task.samples["val"][target]),
             named=self.named & set(aux),
-            towers=self.home.towers_at(depths),
+            towers=self.home.towers_at(depths, centres),
             device=self.home.device,
-            read_names=lambda: self.home.texts,
+            read_names=lambda: None if self.home.texts is None else _centred(self.home.texts, centres),
             read_texts=partial(self.home.read, depth=depths.get(namer, 0)) if namer else None,
             seed=task.seed,
             objective=self.objective,
-            predictor=self.predictor,
             precision=self.settings.precision,
             listener=self.listener,
+            unlabelled={name: found for name, found in unlabelled.items() if found is not None},
+            namer=namer,
+            depths=depths,
+            read_prototypes=lambda: self.home.prototypes,
+            make=self.make,
         )
 
     def fit(self, name: str, task: Task, aux: tuple[str, ...], place: str) -> Tested:
@@ -103,10 +138,17 @@ class Cells:
             UsageError: if the model gives no numbers.
         """
         strategy, context = self.strategy(name), self.context(name, task, aux)
+        context.predictor = self.rule(name, strategy, context)
         started = time.perf_counter()
         model = adapt(strategy, context)
         seconds = time.perf_counter() - started
-        decisions = self._test(model, task, self.depths(name, aux))
+        decisions, alone = self._test(model, context, task)
+        labels = {
+            "train": self.home.pool.labels(task.target, task.samples["train"][task.target]),
+            "val": 0 if context.val is None else len(context.val),
+        }
+        if self.settings.unlabelled != NONE:
+            labels["unlabelled"] = sum(map(len, context.unlabelled.values()))
         result = Result(
             target=context.target,
             aux=aux,
@@ -119,31 +161,44 @@ class Cells:
             value=measure(self.settings.metric, decisions["label"], decisions["predicted"]),
             n=len(decisions["label"]),
             val=None if context.val is None else context.accuracy(model),
-            labels={
-                "train": self.home.pool.labels(task.target, task.samples["train"][task.target]),
-                "val": 0 if context.val is None else len(context.val),
-            },
-            transductive=self.predictor.scope == "set",
+            labels=labels,
+            transductive=not alone,
             model=place,
             record=context.record,
             seconds=round(seconds, 3),
+            predictor=self.rules.name(strategy),
         )
-        return Tested(model, result, decisions)
+        return Tested(model, result, decisions, context.predictor.tensors, context.towers.centres())
 
-    def _test(self, model: nn.Module, task: Task, depths: Mapping[str, int]) -> dict[str, Tensor]:
-        target = task.target
-        samples = self.home.pool.readable(target, task.test, depths.get(target, 0))
-        stream = self.home.pool.stream(target, samples, depths.get(target, 0))
+    def _test(self, model: nn.Module, context: Context, task: Task) -> tuple[dict[str, Tensor], bool]:
+        """What the model says of test, and whether it judges each item alone."""
+        target, depth, rule = task.target, context.depths.get(task.target, 0), context.predictor
+        samples = self.home.pool.readable(target, task.test, depth)
+        stream = self.home.pool.stream(target, samples, depth)
         if stream is None or stream.y is None:
             raise DataError(f"no {target} item of test can be read")
-        scores = decide(self.predictor, model, stream, self.home.device)
+        inputs = replace(_centred(stream, context.towers.centres()), y=None)
+        scores = decide(rule, model, inputs, self.home.device)
         if bool(scores.isnan().any()):
             raise UsageError(
                 f"a model of shots {task.shots}, seed {task.seed} gives no numbers (NaN): its training went astray; "
                 "lower its learning rate, as in --set lr=0.0001, or mend the strategy"
             )
+        alone = rule.scope == "item"
+        if alone and depends_on_others(rule, model, inputs, scores, self.home.device):
+            alone = False
+            self._warn_of_neighbours(context)
         items = torch.tensor([self.numbers[id(sample.item)] for sample in samples])
-        return {"label": stream.y.cpu(), "predicted": scores.argmax(dim=1).cpu(), "item": items}
+        return {"label": stream.y.cpu(), "predicted": scores.argmax(dim=1).cpu(), "item": items}, alone
+
+    def _warn_of_neighbours(self, context: Context) -> None:
+        text = (
+            "answers depend on the other test items, though neither the strategy nor its decision rule says so: "
+            "such results are marked transductive, and one file alone may get another answer from xm predict"
+        )
+        if text not in self._said:
+            self._said.add(text)
+            self.listener(Event("warning", {"message": text}))
 
     def references(self, tasks: Mapping[tuple[int, int], Task]) -> Iterator[Reference]:
         """What the labels hidden in the pairs would have given: pairs of one class are labels in disguise.
@@ -160,8 +215,19 @@ class Cells:
         results = []
         for seed in self.settings.seeds:
             task = tasks[shots, seed]
-            context = replace(self.context(name, task, ()), train={target: stream})
-            tested = self._test(adapt(self.strategy(name), context), task, depths)
+            context = self.context(name, task, ())
+            context = replace(context, train={target: _centred(stream, context.towers.centres())})
+            strategy = self.strategy(name)
+            context.predictor = self.rule(name, strategy, context)
+            tested, _ = self._test(adapt(strategy, context), context, task)
             results.append(measure(self.settings.metric, tested["label"], tested["predicted"]))
         text = f"{name} on the {target} side of the pairs, with its labels"
         yield Reference("pair-labels", text, len(stream), *mean_std(results), len(results))
+
+
+def _centred(stream: Stream, centres: Mapping[str, Tensor]) -> Stream:
+    """A stream of embeddings without what is common to its modality; trunk outputs stay, as their tower does that."""
+    centre = centres.get(stream.modality)
+    if centre is None or EMBEDDING not in stream.x:
+        return stream
+    return replace(stream, x={EMBEDDING: centred(stream.x[EMBEDDING], centre)})

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from xm.data.content import identity
 from xm.data.draws import Draws
 from xm.data.noise import corrupted
+from xm.data.splits import UNLABELLED
 from xm.data.task import Task
 from xm.data.types import Dataset, Sample
+from xm.data.unlabelled import NONE, REST, SPLIT, Unlabelled, of_split
 from xm.experiment.settings import TrainSettings, split_as
 from xm.experiment.views import Views
 
@@ -19,14 +24,26 @@ class Drawing:
         settings: of the experiment.
         dataset: that tasks are drawn from.
         named: the auxiliary modalities that class names are samples of.
+        given: unlabelled items of the user's, by modality, where the settings name some.
+        key: tells those items from the dataset's.
     """
 
-    def __init__(self, settings: TrainSettings, dataset: Dataset, named: frozenset[str]) -> None:
+    def __init__(
+        self,
+        settings: TrainSettings,
+        dataset: Dataset,
+        named: frozenset[str],
+        given: Mapping[str, Sequence[Sample]] | None = None,
+        key: Callable[[Any], Hashable] = identity,
+    ) -> None:
         self.settings = settings
         self.dataset = dataset
         self.named = named
+        self.given = given or {}
         self.views = Views(settings.views)
+        self._key = key
         self._draws: dict[int, Draws] = {}
+        self._unlabelled: dict[int, Unlabelled] = {}
 
     def draws(self, seed: int) -> Draws:
         """The split dataset that tasks of a seed are drawn from."""
@@ -48,7 +65,21 @@ class Drawing:
         )
         train, val = ({**task.samples[split], task.target: self._target(task, split)} for split in ("train", "val"))
         train[task.target] = self.views.of(train[task.target])
-        return replace(task, samples={**task.samples, "train": train, "val": val})
+        task = replace(task, samples={**task.samples, "train": train, "val": val})
+        return task if self.settings.unlabelled == NONE else self.unlabelled(seed).of(task)
+
+    def unlabelled(self, seed: int) -> Unlabelled:
+        """What the tasks of a seed may have without labels."""
+        key, source = seed if self.settings.resplit else 0, self.settings.unlabelled
+        if key not in self._unlabelled:
+            dataset, limit = self.draws(seed).dataset, self.settings.unlabelled_limit
+            own = {REST: "train", SPLIT: UNLABELLED}
+            self._unlabelled[key] = (
+                Unlabelled(dataset, of_split(dataset, own[source]), limit)
+                if source in own
+                else Unlabelled(dataset, self.given, limit, self._key)
+            )
+        return self._unlabelled[key]
 
     def _target(self, task: Task, split: str) -> tuple[Sample, ...]:
         """The target's samples of a split, with as many wrong labels as were asked for."""

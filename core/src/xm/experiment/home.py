@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,8 +20,8 @@ from xm.encoders.encoder import Encoder
 from xm.encoders.store import FeatureStore
 from xm.experiment.pool import Pool
 from xm.foundation.errors import no_names
-from xm.learning.model import Tower, Towers
-from xm.learning.stream import Stream
+from xm.learning.model import EMBEDDING, Tower, Towers
+from xm.learning.stream import Prototypes, Stream
 
 
 @dataclass
@@ -84,6 +84,8 @@ class Home:
             for split in task.samples.values():
                 for modality, drawn in split.items():
                     samples[modality] += drawn
+            for modality, unlabelled in task.unlabelled.items():
+                samples[modality] += unlabelled
         samples[self.target] += self.paired
         for modality, found in samples.items():
             for depth in sorted({0, *(depths.get(modality, 0) for depths in opened)}):
@@ -103,16 +105,57 @@ class Home:
             way += f", from {alignment.pairs} pairs" if alignment.pairs else ", without pairs"
         self.note(f"{modality}: encoder {chosen.reference} ({chosen.why}); it {way}")
 
-    def towers_at(self, depths: Mapping[str, int]) -> Towers:
-        """Towers of all modalities; of those that are opened, new ones, to be trained."""
-        towers = Towers(dict(self.towers.items()))
+    def towers_at(self, depths: Mapping[str, int], centres: Mapping[str, Tensor] | None = None) -> Towers:
+        """Towers of all modalities; of those that are opened, new ones, to be trained.
+
+        Args:
+            depths: at which encoders are opened, by modality.
+            centres: (dim,) each, by modality: what embeddings are freed of.
+        """
+        centres = centres or {}
+        towers = Towers({m: Tower(t.map, centres.get(m)) for m, t in self.towers.items() if isinstance(t, Tower)})
         for modality, depth in depths.items():
             if depth:
                 encoder = self.encoders[modality].encoder
                 if modality not in self.alignments:
                     self.alignments[modality] = self.align(encoder, self.encoder)
-                towers[modality] = Tower(opened(self.alignments[modality], encoder, depth).to(self.device))
+                way = opened(self.alignments[modality], encoder, depth).to(self.device)
+                towers[modality] = Tower(way, centres.get(modality))
         return towers
+
+    def centres(self, task: Task) -> dict[str, Tensor]:
+        """The mean embedding of each modality's unlabelled items; of one that has none, of its items in train.
+
+        Where the encoder that reads names is of another modality than these, the mean of the class names.
+
+        Raises:
+            DataError: if no unlabelled item of the target can be read.
+        """
+        found: dict[str, Tensor] = {}
+        for modality in (self.target, *self.aux):
+            samples = task.unlabelled.get(modality) or task.samples["train"].get(modality, ())
+            stream = self.pool.stream(modality, samples)
+            if stream is not None:
+                found[modality] = stream.x[EMBEDDING].mean(dim=0)
+        if self.texts is not None:
+            found.setdefault(self.texts.modality, self.texts.x[EMBEDDING].mean(dim=0))
+        return found
+
+    @cached_property
+    def prototypes(self) -> dict[str, Prototypes]:
+        """The classifiers of the encoders, their rows at home; see `xm.Context.prototypes`."""
+        found = {}
+        for modality in (self.target, *self.aux):
+            encoder = self.encoders[modality].encoder
+            own = encoder.prototypes()
+            if own is None:
+                continue
+            tower = Tower(self.align(encoder, self.encoder).map).to(self.device)
+            try:
+                found[modality] = replace(own, weight=tower({"features": own.weight.to(self.device)}).detach())
+            except KeyError:  # the way home reads more than a vector
+                continue
+        return found
 
     @property
     def paired(self) -> list[Sample]:

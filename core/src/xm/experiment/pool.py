@@ -67,8 +67,10 @@ class Pool:
         x = self._x[modality, depth]
         device = next(iter(x.values())).device
         index = torch.tensor([rows[id(sample)] for sample in readable], device=device)
-        labels = [-1 if sample.label is None else sample.label for sample in readable]
-        y = torch.tensor(labels, device=device)
+        labels = [sample.label for sample in readable if sample.label is not None]
+        if labels and len(labels) < len(readable):
+            raise ValueError(f"{len(readable) - len(labels)} of {len(readable)} {modality} samples have no label")
+        y = torch.tensor(labels, device=device) if labels else None
         return Stream(modality, {name: value[index] for name, value in x.items()}, y)
 
     def labels(self, modality: str, samples: Sequence[Sample]) -> int:

@@ -25,10 +25,10 @@ from xm.foundation.device import pick_device
 from xm.foundation.errors import DataError, RunError, UsageError, described, unknown
 from xm.foundation.events import Listener, logged
 from xm.foundation.files import cache_dir, read_tensors
-from xm.foundation.layout import ALIGNMENT, FORMAT, INDEX, MODEL, RULE, map_file
+from xm.foundation.layout import ALIGNMENT, CENTRES, FORMAT, INDEX, MODEL, RULE, map_file
 from xm.learning.model import Tower, Towers
 from xm.learning.predictor import Predictor, decide
-from xm.learning.strategy import Strategy
+from xm.learning.strategy import Strategy, make_strategy
 from xm.learning.stream import Stream
 from xm.plugins.plugin_manager import PluginManager, manager
 
@@ -144,8 +144,7 @@ class Run:
         """The strategy of a model, with the settings it had."""
         settings = self.index["settings"]
         given = settings["set"] if result.strategy == settings["strategy"] else None
-        made: Strategy = self.plugins.strategies.find(result.strategy).load()(given)
-        return made
+        return make_strategy(result.strategy, given, self.plugins)
 
     def depths(self, result: Result) -> Mapping[str, int]:
         """How deep the encoders were opened for a model."""
@@ -153,11 +152,12 @@ class Run:
 
     def model(self, result: Result, encoders: Mapping[str, Encoder]) -> nn.Module:
         """A model again, with towers for the modalities of `encoders`, and for those that its strategy opened."""
-        depths = self.depths(result)
-        towers = Towers()
+        depths, towers = self.depths(result), Towers()
+        centres = self._beside(result, CENTRES)
         for modality in dict.fromkeys((*encoders, *depths)):
             encoder = encoders.get(modality) or self.encoder(modality)
-            towers[modality] = Tower(self._way_home(modality, encoder, depths.get(modality, 0)))
+            way = self._way_home(modality, encoder, depths.get(modality, 0))
+            towers[modality] = Tower(way, centres.get(modality))
         path = self.folder / result.model / MODEL
         try:
             restored = self.strategy(result).restore(towers, read_tensors(path))
@@ -197,8 +197,9 @@ class Run:
         for name, rows in by_modality.items():
             encoder = self.encoder(name)
             model, depth = self.model(result, {name: encoder}), self.depths(result).get(name, 0)
+            rule = self.rule(result)
             given = [items[i] if encoder.accepts_names else _as_path(items[i]) for i in rows]
-            for i, prediction in zip(rows, self._predict(model, encoder, given, depth), strict=True):
+            for i, prediction in zip(rows, self._predict(model, rule, encoder, given, depth), strict=True):
                 predictions[i] = replace(prediction, item=items[i])
         return [prediction for prediction in predictions if prediction is not None]
 
@@ -207,12 +208,14 @@ class Run:
         found = modality_of(Path(item).name, known) if isinstance(item, str | Path) else None
         return found or self.target
 
-    def _predict(self, model: nn.Module, encoder: Encoder, items: Sequence[Any], depth: int) -> Iterator[Prediction]:
+    def _predict(
+        self, model: nn.Module, rule: Predictor, encoder: Encoder, items: Sequence[Any], depth: int
+    ) -> Iterator[Prediction]:
         features = FeatureStore(None).features(encoder, items, depth=depth)
         labels = unique(self.classes)
         values: Iterator[list[float]] = iter(())
         if len(features.kept):
-            values = iter(self._decide(model, Stream(encoder.modality, features.x)).tolist())
+            values = iter(decide(rule, model, Stream(encoder.modality, features.x), self.device).tolist())
         for i, item in enumerate(items):
             if i in features.failed:
                 yield Prediction(item, None, {}, features.failed[i].reason)
@@ -249,7 +252,8 @@ class Run:
         if not len(features.kept):
             raise DataError(f"no {self.target} item of {data or self.index['dataset']} can be read")
         labels = torch.tensor([samples[i].label or 0 for i in features.kept.tolist()])
-        probabilities = self._decide(self.model(result, {self.target: encoder}), Stream(self.target, features.x))
+        model, inputs = self.model(result, {self.target: encoder}), Stream(self.target, features.x)
+        probabilities = decide(self.rule(result), model, inputs, self.device)
         if present:
             absent = torch.ones(probabilities.shape[1], dtype=torch.bool).index_fill(0, labels, False)
             probabilities = probabilities.masked_fill(absent.to(probabilities.device), -1)
@@ -257,17 +261,25 @@ class Run:
         value = measure(name, labels, probabilities.argmax(dim=1).cpu())
         return replace(result, metric=name, value=value, n=len(labels), split="test" if data is None else data)
 
-    def _decide(self, model: nn.Module, inputs: Stream) -> Tensor:
-        return decide(self.predictor, model, inputs, self.device)
-
-    @cached_property
+    @property
     def predictor(self) -> Predictor:
-        """The decision rule of training."""
-        settings, path = self.index["settings"], self.folder / RULE
-        found: Predictor = self.plugins.predictors.find(settings["predictor"]).load()(settings.get("predictor_set"))
-        if path.exists():
-            found.tensors = {name: value.to(self.device) for name, value in read_tensors(path).items()}
+        """The decision rule of the model that `pick` gives."""
+        return self.rule(self.pick())
+
+    def rule(self, result: Result) -> Predictor:
+        """The decision rule of a model, as it was in training."""
+        settings = self.index["settings"]
+        name = result.predictor or settings["predictor"]
+        own = settings["predictor"] or result.strategy == settings["strategy"]
+        found: Predictor = self.plugins.predictors.find(name).load()(settings.get("predictor_set") if own else None)
+        found.tensors = self._beside(result, RULE)
         return found
+
+    def _beside(self, result: Result, name: str) -> dict[str, Tensor]:
+        """Tensors of a file beside a model, or in the run's folder, on the device; empty if there is no such file."""
+        places = (self.folder / result.model / name, self.folder / name)
+        found = next((read_tensors(path) for path in places if path.exists()), {})
+        return {key: value.to(self.device) for key, value in found.items()}
 
 
 def unique(names: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from xm.data.splits import DEFAULT_FRACTIONS, group_by, split_dataset
 from xm.data.types import Dataset
+from xm.data.unlabelled import LIMIT, NONE
 from xm.evaluation.metrics import METRICS
 from xm.foundation.errors import UsageError, unknown
 from xm.plugins.config import Config
@@ -30,13 +31,20 @@ class TrainSettings(Config):
     aligner: str | None = Field(None, description="between spaces; none: the first that applies")
     objective: str = Field("cross-entropy", description="what is minimised")
     aligner_set: dict[str, Any] = Field({}, description="the aligner's own settings")
-    predictor: str = Field("argmax", description="the decision rule")
+    predictor: str | None = Field(None, description="the decision rule; none: the strategy's own, else argmax")
     predictor_set: dict[str, Any] = Field({}, description="the predictor's own settings")
     shots: tuple[int, ...] = Field((1, 2, 4, 8, 16), min_length=1, description="samples per class of the target")
     seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="of the draws")
     aux_shots: int | None = Field(None, ge=0, description="per class and auxiliary modality; none: as shots")
     val_shots: int | None = Field(None, ge=0, description="per class for val; none: shots, at most 4 (CoOp)")
     label_noise: float = Field(0.0, ge=0, le=1, description="share of the target's labels made wrong, in train and val")
+    unlabelled: str = Field(
+        NONE, description="items to learn from without labels: rest (of train), split, or a folder; none"
+    )
+    unlabelled_limit: int = Field(LIMIT, gt=0, description="of unlabelled items, per modality")
+    centre: Literal["none", "unlabelled"] = Field(
+        "none", description="what embeddings are freed of: nothing, or their mean over unlabelled items"
+    )
     group_by: str | None = Field(None, description="regular expression on the path: what must not be split")
     split: tuple[float, float, float] = Field(
         DEFAULT_FRACTIONS, description="train, val, test where the data have no splits (CoOp's)"
@@ -61,6 +69,8 @@ class TrainSettings(Config):
             wrong.append(f"{self.modality} is the target; take it out of aux")
         if self.aligner_set and self.aligner is None:
             wrong.append("aligner_set is of use with a named aligner only; name it with --aligner")
+        if self.centre == "unlabelled" and self.unlabelled == NONE:
+            wrong.append("centre=unlabelled needs unlabelled items; say where they are: --unlabelled rest, or a folder")
         if min(self.shots) < 0:
             wrong.append("shots can't be negative")
         if not all(math.isfinite(part) for part in self.split):

@@ -12,6 +12,7 @@ from xm.alignment.maker import AlignmentMaker, WaysHome, without_held_out
 from xm.data.contents import Contents
 from xm.data.open import located, open_dataset
 from xm.data.task import Task
+from xm.data.unlabelled import NONE, REST, SPLIT, check_unlabelled, open_unlabelled
 from xm.encoders.choice import EncoderChoice
 from xm.encoders.store import FeatureStore
 from xm.evaluation.metrics import find_metric
@@ -20,6 +21,7 @@ from xm.evaluation.significance import Hits, with_the_target_alone
 from xm.experiment.cells import Cells
 from xm.experiment.drawing import Drawing
 from xm.experiment.home import Home
+from xm.experiment.rules import Rules
 from xm.experiment.settings import TrainSettings, with_templates
 from xm.experiment.writer import RunWriter
 from xm.foundation.device import pick_device
@@ -28,8 +30,7 @@ from xm.foundation.errors import UsageError
 from xm.foundation.events import Event, Listener, logged
 from xm.foundation.files import cache_dir
 from xm.learning.objectives import Objective, find_objective
-from xm.learning.predictor import Predictor
-from xm.learning.strategy import Strategy
+from xm.learning.strategy import Strategy, make_strategy
 from xm.plugins.config import validated
 from xm.plugins.plugin_manager import PluginManager, manager
 from xm.plugins.specs import StrategySpec
@@ -72,8 +73,9 @@ class Experiment:
         self.contents = contents or Contents()
         self.notes: list[str] = []
         self.trackers: Sequence[Listener] = ()
-        self._check_names()
         self.device = pick_device(settings.device)
+        self.rules = Rules(settings, plugins, self.device)
+        self._check_names()
         self.cache = settings.cache or cache_dir()
         self.dataset = with_templates(open_dataset(settings.data, plugins, self.cache), settings.templates)
         self.encoders = EncoderChoice(plugins, self.dataset, self.device, settings.encoders)
@@ -88,7 +90,8 @@ class Experiment:
         if self.settings.aligner:
             self.plugins.aligners.find(self.settings.aligner).load()(self.settings.aligner_set)
         find_metric(self.settings.metric)
-        _ = self.predictor
+        for name in self.strategies:
+            self.rules.make(self.strategy(name), chosen=name == self.settings.strategy)
 
     def _tell(self, event: Event) -> None:
         self.listener(event)
@@ -132,7 +135,10 @@ class Experiment:
         given = {sample.modality for sample in self.dataset.names}
         aux = self.settings.aux
         named = frozenset(m for m in aux if m in given or self.encoders[m].encoder.accepts_names)
-        return Drawing(self.settings, self.dataset, named)
+        source, items = self.settings.unlabelled, None
+        if source not in (NONE, REST, SPLIT):
+            items = open_unlabelled(source, (self.settings.modality, *aux), self.plugins, self.cache)
+        return Drawing(self.settings, self.dataset, named, items, self.contents.key)
 
     @cached_property
     def cells(self) -> Cells:
@@ -142,10 +148,11 @@ class Experiment:
             home=self.home,
             strategy=self.strategy,
             objective=self.objective,
-            predictor=self.predictor,
+            rules=self.rules,
             named=self.drawing.named,
             numbers={id(sample.item): number for number, sample in enumerate(self.dataset.samples)},
             listener=self._tell,
+            make=lambda name, given: make_strategy(name, given, self.plugins),
         )
 
     @cached_property
@@ -157,18 +164,13 @@ class Experiment:
 
     def strategy(self, name: str) -> Strategy:
         """A new strategy of that name; the user's settings go to the chosen one."""
-        made: Strategy = self.strategies[name].load()(self.settings.set if name == self.settings.strategy else None)
+        made = make_strategy(name, self.settings.set if name == self.settings.strategy else None, self.plugins)
         made.objective = self.objective
         return made
 
     @cached_property
     def objective(self) -> Objective:
         return find_objective(self.settings.objective, self.plugins)
-
-    @cached_property
-    def predictor(self) -> Predictor:
-        found: Predictor = self.plugins.predictors.find(self.settings.predictor).load()(self.settings.predictor_set)
-        return found
 
     def run(self) -> Report:
         """Do it all and write the run folder."""
@@ -187,9 +189,9 @@ class Experiment:
                 self._note(
                     f"{self.settings.label_noise:.0%} of the target's labels in train and val are wrong, on purpose."
                 )
-            rule = self.predictor.prepare(self.dataset.classes, lambda: self.home.texts)
-            self.predictor.tensors = {name: value.to(self.device) for name, value in rule.items()}
-            writer.keep_rule(self.predictor.tensors)
+            if self.settings.centre == "none":
+                for name in self.strategies:  # what a rule lacks is told before items are read
+                    self.cells.rule(name, self.strategy(name))
             if twice := self.contents.twice(tasks.values()):
                 self._tell(Event("warning", {"message": twice}))
             depths = {name: self.cells.depths(name, aux) for name, aux, _, _ in cells}
@@ -201,7 +203,7 @@ class Experiment:
                 tested = self.cells.fit(name, task, aux, writer.place(name, aux, task))
                 mine[i] = tested.result
                 self.hits[tested.result.model] = Hits.of(tested.decisions)
-                writer.keep(tested.result.model, tested.model, tested.decisions)
+                writer.keep(tested)
                 self._tell(Event("cell", {"done": len(mine) * world(), "total": len(cells), **asdict(mine[i])}))
             found = {i: result for part in gather(mine) for i, result in part.items()}
             results = [found[i] for i in range(len(cells))]
@@ -220,14 +222,29 @@ class Experiment:
             "ways": self.home.ways(),
             "namer": self.home.reads_names,
             "tasks": {f"shots-{shots}/seed-{seed}": task.digest for (shots, seed), task in tasks.items()},
+            "unlabelled": {f"shots-{k}/seed-{i}": t.unlabelled_digest for (k, i), t in tasks.items() if t.unlabelled},
             "contents": self.contents.of_tasks(tasks),
             "tests": {str(seed): self.contents.of(task.test) for (_, seed), task in tasks.items()},
             "place": located(self.settings.data, self.plugins),
         }
 
     def tasks(self) -> dict[tuple[int, int], Task]:
-        """By shots and seed."""
-        return {(shots, seed): self.drawing.task(shots, seed) for _, _, shots, seed in self._cells()}
+        """By shots and seed.
+
+        Raises:
+            DataError: if one has no unlabelled item of the target, and they are needed.
+            UsageError: if they are needed and were not asked for.
+        """
+        needy = [name for name, spec in self.strategies.items() if spec.needs_unlabelled]
+        if needy and self.settings.unlabelled == NONE:
+            raise UsageError(
+                f"strategy {needy[0]!r} learns from unlabelled items: say where they are, with --unlabelled rest (what "
+                "the draws leave of train), split (the split 'unlabelled') or a folder"
+            )
+        tasks = {(shots, seed): self.drawing.task(shots, seed) for _, _, shots, seed in self._cells()}
+        if self.settings.unlabelled != NONE:
+            check_unlabelled(tasks.values(), self.settings.unlabelled)
+        return tasks
 
     def _cells(self) -> Iterator[tuple[str, tuple[str, ...], int, int]]:
         """Strategy, auxiliary modalities, shots and seed of every model."""
@@ -237,6 +254,7 @@ class Experiment:
             for subset in subsets:
                 if not spec.needs_target and not subset:
                     continue
-                shots = tuple(s for s in self.settings.shots if s > 0) if spec.needs_target else (0,)
+                least = 0 if spec.needs_unlabelled and subset else 1
+                shots = tuple(s for s in self.settings.shots if s >= least) if spec.needs_target else (0,)
                 for count, seed in itertools.product(shots, self.settings.seeds):
                     yield name, subset, count, seed

@@ -10,15 +10,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from xm.data.task import Task
 from xm.evaluation.report import Report
+from xm.experiment.cells import Tested
 from xm.experiment.settings import TrainSettings
 from xm.foundation.distributed import leads
 from xm.foundation.events import Listener
 from xm.foundation.files import now, write_json, write_tensors
-from xm.foundation.layout import FORMAT, INDEX, MODEL, RULE, TESTED, map_file
+from xm.foundation.layout import CENTRES, FORMAT, INDEX, MODEL, RULE, TESTED, map_file
 from xm.foundation.new_folder import NewFolder, free_name
 from xm.learning.model import own_tensors
 from xm.plugins.plugin_manager import PluginManager
@@ -52,15 +53,20 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         cell = f"shots-{task.shots}/seed-{task.seed}/{'+'.join((task.target, *aux))}"
         return cell if strategy == self.settings.strategy else f"baselines/{strategy}/{cell}"
 
-    def keep(self, place: str, model: nn.Module, tested: Mapping[str, Tensor]) -> None:
-        """Write a model's own tensors, and what it said of test."""
-        write_tensors(self._new.partial / place / MODEL, own_tensors(model))
-        write_tensors(self._new.partial / place / TESTED, tested)
+    def keep(self, tested: Tested) -> None:
+        """Write a model's own tensors, what it said of test, and what its rule and towers need beside it.
 
-    def keep_rule(self, tensors: Mapping[str, Tensor]) -> None:
-        """Write what the predictor knows of the classes."""
-        if tensors and leads():
-            write_tensors(self._new.partial / RULE, tensors)
+        A rule that is the same in all cells is written once, for the run.
+        """
+        run = self._new.partial
+        folder = run / tested.result.model
+        write_tensors(folder / MODEL, own_tensors(tested.model))
+        write_tensors(folder / TESTED, tested.decisions)
+        if tested.centres:
+            write_tensors(folder / CENTRES, tested.centres)
+        place = run if self.settings.predictor and not tested.centres else folder
+        if tested.rule and not (place / RULE).exists():
+            write_tensors(place / RULE, tested.rule)
 
     def finish(self, report: Report, index: Mapping[str, Any], maps: Mapping[str, Mapping[str, Tensor]]) -> Report:
         """Write maps and index, and give the folder its name; the report says it."""

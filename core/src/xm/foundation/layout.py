@@ -21,7 +21,11 @@ ALIGNMENT = "alignment"
 """The kind of a run that ``xm align`` wrote; a run of ``xm train`` says none."""
 
 RULE = "predictor.safetensors"
-"""What the predictor knows of the classes; only of predictors that need to know something."""
+"""What a predictor knows of the classes; only of one that needs to know something. It is beside the model, or, where
+one rule is for all of a run, in the run's own folder."""
+
+CENTRES = "centres.safetensors"
+"""What embeddings are freed of before a model sees them, by modality; only where that was asked for."""
 
 
 def map_file(modality: str) -> Path:

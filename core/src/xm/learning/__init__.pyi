@@ -1,4 +1,8 @@
 from .checkpoint import Checkpoint as Checkpoint
+from .context import (
+    Context as Context,
+    adapt as adapt,
+)
 from .lbfgs import regularisation_path as regularisation_path
 from .loop import (
     FitResult as FitResult,
@@ -56,12 +60,14 @@ from .sampler import (
     shares_of as shares_of,
 )
 from .strategy import (
-    Context as Context,
     Strategy as Strategy,
-    adapt as adapt,
+    Wrapping as Wrapping,
+    WrappingConfig as WrappingConfig,
+    make_strategy as make_strategy,
 )
 from .stream import (
     Batch as Batch,
     Inputs as Inputs,
+    Prototypes as Prototypes,
     Stream as Stream,
 )

@@ -33,11 +33,18 @@ class Tower(nn.Module):
     """From a trunk's outputs to unit vectors (n, dim) of the home space.
 
     Inputs that hold ``embedding`` already went through; they pass.
+
+    Args:
+        map: into home.
+        centre: (dim,), taken from what the map gives, before the length is made one again; None: nothing.
     """
 
-    def __init__(self, map: nn.Module) -> None:
+    centre: Tensor | None
+
+    def __init__(self, map: nn.Module, centre: Tensor | None = None) -> None:
         super().__init__()
         self.map = map
+        self.register_buffer("centre", centre)
 
     @property
     def tail(self) -> nn.Module:
@@ -53,11 +60,20 @@ class Tower(nn.Module):
     def forward(self, x: Inputs) -> Tensor:
         if EMBEDDING in x:
             return x[EMBEDDING]
-        return normalize(self.map(x), dim=-1)
+        return centred(normalize(self.map(x), dim=-1), self.centre)
+
+
+def centred(x: Tensor, centre: Tensor | None) -> Tensor:
+    """Unit vectors (n, dim) without their common part (dim,), scaled to unit length again."""
+    return x if centre is None else normalize(x - centre, dim=-1)
 
 
 class Towers(nn.ModuleDict):
     """Towers by modality. `embed` takes streams home."""
+
+    def centres(self) -> dict[str, Tensor]:
+        """What the towers free embeddings of, by modality."""
+        return {name: t.centre for name, t in self.items() if isinstance(t, Tower) and t.centre is not None}
 
     def embed(self, stream: Stream) -> Stream:
         """The stream with its ``embedding`` in the home space instead of the trunk's outputs."""

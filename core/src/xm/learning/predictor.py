@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from xm.learning.stream import Stream
+from xm.foundation.device import seeded
+from xm.learning.stream import Prototypes, Stream
 from xm.plugins.config import Configurable
 
 PART, LEAST = 2**20, 64
@@ -20,16 +21,19 @@ class Predictor(Configurable, ABC):
     """Turns a fitted model and inputs into class probabilities and so into decisions.
 
     Attributes:
-        scope: "item": each input is judged alone. "set": all inputs are seen together, never their labels; results
-            are recorded as transductive.
+        scope: "item": each input is judged alone. "set": all inputs are seen together, never their labels; "sequence":
+            one after the other, and the rule learns from those before. Results of both are recorded as transductive.
         tensors: what `prepare` found, on the device; a run keeps it.
+        read_prototypes: as `xm.Context.prototypes`, for `prepare`.
     """
 
-    scope: ClassVar[Literal["item", "set"]] = "item"
+    scope: ClassVar[Literal["item", "set", "sequence"]] = "item"
+    read_prototypes: Callable[[], Mapping[str, Prototypes]]
 
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
         super().__init__(config)
         self.tensors: Mapping[str, Tensor] = {}
+        self.read_prototypes = dict
 
     def prepare(self, classes: Sequence[str], read_names: Callable[[], Stream | None]) -> Mapping[str, Tensor]:
         """What the rule needs to know of the classes, found once before it is used; by default nothing.
@@ -53,9 +57,36 @@ def decide(predictor: Predictor, model: nn.Module, inputs: Stream, device: torch
     """
     n = len(inputs)
     numbers = sum(value[:1].numel() for value in inputs.x.values())
-    rows = n if predictor.scope == "set" else max(LEAST, PART // numbers)
+    rows = max(LEAST, PART // numbers) if predictor.scope == "item" else n
     parts = [inputs[torch.arange(i, min(i + rows, n))] for i in range(0, n, rows)] if rows < n else [inputs]
     return torch.cat([predictor.predict(model, part.to(device)) for part in parts])
+
+
+ALONE = 4
+"""Items that `depends_on_others` asks for alone."""
+
+SAME = 1e-3
+"""Probabilities that differ by less are the same: batches of other sizes are added up in another order."""
+
+
+def depends_on_others(
+    predictor: Predictor, model: nn.Module, inputs: Stream, found: Tensor, device: torch.device
+) -> bool:
+    """Whether items get other probabilities alone than with the others, of which neither rule nor model says a word.
+
+    Args:
+        inputs: n items.
+        found: (n, classes), what `decide` said of them together.
+    """
+    for row in torch.linspace(0, len(inputs) - 1, min(ALONE, len(inputs))).long():
+        try:
+            with seeded(0, device):
+                alone = decide(predictor, model, inputs[row[None].to(next(iter(inputs.x.values())).device)], device)
+        except (ValueError, RuntimeError):  # batch normalisation of one item, or a rule that needs several
+            return True
+        if not torch.allclose(alone[0], found[row], atol=SAME, rtol=0):
+            return True
+    return False
 
 
 class Argmax(Predictor):

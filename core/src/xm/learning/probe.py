@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from xm.foundation.device import spread, threads
 from xm.foundation.errors import UsageError
+from xm.learning.context import Context
 from xm.learning.lbfgs import path
 from xm.learning.loop import Plan
 from xm.learning.model import EMBEDDING, LinearClassifier, class_means
 from xm.learning.objectives import cross_entropy
 from xm.learning.predictor import Argmax
-from xm.learning.strategy import Context, Strategy
+from xm.learning.strategy import Strategy
 from xm.learning.stream import Stream
 from xm.learning.sweep import fit_heads
 from xm.plugins.config import Config

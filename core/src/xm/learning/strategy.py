@@ -2,134 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from xm.foundation.errors import no_names
-from xm.foundation.events import Listener, silent
-from xm.learning.loop import FitResult, Plan, add_up, fit
+from xm.foundation.errors import UsageError
+from xm.learning.context import Context as Context, adapt as adapt
+from xm.learning.loop import Plan, add_up
 from xm.learning.model import LinearClassifier, Towers, load_towers
 from xm.learning.objectives import Objective, cross_entropy
-from xm.learning.predictor import Argmax, Predictor, decide
-from xm.learning.sampler import AUXILIARY, shares_of
 from xm.learning.stream import Batch, Stream
-from xm.plugins.config import Configurable
-
-CPU = torch.device("cpu")
-
-
-@dataclass
-class Context:
-    """All that a strategy may see. There is no test split in it.
-
-    Attributes:
-        classes: in words.
-        target: the modality to be classified.
-        dim: of the home space.
-        train: streams by modality, the target first; it is missing at 0 shots. A modality that the strategy opened
-            (`Strategy.depths`) has its trunk's outputs, the others have their ``embedding``.
-        val: of the target modality; None if there are no labels to spare.
-        named: the modalities among `train` whose samples include the class names.
-        towers: by modality, into the home space; of an opened modality a copy of its own, to be trained.
-        device: where models compute.
-        read_names: makes `texts`.
-        read_texts: makes what `read` returns.
-        seed: of whatever the strategy draws.
-        objective: the loss.
-        predictor: the decision rule.
-        precision: of forward passes in the loop.
-        listener: hears the loop's events.
-        record: what the strategy wants to be kept in the run (chosen settings, searched ranges); plain values.
-    """
-
-    classes: tuple[str, ...]
-    target: str
-    dim: int
-    train: Mapping[str, Stream]
-    val: Stream | None
-    named: frozenset[str]
-    towers: Towers
-    device: torch.device = CPU
-    read_names: Callable[[], Stream | None] = lambda: None
-    read_texts: Callable[[Sequence[str]], Stream] | None = None
-    seed: int = 1
-    objective: Objective = cross_entropy
-    predictor: Predictor = field(default_factory=Argmax)
-    precision: str = "float32"
-    listener: Listener = silent
-    record: dict[str, object] = field(default_factory=dict)
-
-    @cached_property
-    def texts(self) -> Stream | None:
-        """The class names through the templates, in the home space; None if no encoder reads names."""
-        return self.read_names()
-
-    @property
-    def names(self) -> Stream:
-        """`texts`, for a strategy that can't do without class names.
-
-        Raises:
-            UsageError: if no encoder reads names.
-        """
-        if self.texts is None:
-            raise no_names()
-        return self.texts
-
-    def read(self, texts: Sequence[str]) -> Stream:
-        """Any texts, read by the encoder that reads class names, at the depth at which the strategy opened it.
-
-        Its tower is ``towers[stream.modality]`` if it was opened, or is among `train`.
-
-        Raises:
-            UsageError: if no encoder reads names.
-        """
-        if self.read_texts is None:
-            raise no_names()
-        return self.read_texts(texts)
-
-    @property
-    def generator(self) -> torch.Generator:
-        """A generator seeded for this fit, new at each call."""
-        return torch.Generator().manual_seed(self.seed)
-
-    def shares(self, auxiliary: float | Mapping[str, float] = AUXILIARY) -> dict[str, float]:
-        """The part of each stream in a batch: by default half target, half auxiliary."""
-        return shares_of(self.train, self.target, auxiliary)
-
-    def fit(self, model: nn.Module, strategy: Strategy, plan: Plan) -> FitResult:
-        """`xm.fit` on the training streams, scored by accuracy on val."""
-        return fit(
-            model,
-            strategy.loss,
-            self.train,
-            plan,
-            backward=strategy.backward,
-            score=None if self.val is None else lambda: self.accuracy(model),
-            on_event=self.listener,
-        )
-
-    def accuracy(self, model: nn.Module) -> float:
-        """Accuracy on val, 0..1."""
-        return self.evaluate(model)[0]
-
-    def evaluate(self, model: nn.Module) -> tuple[float, float]:
-        """Accuracy and minus the mean negative log-likelihood on val: higher is better, in this order.
-
-        Raises:
-            ValueError: if there is no val.
-        """
-        if self.val is None or self.val.y is None:
-            raise ValueError("there is no labelled val")
-        model.eval()
-        probabilities = decide(self.predictor, model, self.val, self.device)
-        y = self.val.y.to(self.device)
-        hit = (probabilities.argmax(dim=1) == y).float().mean()
-        likelihood = probabilities.gather(1, y[:, None]).clamp_min(1e-12).log().mean()
-        return float(hit), float(likelihood)
+from xm.plugins.config import Config, Configurable
+from xm.plugins.plugin_manager import PluginManager
 
 
 class Strategy(Configurable):
@@ -138,8 +25,11 @@ class Strategy(Configurable):
     The order is: `build` a model, `solve` for candidates, of which the best on val is picked, then `finish` it.
     """
 
-    needs_val = False
+    needs_val: bool = False
     """Whether the strategy makes no sense without val."""
+
+    predictor: str = ""
+    """The decision rule that its models want, unless the user names one; "" is argmax."""
 
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
         super().__init__(config)
@@ -197,25 +87,56 @@ class Strategy(Configurable):
         return "none"
 
 
-def adapt(strategy: Strategy, context: Context) -> nn.Module:
-    """Build, solve, pick on val, record what was chosen, and finish.
+class WrappingConfig(Config):
+    """Settings of a strategy around another."""
 
-    Of equal candidates the first is kept; with no val, the first of all.
+    inner: str = Field("linear", description="the strategy inside")
+    inner_set: dict[str, Any] = Field({}, description="its own settings")
+
+
+class Wrapping(Strategy):
+    """A strategy around another one, `inner`, which makes its models: on more samples, or with other labels.
+
+    A subclass writes `build`, which returns a model of `Context.adapt`, and has `WrappingConfig` among its settings.
+
+    Attributes:
+        inner: the strategy inside; `make_strategy` puts it there.
     """
-    strategy.objective = context.objective
-    best: nn.Module | None = None
-    score = (-1.0, 0.0)
-    for candidate in strategy.solve(strategy.build(context).to(context.device), context):
-        if context.val is None:
-            best = candidate
-            break
-        value = context.evaluate(candidate)
-        if best is None or value > score:
-            best, score = candidate, value
-    if best is None:
-        raise ValueError(f"{type(strategy).__name__}.solve yielded no candidate")
-    context.record |= getattr(best, "chosen", {})
-    return strategy.finish(best, context).eval()
+
+    config_type: ClassVar[type[Config]] = WrappingConfig
+    inner: Strategy
+
+    def hold(self, inner: Strategy) -> None:
+        """Take the strategy inside; its rule and its need of val are this one's, unless it has its own."""
+        self.inner = inner
+        self.needs_val = self.needs_val or inner.needs_val
+        self.predictor = self.predictor or inner.predictor
+
+    def depths(self, target: str, aux: Sequence[str], namer: str | None) -> Mapping[str, int]:
+        return self.inner.depths(target, aux, namer)
+
+    def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
+        return self.inner.restore(towers, tensors)
+
+    def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
+        yield model
+
+    def init_name(self, context: Context) -> str:
+        return self.inner.init_name(context)
+
+
+def make_strategy(name: str, settings: Mapping[str, Any] | None, plugins: PluginManager) -> Strategy:
+    """A new strategy by its name, with the one inside it, if there is one.
+
+    Raises:
+        UsageError: if a name is unknown, a setting is wrong, or it is inside itself.
+    """
+    made: Strategy = plugins.strategies.find(name).load()(settings)
+    if isinstance(made, Wrapping):
+        if made.config.inner == name:
+            raise UsageError(f"strategy {name!r} can't be inside itself: choose another with --set inner=NAME")
+        made.hold(make_strategy(made.config.inner, made.config.inner_set, plugins))
+    return made
 
 
 def _weights(streams: list[Stream]) -> Tensor | None:

@@ -14,6 +14,19 @@ Inputs: TypeAlias = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
+class Prototypes:
+    """The classifier that an encoder was trained with: named directions of its own space.
+
+    Attributes:
+        names: the classes, in words ("tench", "Dog bark").
+        weight: (len(names), dim), a row each; any length.
+    """
+
+    names: tuple[str, ...]
+    weight: Tensor
+
+
+@dataclass(frozen=True)
 class Stream:
     """n samples of one modality, as tensors.
 

@@ -98,10 +98,13 @@ class StrategySpec(Spec):
     Attributes:
         baseline: it runs beside whichever strategy the user chose.
         needs_target: it learns from samples of the target modality; if not, its rows are ``shots: 0``.
+        needs_unlabelled: it learns from unlabelled items of the target (``--unlabelled``); with those and an auxiliary
+            modality it does without labelled ones, where 0 is among the shots that were asked for.
     """
 
     baseline: bool = False
     needs_target: bool = True
+    needs_unlabelled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from xm.learning.context import Context, adapt
 from xm.learning.model import own_tensors
-from xm.learning.strategy import Context, Strategy, adapt
+from xm.learning.strategy import Strategy
 from xm.learning.stream import Stream
 from xm.plugins.specs import StrategySpec
 from xm.testing import _checks as checks, synthetic as synthetic

@@ -13,9 +13,9 @@ from torch.nn.functional import normalize
 
 from xm.alignment.aligner import AlignContext, Pairs
 from xm.encoders.encoder import Encoder, Prototypes, Tail
+from xm.learning.context import Context
 from xm.learning.maps import Affine
 from xm.learning.model import Behind, Tower, Towers
-from xm.learning.strategy import Context
 from xm.learning.stream import Inputs, Stream
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
