@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm import Context, Strategy, StrategySpec, Stream
+from xm import Context, Strategy, StrategySpec, Stream, UsageError
 from xm.learning.model import EMBEDDING, LinearClassifier, Towers, class_means
 from xm.testing import StrategyConformance
 
@@ -125,12 +125,46 @@ class Recording(Sound):
         return model
 
 
+class Learner(Sound):
+    """Class means of the names and of the unlabelled samples that are most like them."""
+
+    def build(self, context: Context) -> nn.Module:
+        names = class_means(context.names, len(context.classes))
+        x = context.unlabelled[context.target].x[EMBEDDING]
+        near = (x @ names.T).topk(5, dim=0).indices
+        return LinearClassifier(context.towers, normalize(x[near].mean(dim=0), dim=1), 10.0, trainable=False)
+
+
+class Ordered(Sound):
+    """Takes unlabelled samples for sorted by class."""
+
+    def build(self, context: Context) -> nn.Module:
+        x = context.unlabelled[context.target].x[EMBEDDING]
+        means = torch.stack([part.mean(dim=0) for part in x.chunk(len(context.classes))])
+        return LinearClassifier(context.towers, normalize(means, dim=1), 10.0, trainable=False)
+
+
+class Centring(Learner):
+    """Centres the unlabelled samples where they are."""
+
+    def build(self, context: Context) -> nn.Module:
+        x = context.unlabelled[context.target].x[EMBEDDING]
+        x -= x.mean(dim=0)
+        return super().build(context)
+
+
+class Ruled(Sound):
+    predictor = "no such rule"
+
+
 SUITE = StrategyConformance()
 Check = Callable[[StrategySpec], None]
 
 
 def spec(strategy: type[Strategy]) -> StrategySpec:
-    return StrategySpec(name=strategy.__name__.lower(), target=f"{__name__}:{strategy.__name__}")
+    needy = issubclass(strategy, Learner | Ordered)
+    name = strategy.__name__
+    return StrategySpec(name=name.lower(), target=f"{__name__}:{name}", needs_unlabelled=needy)
 
 
 def beats_chance(given: StrategySpec) -> None:
@@ -148,6 +182,9 @@ CASES: list[tuple[type[Strategy], Check, str]] = [
     (OnVal, SUITE.test_leaves_its_input_alone, "val was changed"),
     (Transductive, SUITE.test_items_are_judged_alone, "not close"),
     (Training, SUITE.test_items_are_judged_alone, "evaluation mode"),
+    (Ordered, SUITE.test_without_labels, "held-out samples are right"),
+    (Ordered, SUITE.test_unlabelled_samples_in_any_order, "decisions are others"),
+    (Centring, SUITE.test_leaves_its_input_alone, "unlabelled seen were changed"),
     (Recording, lambda given: SUITE.test_record(given, ("named",)), "not plain JSON"),
 ]
 
@@ -167,9 +204,19 @@ def test_another_model_after_restoring_is_caught(tmp_path: Path) -> None:
         SUITE.test_restore(spec(Forgetful), ("named",), tmp_path)
 
 
-@pytest.mark.parametrize("check", [check for _, check, _ in CASES])
+@pytest.mark.parametrize("check", [check for kind, check, _ in CASES if not issubclass(kind, Learner | Ordered)])
 def test_a_sound_one_is_not(check: Check) -> None:
     check(spec(Sound))
+
+
+@pytest.mark.parametrize("check", [check for kind, check, _ in CASES if issubclass(kind, Learner | Ordered)])
+def test_a_sound_one_without_labels_is_not(check: Check) -> None:
+    check(spec(Learner))
+
+
+def test_a_rule_that_is_not_registered_is_caught() -> None:
+    with pytest.raises(UsageError, match="unknown predictor 'no such rule'"):
+        SUITE.test_names_a_rule(spec(Ruled))
 
 
 def test_a_strategy_that_is_not_registered_is_caught() -> None:

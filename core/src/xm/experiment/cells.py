@@ -142,7 +142,7 @@ class Cells:
         started = time.perf_counter()
         model = adapt(strategy, context)
         seconds = time.perf_counter() - started
-        decisions, alone = self._test(model, context, task)
+        decisions, alone = self._test(name, model, context, task)
         labels = {
             "train": self.home.pool.labels(task.target, task.samples["train"][task.target]),
             "val": 0 if context.val is None else len(context.val),
@@ -170,7 +170,7 @@ class Cells:
         )
         return Tested(model, result, decisions, context.predictor.tensors, context.towers.centres())
 
-    def _test(self, model: nn.Module, context: Context, task: Task) -> tuple[dict[str, Tensor], bool]:
+    def _test(self, name: str, model: nn.Module, context: Context, task: Task) -> tuple[dict[str, Tensor], bool]:
         """What the model says of test, and whether it judges each item alone."""
         target, depth, rule = task.target, context.depths.get(task.target, 0), context.predictor
         samples = self.home.pool.readable(target, task.test, depth)
@@ -187,14 +187,14 @@ class Cells:
         alone = rule.scope == "item"
         if alone and depends_on_others(rule, model, inputs, scores, self.home.device):
             alone = False
-            self._warn_of_neighbours(context)
+            self._warn_of_neighbours(name)
         items = torch.tensor([self.numbers[id(sample.item)] for sample in samples])
         return {"label": stream.y.cpu(), "predicted": scores.argmax(dim=1).cpu(), "item": items}, alone
 
-    def _warn_of_neighbours(self, context: Context) -> None:
+    def _warn_of_neighbours(self, name: str) -> None:
         text = (
-            "answers depend on the other test items, though neither the strategy nor its decision rule says so: "
-            "such results are marked transductive, and one file alone may get another answer from xm predict"
+            f"{name}: answers depend on the other test items, though neither the strategy nor its decision rule says "
+            "so: its results are marked transductive, and one file alone may get another answer from xm predict"
         )
         if text not in self._said:
             self._said.add(text)
@@ -219,7 +219,7 @@ class Cells:
             context = replace(context, train={target: _centred(stream, context.towers.centres())})
             strategy = self.strategy(name)
             context.predictor = self.rule(name, strategy, context)
-            tested, _ = self._test(adapt(strategy, context), context, task)
+            tested, _ = self._test(name, adapt(strategy, context), context, task)
             results.append(measure(self.settings.metric, tested["label"], tested["predicted"]))
         text = f"{name} on the {target} side of the pairs, with its labels"
         yield Reference("pair-labels", text, len(stream), *mean_std(results), len(results))

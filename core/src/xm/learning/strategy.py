@@ -17,6 +17,7 @@ from xm.learning.objectives import Objective, cross_entropy
 from xm.learning.stream import Batch, Stream
 from xm.plugins.config import Config, Configurable
 from xm.plugins.plugin_manager import PluginManager
+from xm.plugins.specs import StrategySpec
 
 
 class Strategy(Configurable):
@@ -125,16 +126,17 @@ class Wrapping(Strategy):
         return self.inner.init_name(context)
 
 
-def make_strategy(name: str, settings: Mapping[str, Any] | None, plugins: PluginManager) -> Strategy:
-    """A new strategy by its name, with the one inside it, if there is one.
+def make_strategy(strategy: str | StrategySpec, settings: Mapping[str, Any] | None, plugins: PluginManager) -> Strategy:
+    """A new strategy by its name or spec, with the one inside it, if there is one.
 
     Raises:
         UsageError: if a name is unknown, a setting is wrong, or it is inside itself.
     """
-    made: Strategy = plugins.strategies.find(name).load()(settings)
+    spec = plugins.strategies.find(strategy) if isinstance(strategy, str) else strategy
+    made: Strategy = spec.load()(settings)
     if isinstance(made, Wrapping):
-        if made.config.inner == name:
-            raise UsageError(f"strategy {name!r} can't be inside itself: choose another with --set inner=NAME")
+        if made.config.inner == spec.name:
+            raise UsageError(f"strategy {spec.name!r} can't be inside itself: choose another with --set inner=NAME")
         made.hold(make_strategy(made.config.inner, made.config.inner_set, plugins))
     return made
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from xm.foundation.errors import XMError
 from xm.learning.model import LinearClassifier, class_means
 from xm.learning.predictor import Predictor, decide
-from xm.learning.stream import Stream
+from xm.learning.stream import Prototypes, Stream
 from xm.plugins.specs import PredictorSpec
 from xm.testing import _checks as checks, synthetic as synthetic
 
@@ -23,7 +23,7 @@ class PredictorConformance:
     """Subclass, and give a fixture ``spec``; in ``settings`` what the predictor is to be tried with.
 
     The model is a nearest-centroid classifier of five classes in 16 dimensions, whose tower and weights could be
-    trained; an encoder reads the class names.
+    trained, unless `model` makes another that the rule is for; an encoder reads the class names.
     """
 
     settings: ClassVar[Mapping[str, Any]] = {}
@@ -37,9 +37,20 @@ class PredictorConformance:
         made: Predictor = spec.load()(self.settings)
         return made
 
+    def model(self) -> nn.Module:
+        """A new model that the rule decides for, in evaluation mode: class means of the target."""
+        towers = synthetic.towers({synthetic.TARGET: 1})
+        means = class_means(towers.embed(synthetic.trunk_outputs(synthetic.TARGET, 8, draw=1)), len(synthetic.CLASSES))
+        return LinearClassifier(towers, means, 10.0).eval()
+
+    def decided(self, predictor: Predictor, inputs: Stream) -> Tensor:
+        """What the rule says of inputs, by a new model."""
+        return decide(predictor, self.model(), inputs, torch.device("cpu"))
+
     def prepared(self, spec: PredictorSpec) -> Predictor:
         """A new predictor with what it needs to know of the classes."""
         predictor = self.make(spec)
+        predictor.read_prototypes = _prototypes
         predictor.tensors = predictor.prepare(synthetic.CLASSES, _names)
         return predictor
 
@@ -49,13 +60,13 @@ class PredictorConformance:
     def test_settings(self, spec: PredictorSpec) -> None:
         predictor = self.make(spec)
         assert isinstance(predictor, Predictor)
-        assert predictor.scope in ("item", "set")
+        assert predictor.scope in ("item", "set", "sequence")
         checks.explains_settings(spec.load())
 
     @pytest.mark.parametrize("n", (1, 200))
     def test_probabilities(self, spec: PredictorSpec, n: int) -> None:
         """Plain numbers (n, classes), finite, none negative, each row's sum 1."""
-        out = _decide(self.prepared(spec), _inputs()[torch.arange(n)])
+        out = self.decided(self.prepared(spec), _inputs()[torch.arange(n)])
         wanted = (n, len(synthetic.CLASSES))
         assert out.shape == wanted, f"probabilities have shape {tuple(out.shape)}, not {wanted}"
         assert out.is_floating_point(), f"probabilities are {out.dtype}"
@@ -68,17 +79,17 @@ class PredictorConformance:
         """Where the model is right, most decisions are: half of five classes at least."""
         labels = synthetic.held_out().y
         assert labels is not None
-        accuracy = float(torch.eq(_decide(self.prepared(spec), _inputs()).argmax(dim=1), labels).float().mean())
+        accuracy = float(torch.eq(self.decided(self.prepared(spec), _inputs()).argmax(dim=1), labels).float().mean())
         assert accuracy >= 0.5, f"accuracy {accuracy:.2f} on held-out samples"
 
     def test_items_are_judged_alone(self, spec: PredictorSpec) -> None:
-        """Unless `scope` is "set", a row depends neither on the other items nor on what was predicted before."""
+        """With `scope` "item", a row depends neither on the other items nor on what was predicted before."""
         predictor, inputs = self.prepared(spec), _inputs()
-        if predictor.scope == "set":
-            pytest.skip(f"{spec.name} sees all items together (scope set)")
+        if predictor.scope != "item":
+            pytest.skip(f"{spec.name} sees all items together (scope {predictor.scope})")
         rows = torch.arange(0, len(inputs), 20)
-        whole = _decide(predictor, inputs)
-        single = torch.cat([_decide(predictor, inputs[row[None]]) for row in rows])
+        whole = self.decided(predictor, inputs)
+        single = torch.cat([self.decided(predictor, inputs[row[None]]) for row in rows])
         torch.testing.assert_close(single, whole[rows], atol=1e-5, rtol=1e-4)
 
     def test_never_sees_labels(self, spec: PredictorSpec) -> None:
@@ -86,7 +97,7 @@ class PredictorConformance:
         inputs = _inputs()
         wrong = torch.zeros(len(inputs), dtype=torch.long)
         without, *labelled = (
-            _decide(self.prepared(spec), replace(inputs, y=y)) for y in (None, synthetic.held_out().y, wrong)
+            self.decided(self.prepared(spec), replace(inputs, y=y)) for y in (None, synthetic.held_out().y, wrong)
         )
         assert all(torch.equal(without, other) for other in labelled), "labels change the probabilities"
 
@@ -97,17 +108,17 @@ class PredictorConformance:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(state)
                 predictor = self.prepared(spec)
-                found += [_decide(predictor, _inputs()) for _ in range(2)]
+                found += [self.decided(predictor, _inputs()) for _ in range(2)]
         assert all(torch.equal(found[0], other) for other in found[1:]), "the same inputs, other probabilities"
 
     def test_leaves_the_process_alone(self, spec: PredictorSpec) -> None:
-        model, inputs = _model(), _inputs()
+        model, inputs = self.model(), _inputs()
         with checks.leaves_the_process_alone():
             decide(self.prepared(spec), model, inputs, torch.device("cpu"))
 
     def test_leaves_the_model_alone(self, spec: PredictorSpec) -> None:
         """Weights, gradients, mode and inputs are afterwards as they were before."""
-        model, untouched, inputs = _model(), _model(), _inputs()
+        model, untouched, inputs = self.model(), self.model(), _inputs()
         decide(self.prepared(spec), model, inputs, torch.device("cpu"))
         assert checks.equal_tensors(model.state_dict(), untouched.state_dict()), "the model's weights were changed"
         assert not any(module.training for module in model.modules()), "the model was left in training mode"
@@ -119,11 +130,12 @@ class PredictorConformance:
     def test_restore(self, spec: PredictorSpec, tmp_path: Path) -> None:
         """The tensors that `prepare` returned, through a file, are all that a new predictor needs."""
         predictor = self.make(spec)
+        predictor.read_prototypes = _prototypes
         found = predictor.prepare(synthetic.CLASSES, _names)
         predictor.tensors = found
         restored = self.make(spec)
         restored.tensors = checks.through_file(dict(found), tmp_path) if found else {}
-        assert torch.equal(_decide(restored, _inputs()), _decide(predictor, _inputs()))
+        assert torch.equal(self.decided(restored, _inputs()), self.decided(predictor, _inputs()))
         assert checks.equal_tensors(dict(restored.tensors), dict(found)), "predicting changes the tensors"
 
     def test_without_names(self, spec: PredictorSpec) -> None:
@@ -134,11 +146,11 @@ class PredictorConformance:
         except XMError as error:
             checks.one_line(error)
         else:
-            _decide(predictor, _inputs())
+            self.decided(predictor, _inputs())
 
     def test_works_offline(self, spec: PredictorSpec, monkeypatch: Any) -> None:
         checks.refuse_connections(monkeypatch)
-        _decide(self.prepared(spec), _inputs())
+        self.decided(self.prepared(spec), _inputs())
 
 
 def _names() -> Stream:
@@ -146,17 +158,10 @@ def _names() -> Stream:
     return synthetic.towers().embed(synthetic.trunk_outputs(synthetic.NAMES, 2, draw=3))
 
 
+def _prototypes() -> Mapping[str, Prototypes]:
+    return synthetic.context(()).prototypes
+
+
 def _inputs() -> Stream:
     """Trunk outputs of 200 samples, unlabelled."""
     return replace(synthetic.held_out(), y=None)
-
-
-def _model() -> nn.Module:
-    """Class means of other samples, in evaluation mode; the target's tower could be trained."""
-    towers = synthetic.towers({synthetic.TARGET: 1})
-    means = class_means(towers.embed(synthetic.trunk_outputs(synthetic.TARGET, 8, draw=1)), len(synthetic.CLASSES))
-    return LinearClassifier(towers, means, 10.0).eval()
-
-
-def _decide(predictor: Predictor, inputs: Stream) -> Tensor:
-    return decide(predictor, _model(), inputs, torch.device("cpu"))

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from xm.learning.context import Context, adapt
 from xm.learning.model import own_tensors
-from xm.learning.strategy import Strategy
+from xm.learning.strategy import Strategy, make_strategy
 from xm.learning.stream import Stream
+from xm.plugins.plugin_manager import manager
 from xm.plugins.specs import StrategySpec
 from xm.testing import _checks as checks, synthetic as synthetic
 
@@ -37,14 +38,14 @@ class StrategyConformance:
 
     def make(self, spec: StrategySpec) -> Strategy:
         """A new strategy with the suite's settings."""
-        made: Strategy = spec.load()(self.settings)
-        return made
+        return make_strategy(spec, self.settings, manager())
 
     def context(self, spec: StrategySpec, aux: tuple[str, ...] = AUX[1], **more: Any) -> Context:
         """A new context, with samples of the target if the strategy needs them. No modality at all: skipped."""
         if not spec.needs_target and not aux:
             pytest.skip("a strategy without samples of the target needs an auxiliary modality")
-        return synthetic.context(aux, target=spec.needs_target, depths=self.depths(spec, aux), **more)
+        given = {"target": spec.needs_target, "unlabelled": spec.needs_unlabelled, **more}
+        return synthetic.context(aux, depths=self.depths(spec, aux), **given)
 
     def depths(self, spec: StrategySpec, aux: tuple[str, ...]) -> Mapping[str, int]:
         """How deep the strategy opens encoders."""
@@ -76,6 +77,30 @@ class StrategyConformance:
         assert accuracy >= 0.5, (
             f"accuracy {accuracy:.2f} on held-out samples, at {1 / len(synthetic.CLASSES)} by chance"
         )
+
+    def test_without_labels(self, spec: StrategySpec) -> None:
+        """What learns from unlabelled samples does so with an auxiliary modality alone, too: rows of no shots."""
+        if not spec.needs_unlabelled:
+            pytest.skip(f"{spec.name} needs no unlabelled samples")
+        model = self.adapted(spec, self.context(spec, target=False, val=False))
+        found = torch.eq(_logits(model, synthetic.held_out()).argmax(dim=1), _labels(synthetic.held_out()))
+        assert float(found.float().mean()) >= 0.5, "at most half of held-out samples are right without labelled ones"
+
+    def test_unlabelled_samples_in_any_order(self, spec: StrategySpec) -> None:
+        """The order of unlabelled samples may not matter: in a user's folder it tells their classes."""
+        if not spec.needs_unlabelled:
+            pytest.skip(f"{spec.name} needs no unlabelled samples")
+        said = [
+            _logits(self.adapted(spec, self.context(spec, order=order)), synthetic.held_out()).argmax(dim=1)
+            for order in (0, 1)
+        ]
+        same = float(torch.eq(*said).float().mean())
+        assert same >= 0.9, f"in another order of the unlabelled samples {1 - same:.0%} of the decisions are others"
+
+    def test_names_a_rule(self, spec: StrategySpec) -> None:
+        """The decision rule that its models want is registered."""
+        if name := self.make(spec).predictor:
+            manager().predictors.find(name)
 
     def test_reads_every_modality(self, spec: StrategySpec) -> None:
         """Trunk outputs of any modality go in; where it is not opened embeddings too, and both give the same."""
@@ -112,6 +137,8 @@ class StrategyConformance:
         assert context.train.keys() == untouched.train.keys()
         for name in context.train:
             assert _same(context.train[name], untouched.train[name]), f"samples of {name} in train were changed"
+        for name in context.unlabelled:
+            assert _same(context.unlabelled[name], untouched.unlabelled[name]), f"unlabelled {name} were changed"
         assert _same(context.val, untouched.val), "val was changed"
         assert _same(context.texts, untouched.texts), "the class names were changed"
         towers = dict(context.towers.state_dict()), dict(untouched.towers.state_dict())

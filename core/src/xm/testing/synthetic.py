@@ -16,7 +16,12 @@ from xm.encoders.encoder import Encoder, Prototypes, Tail
 from xm.learning.context import Context
 from xm.learning.maps import Affine
 from xm.learning.model import Behind, Tower, Towers
+from xm.learning.strategy import make_strategy
 from xm.learning.stream import Inputs, Stream
+from xm.plugins.plugin_manager import manager
+
+THEIRS = ("Ants", "Honey bee", "Tabby cat")
+"""Of the classifier that the target's encoder was trained with: near the first classes."""
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
 DIM = 16
@@ -125,6 +130,8 @@ def context(
     val: bool = True,
     seed: int = 1,
     depths: Mapping[str, int] | None = None,
+    unlabelled: bool = False,
+    order: int = 0,
 ) -> Context:
     """A new context; nothing in it is shared with another one.
 
@@ -132,6 +139,8 @@ def context(
         aux: of `AUXILIARY`.
         target: whether train has samples of the target.
         depths: of the modalities that are opened.
+        unlabelled: whether there are samples of the target without labels, 12 a class.
+        order: another number gives unlabelled samples in another order.
     """
     ways, given = towers(depths), depths or {}
 
@@ -139,6 +148,10 @@ def context(
         depth = given.get(modality, 0)
         found = trunk_outputs(modality, per_class, draw, depth)
         return found if depth else ways.embed(found)
+
+    def without_labels() -> Stream:
+        found = replace(samples(TARGET, 12, draw=6), y=None)
+        return found[torch.randperm(len(found), generator=torch.Generator().manual_seed(order))]
 
     modalities = ([TARGET] if target else []) + list(aux)
     return Context(
@@ -152,6 +165,11 @@ def context(
         read_names=lambda: towers().embed(trunk_outputs(NAMES, 2, draw=3)),
         read_texts=partial(read_texts, depth=given.get(NAMES, 0)),
         seed=seed,
+        unlabelled={TARGET: without_labels()} if unlabelled else {},
+        namer=NAMES,
+        depths=given,
+        read_prototypes=lambda: {TARGET: Prototypes(THEIRS, _directions()[: len(THEIRS)])},
+        make=lambda name, settings: make_strategy(name, settings, manager()),
     )
 
 
