@@ -7,8 +7,8 @@ import pytest
 
 from xm import EncoderSpec, hookimpl
 from xm.data import Dataset
-from xm.data.open import open_dataset
-from xm.foundation.errors import DataError, UsageError
+from xm.data.open import _find, located, open_dataset
+from xm.foundation.errors import DataError, PluginError, UsageError
 from xm.plugins.plugin_manager import PluginManager
 from xm.plugins.specs import DatasetSpec
 
@@ -156,3 +156,61 @@ def test_a_folder_of_what_can_be_opened(manager: PluginManager, here: Path, file
     with pytest.raises(DataError) as caught:
         open_dataset("d", manager, CACHE)
     assert str(caught.value).endswith(f"after its class; or name what it holds: --data 'd/{named}'")
+
+
+class Reader:
+    """A plugin with one reader of .json, whose target is of its name."""
+
+    def __init__(self, name: str, looks: str = "") -> None:
+        self.name, self.looks = name, f"xm_made_data:{looks}" if looks else ""
+
+    @hookimpl
+    def datasets(self) -> list[DatasetSpec]:
+        return [DatasetSpec(name=self.name, target="xm_made_data:made", opens=(".json",), looks=self.looks)]
+
+
+def has_boxes(path: Path) -> bool:
+    return b"boxes" in path.read_bytes()
+
+
+def fails(path: Path) -> bool:
+    raise RuntimeError("no luck")
+
+
+@pytest.fixture
+def readers(manager: PluginManager, here: Path) -> PluginManager:
+    import sys
+
+    sys.modules["xm_made_data"].__dict__.update(has_boxes=has_boxes, fails=fails)
+    manager.register(Reader("first"), "first")
+    (here / "plain.json").write_text("{}")
+    (here / "boxes.json").write_text('{"boxes": []}')
+    return manager
+
+
+def reader_of(source: str, manager: PluginManager) -> str:
+    return _find(source, manager)[0].name
+
+
+def test_readers_of_a_suffix_are_told_apart_by_looking(readers: PluginManager) -> None:
+    readers.register(Reader("second", "has_boxes"), "second")
+    assert reader_of("plain.json", readers) == "first"
+    assert reader_of("boxes.json", readers) == "second"
+    assert open_dataset("boxes.json", readers, CACHE).name.startswith("boxes.json")
+
+
+def test_readers_that_can_not_be_told_apart_are_named(readers: PluginManager, here: Path) -> None:
+    readers.register(Reader("second"), "second")
+    with pytest.raises(DataError, match=r"first and second open such files; say which: --data first:plain\.json"):
+        open_dataset("plain.json", readers, CACHE)
+    assert reader_of("second:plain.json", readers) == "second"
+    assert open_dataset("second:plain.json", readers, CACHE).name.startswith("plain.json")
+    assert located("second:plain.json", readers) == f"second:{here / 'plain.json'}"
+    with pytest.raises(DataError, match=r"plan\.json: no such file or folder; did you mean plain\.json\?"):
+        open_dataset("second:plan.json", readers, CACHE)
+
+
+def test_a_look_that_fails_is_the_plugins(readers: PluginManager) -> None:
+    readers.register(Reader("second", "fails"), "second")
+    with pytest.raises(PluginError, match=r"fails on plain\.json: RuntimeError: no luck"):
+        open_dataset("plain.json", readers, CACHE)

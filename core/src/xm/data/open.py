@@ -23,7 +23,8 @@ def open_dataset(source: str | Path | None, manager: PluginManager, cache: Path)
     """Open the default dataset (None), one by its name, or a folder or file by a reader that opens its kind.
 
     A name goes before a folder of the same name; ``./digits`` is the folder. A `Path` is never a name. A pattern
-    of several files (``"shards-{000..099}.tar"``, ``"shards-*.tar"``) goes to the reader of its suffix.
+    of several files (``"shards-{000..099}.tar"``, ``"shards-*.tar"``) goes to the reader of its suffix. Of several
+    readers of a suffix those that look at the file say whose it is; ``"READER:PATH"`` names one.
 
     Raises:
         UsageError: for an unknown name, a URL or a command.
@@ -42,6 +43,8 @@ def located(source: str | Path | None, manager: PluginManager) -> str | None:
     """What stands for the same data in any folder: a name as it is, a path or pattern as an absolute one."""
     if source is None:
         return None
+    if chosen := _named(source, manager):
+        return f"{chosen[0].name}:{located(Path(chosen[1]), manager)}"
     if isinstance(source, str) and any(name == source and not spec.opens for name, spec in manager.datasets.items()):
         return source
     return os.path.abspath(Path(source).expanduser())  # noqa: PTH100 - resolve would follow links
@@ -63,6 +66,11 @@ def _find(source: str | Path | None, manager: PluginManager) -> tuple[DatasetSpe
     path = Path(source).expanduser()
     if _exists(path):
         return _reader(path, manager), str(path)
+    if chosen := _named(source, manager):
+        spec, where = chosen
+        if not _exists(Path(where)):
+            raise missing(Path(where), "file or folder")
+        return spec, where
     pattern = _fitting(path, manager) if _PATTERN.search(str(source)) else None
     if pattern:
         return pattern, str(path)
@@ -75,6 +83,15 @@ def _find(source: str | Path | None, manager: PluginManager) -> tuple[DatasetSpe
     if near and not difflib.get_close_matches(source, by_name, n=1):
         raise DataError(f"{source}: no such folder or file; did you mean {near[0]}?")
     raise UsageError(f"{unknown('dataset', source, by_name)}, and there is no folder or file of that name")
+
+
+def _named(source: str | Path, manager: PluginManager) -> tuple[DatasetSpec, str] | None:
+    """The reader and the path of ``"READER:PATH"``."""
+    if not isinstance(source, str) or _exists(Path(source)):
+        return None
+    name, colon, path = source.partition(":")
+    spec = manager.datasets.get(name) if colon and path else None
+    return (spec, str(Path(path).expanduser())) if spec is not None and spec.opens else None
 
 
 def _exists(path: Path) -> bool:
@@ -107,17 +124,35 @@ def _reader(path: Path, manager: PluginManager) -> DatasetSpec:
 
 
 def _fitting(path: Path, manager: PluginManager) -> DatasetSpec | None:
-    """The spec that opens what has such a name; of several, the one with the longest suffix.
+    """The spec that opens what has such a name; of several, the one with the longest suffix, or that it looks like.
 
     Raises:
-        DataError: if none opens it, but one opens what is compressed in it.
+        DataError: if none opens it, but one opens what is compressed in it; or several do.
     """
     name = "/" if _exists(path) and path.is_dir() else path.name.lower().rstrip("}")
     fits = [(len(kind), spec) for spec in manager.datasets.values() for kind in spec.opens if name.endswith(kind)]
     if fits:
-        return max(fits, key=lambda fit: fit[0])[1]
+        longest = max(length for length, _ in fits)
+        return _one_of(path, [spec for length, spec in fits if length == longest])
     if path.suffix.lower() in _COMPRESSED:
         inner = path.with_suffix(".tar" if path.suffix.lower() == ".tgz" else "")
         if _fitting(inner, manager):
             raise DataError(f"{path}: is compressed; unpack it ({_COMPRESSED[path.suffix.lower()]}), then give {inner}")
     return None
+
+
+def _one_of(path: Path, specs: list[DatasetSpec]) -> DatasetSpec:
+    """The one whose look says yes, else the one that does not look.
+
+    Raises:
+        DataError: if that leaves several.
+    """
+    looks = {spec.name: spec.fits(path) for spec in specs} if len(specs) > 1 and path.is_file() else {}
+    for wanted in (True, None):
+        left = [spec for spec in specs if looks.get(spec.name) is wanted]
+        if len(left) == 1:
+            return left[0]
+        if left:
+            names = sorted(spec.name for spec in left)
+            raise DataError(f"{path}: {' and '.join(names)} open such files; say which: --data {names[0]}:{path}")
+    return specs[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from xm.foundation.errors import PluginError, described
@@ -136,10 +137,28 @@ class DatasetSpec(Spec):
     Attributes:
         opens: what ``--data`` may point to: file suffixes with the dot, or "/" for a folder; () means by name only.
         default: it is used when no data are named.
+        looks: ``"package.module:function"``; the function is called with the path, imports nothing heavy and says
+            whether it is a file of this reader's: for suffixes that several readers open, such as ".json".
     """
 
     opens: tuple[str, ...] = ()
     default: bool = False
+    looks: str = ""
+
+    def fits(self, path: Path) -> bool | None:
+        """Whether a file looks like this reader's; None if it does not look.
+
+        Raises:
+            PluginError: if looking fails.
+        """
+        if not self.looks:
+            return None
+        try:
+            return bool(load_target(self.looks)(path))
+        except PluginError:
+            raise
+        except Exception as error:  # a plugin's function may raise anything
+            raise PluginError(f"{self.looks} fails on {path}: {described(error)}") from error
 
 
 @dataclass(frozen=True, kw_only=True)

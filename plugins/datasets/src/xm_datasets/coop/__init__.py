@@ -13,6 +13,7 @@ def datasets() -> list[DatasetSpec]:
         target="xm_datasets.coop.dataset:open_coop",
         summary="CoOp's split_zhou_<Dataset>.json, with the published draws of few_shot/ beside it",
         opens=(".json",),
+        looks="xm_datasets.coop.looks:is_split_file",
     )
     named = (DatasetSpec(name=r.name, target=r.target, summary=r.summary) for r in RECORDS.values())
     return [reader, *named]
