@@ -41,12 +41,12 @@ class Classes:
         self.names = names
         words = [clean_class_name(name) for name in names]
         counts = Counter(words)
-        self._known = {word: name for word, name in zip(words, names, strict=True) if counts[word] == 1}
-        self._known |= {name: name for name in names}
+        self._written = frozenset(names)
+        self._words = {word: name for word, name in zip(words, names, strict=True) if counts[word] == 1}
 
     def find(self, name: str) -> str | None:
         """The class, as the dataset writes it; None if it is none."""
-        return self._known.get(name) or self._known.get(clean_class_name(name))
+        return name if name in self._written else self._words.get(clean_class_name(name))
 
 
 def read_semantics(path: Path, classes: Sequence[str]) -> Semantics:
@@ -103,11 +103,11 @@ def described(name: str, semantics: Semantics, classes: Sequence[str]) -> str:
         known = sum(name in semantics.texts for name in classes)
         others = len(semantics.texts) - known
         said = f"{sum(map(len, semantics.texts.values()))} texts, of {known} of {len(classes)} classes"
-        said += f" and of {others} names that are no class" if others else ""
+        said += f" and {others} other name{'s' * (others > 1)}" if others else ""
     elif semantics.matrix is not None:
         said = f"a matrix, {semantics.matrix.shape[0]} classes x {semantics.matrix.shape[1]} attributes"
     else:
-        said = f"{len(semantics.triples or ())} triples"
+        said = f"{len(semantics.triples or ())} triples of class, relation and concept"
     return f"{name.capitalize() if name == DESCRIPTIONS else f'Semantics {name!r}'}: {said}."
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from xm.foundation.errors import UsageError
 from xm.learning.context import Context, adapt
 from xm.learning.model import own_tensors
 from xm.learning.strategy import Strategy
@@ -25,11 +27,14 @@ AUX = ((), synthetic.AUXILIARY[:1], synthetic.AUXILIARY)
 class StrategyConformance:
     """Subclass, and give a fixture ``spec``; in ``settings`` what makes the strategy quick.
 
+    In ``semantics`` what it asks of the classes, by name: "texts", "matrix" or "triples".
+
     The task is synthetic: five classes in 16 dimensions, a target modality and two auxiliary ones, of which one is
     the class names.
     """
 
     settings: ClassVar[Mapping[str, Any]] = {}
+    semantics: ClassVar[Mapping[str, Literal["texts", "matrix", "triples"]]] = {}
 
     @pytest.fixture
     def spec(self) -> StrategySpec:
@@ -44,7 +49,8 @@ class StrategyConformance:
         """A new context, with samples of the target if the strategy needs them. No modality at all: skipped."""
         if not spec.needs_target and not aux:
             pytest.skip("a strategy without samples of the target needs an auxiliary modality")
-        return synthetic.context(aux, target=spec.needs_target, depths=self.depths(spec, aux), **more)
+        depths = self.depths(spec, aux)
+        return synthetic.context(aux, target=spec.needs_target, depths=depths, semantics=self.semantics, **more)
 
     def depths(self, spec: StrategySpec, aux: tuple[str, ...]) -> Mapping[str, int]:
         """How deep the strategy opens encoders."""
@@ -76,6 +82,21 @@ class StrategyConformance:
         assert accuracy >= 0.5, (
             f"accuracy {accuracy:.2f} on held-out samples, at {1 / len(synthetic.CLASSES)} by chance"
         )
+
+    def test_classes_may_have_unequally_many_texts(self, spec: StrategySpec) -> None:
+        """As with descriptions: each class counts, or that it needs equally many is told in one line."""
+        context, first = self.context(spec), torch.tensor([0])
+        names, named = context.names, context.train[synthetic.NAMES]
+        train = {synthetic.NAMES: named[torch.cat([torch.arange(len(named)), first])]}
+        texts = names[torch.cat([torch.arange(len(names)), first, first])]
+        context = replace(context, train={**context.train, **train}, read_names=lambda: texts)
+        try:
+            model = self.adapted(spec, context)
+        except UsageError as error:
+            checks.one_line(error)
+            return
+        logits = _logits(model, synthetic.held_out())
+        assert logits.shape[1] == len(synthetic.CLASSES) and bool(logits.isfinite().all()), "logits are not finite"
 
     def test_reads_every_modality(self, spec: StrategySpec) -> None:
         """Trunk outputs of any modality go in; where it is not opened embeddings too, and both give the same."""
