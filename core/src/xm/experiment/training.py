@@ -22,8 +22,8 @@ from xm.evaluation.significance import Hits, with_the_target_alone
 from xm.experiment.cells import Cells
 from xm.experiment.drawing import Drawing
 from xm.experiment.home import Home
-from xm.experiment.rules import Rules
 from xm.experiment.knowledge import with_semantics
+from xm.experiment.rules import Rules
 from xm.experiment.settings import TrainSettings, with_templates
 from xm.experiment.writer import RunWriter
 from xm.foundation.device import pick_device
