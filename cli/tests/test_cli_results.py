@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,31 @@ def test_sentences_say_where_auxiliaries_help_and_where_not() -> None:
         r"  1 shot: helps: text \(\+9\.0, \+\d+\.\d to \+\d+\.\d\); hurts: audio \(-11\.0, -\d+\.\d to -\d+\.\d\)", one
     )
     assert eight == "  8 shots: no clear difference: text (+0.0, +0.0 to +0.0)"
+
+
+def test_parts_of_test_have_rows_and_sentences_of_their_own() -> None:
+    hits: dict[str, Hits] = {}
+    results = []
+    for aux in ((), ("text",)):
+        whole = result("ours", aux, 1, 1, 0.6 if aux else 0.5)
+        right = np.arange(100) < round(100 * whole.value)
+        for split, rows in (("test", np.arange(100)), ("test:language=de", np.arange(40, 100))):
+            part = replace(whole, split=split, n=len(rows), value=float(right[rows].mean()))
+            results.append(part)
+            hits[part.scored] = Hits(np.arange(100), right)[rows]
+    found = Report(tuple(results), (), tuple(with_the_target_alone(results, hits)), (), "runs/x", {})
+    headers, rows_ = table(found, "ours")
+    assert headers == ["learned from", "scored on", "1"]
+    assert [row[:2] for row in rows_] == [
+        ["image", "test"],
+        ["image", "language=de"],
+        ["image + text", "test"],
+        ["image + text", "language=de"],
+        ["image labels, train + val", ""],
+    ]
+    _, whole_said, part_said = differences(found, "ours")
+    assert whole_said.startswith("  1 shot: helps: text (+10.0,")
+    assert part_said.startswith("  1 shot, language=de: helps: text (+16.7,")
 
 
 def test_a_difference_within_its_interval_is_not_clear() -> None:

@@ -20,7 +20,7 @@ def accuracies(report: BenchReport) -> Table:
     """Means by strategy, what it learned from, and shots; then the seconds a fit took at most shots, and label cost."""
     shots = sorted({s.shots for s in report.summary})
     cells: dict[tuple[str, tuple[str, ...]], dict[int, str]] = {}
-    for s in report.summary:
+    for s in (s for s in report.summary if s.split == "test"):
         cells.setdefault((s.strategy, s.aux), {})[s.shots] = figure(s.mean, s.std, s.seeds)
     target = report.results[0].target
     rows = [

@@ -116,8 +116,19 @@ def described(dataset: Dataset, drawn: int) -> dict[str, Any]:
         "templates": list(dataset.templates),
         "auxiliary": {modality: len(samples) for modality, samples in dataset.auxiliary.items()},
         "encoders": dict(dataset.encoders),
+        "semantics": {name: known.kind for name, known in dataset.semantics.items()},
+        "metadata": _metadata(dataset.samples),
         "notes": list(dataset.notes),
     }
+
+
+def _metadata(samples: Iterable[Sample]) -> dict[str, dict[str, int]]:
+    """By name, how many samples have each value."""
+    found: dict[str, Counter[str]] = {}
+    for sample in samples:
+        for name, value in sample.metadata.items():
+            found.setdefault(name, Counter())[value] += 1
+    return {name: dict(sorted(values.items())) for name, values in sorted(found.items())}
 
 
 def _counts(samples: list[Sample]) -> dict[str, int]:
@@ -158,5 +169,10 @@ def _print(found: dict[str, Any]) -> None:
         print(f"As an auxiliary, {modality} has {count(n, 'item')} of its own.")
     for modality, reference in found["encoders"].items():
         print(f"The encoder of {modality} is {reference}, unless told otherwise.")
+    for name, kind in found["semantics"].items():
+        print(f"Of the classes there are semantics {name!r}: {kind}.")
+    for name, values in found["metadata"].items():
+        shown = ", ".join(f"{value} ({n})" for value, n in list(values.items())[:SHOWN])
+        print(f"{name}: {shown}{f' and {len(values) - SHOWN} more' if len(values) > SHOWN else ''}")
     for note in found["notes"]:
         print(note)

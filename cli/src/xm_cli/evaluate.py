@@ -42,7 +42,7 @@ def evaluate(
         from xm.foundation import Event
 
         opened = xm.load(run, device=device, listener=teller)
-        picks = [result.model for result in opened.results] if all_ else [pick]
+        picks = list(dict.fromkeys(result.model for result in opened.results)) if all_ else [pick]
         results = []
         for wanted in picks:
             with made_with(run, opened.index.get("versions", {}), f"eval {run} …"):

@@ -10,8 +10,8 @@ from xm_cli.tables import count, encodable, print_table
 if TYPE_CHECKING:
     from xm.evaluation import Comparison, Report, Result, Summary
 
-Row: TypeAlias = tuple[str, tuple[str, ...]]
-"""A strategy and its auxiliary modalities."""
+Row: TypeAlias = tuple[str, tuple[str, ...], str]
+"""A strategy, its auxiliary modalities, and what was scored."""
 
 NOTHING = "-"
 VERDICTS = ("helps", "no clear difference", "hurts")
@@ -28,7 +28,7 @@ def print_report(report: Report, strategy: str) -> None:
     headers, rows = table(report, strategy)
     seeds = sorted({r.seed for r in report.results})
     spread = f", mean {_pm()} standard deviation over seeds {joined(seeds)}" if len(seeds) > 1 else f", seed {seeds[0]}"
-    tested = _range(r.n for r in report.results)
+    tested = _range(r.n for r in report.results if r.split == first.split)
     print(f"{first.metric} in % on {tested} {first.target} items of {first.split}{spread}, by shots per class:\n")
     print_table(headers, rows, right=range(len(headers) - _shot_columns(report), len(headers)))
     print()
@@ -37,43 +37,60 @@ def print_report(report: Report, strategy: str) -> None:
 
 
 def table(report: Report, strategy: str) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows: one for each strategy and set of modalities, and what the labels cost.
+    """Headers and rows: one for each strategy, set of modalities and part of test, and what the labels cost.
 
     The first baseline that needs no sample of the target stands in the chosen strategy's rows, as 0 shots.
     """
     free = _free_baseline(report.summary, strategy)
     cells: dict[Row, dict[int, str]] = {}
     for s in report.summary:
-        row = (strategy if s.strategy == free else s.strategy, s.aux)
+        row = (strategy if s.strategy == free else s.strategy, s.aux, s.split)
         cells.setdefault(row, {})[s.shots] = figure(s.mean, s.std, s.seeds)
     rows = sorted(cells, key=lambda row: row[0] != strategy)
     shots = sorted({s.shots for s in report.summary})
-    several = len({name for name, _ in rows}) > 1
+    several, parted = len({name for name, _, _ in rows}) > 1, len(_splits(report)) > 1
     target = report.results[0].target
+
+    def line(name: str, learned: str, scored: str, figures: Iterable[str]) -> list[str]:
+        return [*([name] if several else []), learned, *([scored] if parted else []), *figures]
+
     lines = [
-        [*([name] if several else []), row_label(target, aux), *(cells[name, aux].get(k, NOTHING) for k in shots)]
-        for name, aux in rows
+        line(name, row_label(target, aux), part_label(split), (found.get(k, NOTHING) for k in shots))
+        for name, aux, split in rows
+        for found in [cells[name, aux, split]]
     ]
-    cost = [*([""] if several else []), f"{target} labels, train + val", *(labels_of(report.results, k) for k in shots)]
+    cost = line("", f"{target} labels, train + val", "", (labels_of(report.results, k) for k in shots))
     zero = f"0 ({free})" if free else "0"
-    headers = [*(["strategy"] if several else []), "learned from", *(zero if k == 0 else str(k) for k in shots)]
+    headers = line("strategy", "learned from", "scored on", (zero if k == 0 else str(k) for k in shots))
     return headers, [*lines, cost]
 
 
+def _splits(report: Report) -> list[str]:
+    """What was scored, all of test first."""
+    return list(dict.fromkeys(s.split for s in report.summary))
+
+
+def part_label(split: str) -> str:
+    """A part of test: "language=de" for "test:language=de"."""
+    return split.removeprefix("test:")
+
+
 def differences(report: Report, strategy: str) -> list[str]:
-    """A sentence per shots: where auxiliary modalities help, and where not.
+    """A sentence per shots and part of test: where auxiliary modalities help, and where not.
 
     A difference to the target alone is clear if its 95 % interval does not hold zero.
     """
     own = [c for c in report.comparisons if c.strategy == strategy]
     lines = []
-    for shots in sorted({c.shots for c in own}):
+    cells = sorted({(c.shots, c.split) for c in own}, key=lambda cell: (cell[0], _splits(report).index(cell[1])))
+    for shots, split in cells:
         said: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
-        for c in (c for c in own if c.shots == shots):
+        for c in (c for c in own if (c.shots, c.split) == (shots, split)):
             interval = f"{100 * c.low:+.1f} to {100 * c.high:+.1f}"
             said[_verdict(c)].append(f"{' + '.join(c.aux)} ({100 * c.difference:+.1f}, {interval})")
         told = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in said.items() if names)
-        lines.append(f"  {count(shots, 'shot')}: {told}")
+        part = "" if split == "test" else f", {part_label(split)}"
+        lines.append(f"  {count(shots, 'shot')}{part}: {told}")
     if lines:
         over = "seeds and test items" if own[0].seeds > 1 else "test items (one seed)"
         target = report.results[0].target

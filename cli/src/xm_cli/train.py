@@ -93,6 +93,23 @@ def train(
             "--template", "--templates", metavar="TEXT", help="Sentence with {} for the class, or a name; repeatable."
         ),
     ] = None,
+    descriptions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Texts by class name, beside the names: JSON, or a table class,text."),
+    ] = None,
+    semantics: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE", help="What else is known of classes: texts, a matrix or triples; repeatable."
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPLIT.NAME=VALUE",
+            help="The target's samples with that metadata, of train or test; test.NAME=A,B a row each; repeatable.",
+        ),
+    ] = None,
     views: Annotated[
         str | None, typer.Option(metavar="A,B", help="More views of the target's train items: flip, crop1, crop2 …")
     ] = None,

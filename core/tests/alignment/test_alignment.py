@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,12 +11,12 @@ import torch
 from torch import nn
 
 from xm.alignment.aligner import AlignContext, Aligner
-from xm.alignment.maker import AlignmentMaker, WaysHome, without_held_out
+from xm.alignment.maker import AlignmentMaker, WaysHome, described, without_held_out
 from xm.data.open import open_dataset
 from xm.data.types import Dataset, Sample
 from xm.encoders.aligned import restored
 from xm.encoders.choice import EncoderChoice
-from xm.encoders.encoder import Tail
+from xm.encoders.encoder import Prototypes, Tail
 from xm.encoders.store import FeatureStore
 from xm.foundation.errors import DataError, UsageError
 from xm.plugins.plugin_manager import PluginManager
@@ -140,3 +141,12 @@ def test_what_is_held_out_in_any_split_is_left_out() -> None:
 
     kept = without_held_out([split("train", "test", "pool", "val"), split("train", "train", "train", "train")])
     assert [s.item for s in kept.samples] == ["0", "2"]
+
+
+def test_prototypes_are_described_by_any_of_their_names() -> None:
+    prototypes = Prototypes(("tench, Tinca tinca", "hot_dog", "crane (bird)"), torch.eye(3))
+    texts = {"tinca Tinca": ("a fish",), "Hot Dog": ("eaten", "warm"), "crane": ("a machine",)}
+    assert described(prototypes, texts).texts == (("a fish",), ("eaten", "warm"), ())
+    assert described(prototypes, {"ant": ("crawls",)}) is prototypes
+    own = replace(prototypes, texts=(("swims",), (), ()))
+    assert described(own, texts).texts == (("swims", "a fish"), ("eaten", "warm"), ())

@@ -131,3 +131,13 @@ def test_not_there_or_not_text(folder: Path) -> None:
     (folder / "other.csv").write_bytes(b"path,label\n\xff\xfe,x\n")
     assert "is not UTF-8" in message(folder / "other.csv")
     assert "no such file; did you mean other.csv?" in message(folder / "othre.csv")
+
+
+def test_metadata(folder: Path) -> None:
+    """Any further column that is called meta.NAME; where a cell is empty the sample has none."""
+    data = read(csv(folder, "path,label,meta.language,meta.camera model\na.jpg,x,en,\nb.jpg,y,, K2 \n"))
+    assert [s.metadata for s in data.samples] == [{"language": "en"}, {"camera model": "K2"}]
+    data = read(jsonl(folder, {"path": "a.jpg", "meta.year": 1999}, {"path": "b.jpg"}))
+    assert [s.metadata for s in data.samples] == [{"year": "1999"}, {}]
+    for wrong in ("metalanguage", "meta.", "language"):
+        assert f"unknown column '{wrong}'" in message(csv(folder, f"path,{wrong}\na.jpg,en\n"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from xm.evaluation.report import Report, Result, mean_std, summarise, versions
 
 RESULT = {"target", "aux", "strategy", "init", "shots", "seed", "split", "metric", "value", "n"}
-SUMMARY = {"target", "aux", "strategy", "shots", "mean", "std", "seeds"}
+SUMMARY = {"target", "aux", "strategy", "shots", "mean", "std", "seeds", "split"}
 
 
 def test_keys_of_the_contract(run: Callable[..., Report], table: Path) -> None:
@@ -51,6 +52,14 @@ def test_summary_is_over_seeds() -> None:
     assert first.mean == pytest.approx(0.6) and first.std == pytest.approx(0.02**0.5)
     assert second.std == 0
     assert mean_std([0.25]) == (0.25, 0.0)
+
+
+def test_parts_of_test_are_averaged_apart() -> None:
+    part = replace(result(0.1, 1), split="test:language=de")
+    whole, german = summarise([result(0.5, 1), part, result(0.7, 2), replace(part, value=0.3, seed=2)])
+    assert (whole.split, whole.mean, whole.seeds) == ("test", pytest.approx(0.6), 2)
+    assert (german.split, german.mean, german.seeds) == ("test:language=de", pytest.approx(0.2), 2)
+    assert result(0.5, 1).scored == result(0.5, 1).model != part.scored
 
 
 def test_versions_name_plugins_that_are_installed() -> None:

@@ -38,9 +38,8 @@ def test_every_subset_of_aux_and_the_product_of_shots_and_seeds(run: Run, table:
     assert {e.data["done"] for e in events if e.kind == "cell"} == set(range(1, len(cells) + 1))
     assert {(r.n, r.split, r.metric, r.target) for r in report.results} == {(5 * 8, "test", "accuracy", "image")}
     for summary in report.summary:
-        values = [
-            r.value for r in report.results if r.cell == (summary.target, summary.aux, summary.strategy, summary.shots)
-        ]
+        cell = (summary.target, summary.aux, summary.strategy, summary.shots, summary.split)
+        values = [r.value for r in report.results if r.cell == cell]
         assert summary.seeds == 3 and summary.mean == pytest.approx(sum(values) / 3)
     by = {(s.strategy, s.aux, s.shots): s.mean for s in report.summary}
     assert by["linear", ("text",), 1] > by["linear", (), 1]

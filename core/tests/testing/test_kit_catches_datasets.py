@@ -13,9 +13,16 @@ import numpy as np
 import pytest
 
 from xm import DataError, Dataset, DatasetSpec, Sample
+from xm.data import Semantics
 from xm.testing import DatasetConformance
 
 COUNTER = itertools.count()
+
+SEMANTICS = {
+    "descriptions": Semantics(texts={"ant": ("it crawls", "it is small"), "wasp": ("it stings",)}),
+    "colours": Semantics(matrix=np.eye(2), attributes=("black", "yellow")),
+    "kinds": Semantics(triples=(("ant", "is a", "insect"), ("insect", "is a", "animal"))),
+}
 
 
 def picture(number: int) -> Any:
@@ -27,9 +34,10 @@ def sound(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dataset:
     samples = []
     for i in range(12):
         split = ("train", "val", "test")[i // 4]
-        samples.append(Sample(picture(i), "image", i % 2, split, f"group {i}", f"pair {i}"))
+        where = {"country": "north" if i % 3 else "south"}
+        samples.append(Sample(picture(i), "image", i % 2, split, f"group {i}", f"pair {i}", metadata=where))
         samples.append(Sample(f"text {i}", "text", i % 2, split, f"group {i}", f"pair {i}"))
-    return Dataset("sound", ("ant", "bee"), tuple(samples))
+    return Dataset("sound", ("ant", "bee"), tuple(samples), semantics=SEMANTICS, described=True)
 
 
 def changed(index: int, **changes: Any) -> Callable[..., Dataset]:
@@ -63,6 +71,15 @@ missing_file = changed(0, item=Path("missing.png"))
 twice = altered(classes=("ant", "ant"))
 untrained = altered(classes=("ant", "bee", "cat"))
 templates = altered(templates=("a photo",))
+numbers = changed(0, metadata={"camera": 3})
+unnamed = changed(0, metadata={"": "north"})
+few_rows = altered(semantics={"colours": Semantics(matrix=np.ones((3, 2)))})
+infinite = altered(semantics={"colours": Semantics(matrix=np.array([[1.0, 2.0], [np.inf, 0.0]]))})
+misnamed = altered(semantics={"colours": Semantics(matrix=np.ones((2, 2)), attributes=("red",))})
+silent = altered(semantics={"descriptions": Semantics(texts={"ant": ("it crawls", " ")})})
+strange = altered(semantics={"descriptions": Semantics(texts={"Ant": ("it crawls",)})})
+unrelated = altered(semantics={"kinds": Semantics(triples=(("cat", "is a", "pet"),))})
+undescribed = altered(semantics={})
 
 
 def restless(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dataset:
@@ -110,6 +127,15 @@ LOOKS: list[tuple[str, Callable[[Dataset], None]]] = [
     ("twice", SUITE.test_classes),
     ("untrained", SUITE.test_every_class_can_be_learned_and_scored),
     ("templates", SUITE.test_says_what_it_is),
+    ("numbers", SUITE.test_samples),
+    ("unnamed", SUITE.test_samples),
+    ("few_rows", SUITE.test_semantics),
+    ("infinite", SUITE.test_semantics),
+    ("misnamed", SUITE.test_semantics),
+    ("silent", SUITE.test_semantics),
+    ("strange", SUITE.test_semantics),
+    ("unrelated", SUITE.test_semantics),
+    ("undescribed", SUITE.test_semantics),
 ]
 
 

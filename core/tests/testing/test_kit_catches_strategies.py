@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -157,6 +157,23 @@ class Ruled(Sound):
     predictor = "no such rule"
 
 
+class Counting(Sound):
+    """Takes the class names for equally many of each class."""
+
+    def weight(self, weight: Tensor, context: Context) -> Tensor:
+        names = context.names.x[EMBEDDING]
+        return weight + 0.1 * names.view(len(context.classes), -1, context.dim).mean(dim=1)
+
+
+class Refusing(Sound):
+    """Says that it needs equally many."""
+
+    def weight(self, weight: Tensor, context: Context) -> Tensor:
+        if len(set(context.names.labels.bincount().tolist())) > 1:
+            raise UsageError("as many texts of each class are needed")
+        return weight
+
+
 SUITE = StrategyConformance()
 Check = Callable[[StrategySpec], None]
 
@@ -217,6 +234,27 @@ def test_a_sound_one_without_labels_is_not(check: Check) -> None:
 def test_a_rule_that_is_not_registered_is_caught() -> None:
     with pytest.raises(UsageError, match="unknown predictor 'no such rule'"):
         SUITE.test_names_a_rule(spec(Ruled))
+
+
+def test_one_that_needs_equally_many_texts_is_caught() -> None:
+    SUITE.test_classes_may_have_unequally_many_texts(spec(Sound))
+    SUITE.test_classes_may_have_unequally_many_texts(spec(Refusing))
+    with pytest.raises(RuntimeError, match="invalid for input of size"):
+        SUITE.test_classes_may_have_unequally_many_texts(spec(Counting))
+
+
+class Knowing(StrategyConformance):
+    semantics: ClassVar = {"colours": "matrix", "descriptions": "texts", "kinds": "triples"}
+
+
+def test_what_is_asked_of_classes_is_there() -> None:
+    context = Knowing().context(spec(Sound))
+    colours, texts = context.semantics("colours"), context.semantics("descriptions")
+    assert isinstance(colours, Tensor) and len(colours) == len(context.classes)
+    assert isinstance(texts, Stream) and texts.labels.bincount().tolist() == [1, 2, 3, 4, 5]
+    assert context.semantics("kinds") == tuple((name, "is a", "animal") for name in context.classes)
+    with pytest.raises(UsageError, match=r"unknown semantics 'kind': did you mean 'kinds'\? .*--semantics kind=FILE"):
+        context.semantics("kind")
 
 
 def test_a_strategy_that_is_not_registered_is_caught() -> None:

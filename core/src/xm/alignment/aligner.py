@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from xm.encoders.encoder import Encoder
+from xm.encoders.encoder import Encoder, Prototypes
 from xm.foundation.events import Listener, silent
 from xm.learning.checkpoint import Checkpoint
 from xm.learning.stream import Inputs, Stream
@@ -52,6 +53,7 @@ class AlignContext:
         listener: hears steps.
         checkpoint: where a long fit keeps how far it came, to go on from there; None keeps nothing.
         tail: the source's tail, opened as deep as the aligner asks (`Aligner.depth`), to be trained; None at depth 0.
+        prototypes: an encoder's own classifier, with what descriptions say of its classes; None if it has none.
     """
 
     source: Encoder
@@ -65,6 +67,7 @@ class AlignContext:
     listener: Listener = silent
     checkpoint: Checkpoint | None = None
     tail: nn.Module | None = None
+    prototypes: Callable[[Encoder], Prototypes | None] = methodcaller("prototypes")
 
     def lacks_pairs(self, least: int = 1) -> str | None:
         """Why an aligner that needs so many pairs can't serve; None if it can."""

@@ -10,10 +10,12 @@ import torch
 
 from xm.alignment.aligner import AlignContext, Aligner, Pairs, Sides
 from xm.alignment.pairing import Paired, paired, readable
+from xm.data.naming import clean_class_name
 from xm.data.types import Dataset
+from xm.data.where import LEFT_OUT
 from xm.encoders.aligned import Alignment
 from xm.encoders.choice import EncoderChoice
-from xm.encoders.encoder import Encoder
+from xm.encoders.encoder import Encoder, Prototypes
 from xm.encoders.store import FeatureStore
 from xm.foundation.errors import DataError, ItemError, UsageError
 from xm.foundation.events import Listener, silent
@@ -35,6 +37,7 @@ class AlignmentMaker:
         seed: of what aligners draw.
         device: where they compute.
         listener: hears their steps.
+        descriptions: texts by name, for the classes of encoders' own classifiers too; none: their names stand alone.
     """
 
     manager: PluginManager
@@ -45,6 +48,7 @@ class AlignmentMaker:
     seed: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     listener: Listener = silent
+    descriptions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def candidates(self) -> Iterator[tuple[str, Aligner]]:
         """Aligners by name, in the order in which they are asked.
@@ -101,6 +105,7 @@ class AlignmentMaker:
             device=self.device,
             listener=self.listener,
             checkpoint=checkpoint,
+            prototypes=self.prototypes,
         )
         reasons = []
         for name, aligner in self.candidates():
@@ -125,6 +130,11 @@ class AlignmentMaker:
             f"and nothing can align them ({'; '.join(reasons) or 'no aligner is installed'}); give encoders of one "
             f"space, or pairs: xm align --anchor {target.modality} --new {source.modality} --pairs FILE"
         )
+
+    def prototypes(self, encoder: Encoder) -> Prototypes | None:
+        """The encoder's own classifier, with the descriptions of its classes."""
+        found = encoder.prototypes()
+        return found if found is None or not self.descriptions else described(found, self.descriptions)
 
     @property
     def depth(self) -> int:
@@ -199,6 +209,17 @@ class WaysHome:
         return [(one, other) for one in present for other in present if one != other]
 
 
+def described(prototypes: Prototypes, descriptions: Mapping[str, Sequence[str]]) -> Prototypes:
+    """Prototypes with further texts, of those whose name, or one of several between commas, is described."""
+    words = {clean_class_name(name): tuple(texts) for name, texts in descriptions.items()}
+    own = prototypes.texts or ((),) * len(prototypes.names)
+    texts = []
+    for name, said in zip(prototypes.names, own, strict=True):
+        found = (words[key] for key in map(clean_class_name, (name, *name.split(","))) if key in words)
+        texts.append((*said, *next(found, ())))
+    return replace(prototypes, texts=tuple(texts)) if any(texts) else prototypes
+
+
 def _together(found: Sequence[Pairs]) -> Pairs | None:
     """Pairs of several modalities as one; their groups stay apart."""
     if len(found) < 2:
@@ -218,7 +239,7 @@ def _together(found: Sequence[Pairs]) -> Pairs | None:
 
 
 def without_held_out(splits: Sequence[Dataset]) -> Dataset:
-    """A dataset, split several times over, without the samples that are val or test in any of the splits."""
+    """A dataset, split several times over, without what is val, test or left out of these in any of the splits."""
     drawn = zip(*(dataset.samples for dataset in splits), strict=True)
-    kept = tuple(same[0] for same in drawn if all(sample.split not in ("val", "test") for sample in same))
+    kept = tuple(same[0] for same in drawn if all(sample.split not in ("val", "test", LEFT_OUT) for sample in same))
     return replace(splits[0], samples=kept)

@@ -27,5 +27,6 @@ from .types import (
     Dataset as Dataset,
     Opener as Opener,
     Sample as Sample,
+    Semantics as Semantics,
     View as View,
 )

@@ -133,15 +133,15 @@ class Draws:
         return drawn + (self.named(modality) if named else ())
 
     def named(self, modality: str) -> tuple[Sample, ...]:
-        """The class names, as the data bring them, or in each template."""
+        """The class names, as the data bring them, or in each template and with their descriptions."""
         given = tuple(sample for sample in self.dataset.names if sample.modality == modality)
         if given:
             return given
         if modality not in self._named:
             self._named[modality] = tuple(
-                Sample(template.format(name), modality, label, "train")
-                for label, name in enumerate(self.dataset.classes)
-                for template in self.dataset.templates
+                Sample(text, modality, label, "train")
+                for label in self._labels()
+                for text in self.dataset.sentences(label)
             )
         return self._named[modality]
 

@@ -15,6 +15,8 @@ from xm.data.types import Dataset, Sample
 from xm.foundation.errors import DataError
 
 COLUMNS = ("path", "text", "modality", "label", "split", "group", "pair", "tags")
+METADATA = "meta."
+"""What the names of all other columns begin with: ``meta.language``."""
 _SHOWN = 3
 
 
@@ -28,8 +30,8 @@ def open_manifest(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     Columns: `path` (relative to the table's folder) or `text`, one of them in each row; `modality`, which may
     be left out where the path's suffix says it (a text is of the modality of ``.txt`` files); `label`, in
     words, empty where unlabelled; `split`: train, val, test or another word ("pool"), empty where it is to be
-    drawn; `group` and `pair`; `tags`, with semicolons between them. Labels are taken as written, classes are in
-    alphabetical order. `cache` is not used.
+    drawn; `group` and `pair`; `tags`, with semicolons between them; ``meta.NAME``, a sample's metadata, empty where it
+    has none. Labels are taken as written, classes are in alphabetical order. `cache` is not used.
 
     Raises:
         DataError: naming file and lines: the first three that are wrong, and how many more.
@@ -94,10 +96,10 @@ def _check_header(table: Path, header: list[str]) -> None:
 
 def _check_names(names: list[str], kind: str) -> None:
     for name in names:
-        if name not in COLUMNS:
+        if name not in COLUMNS and not (name.startswith(METADATA) and name != METADATA):
             near = difflib.get_close_matches(name.lower(), COLUMNS, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise _RowError(f"unknown {kind} {name!r}: {hint}(known: {', '.join(COLUMNS)})")
+            raise _RowError(f"unknown {kind} {name!r}: {hint}(known: {', '.join(COLUMNS)}, {METADATA}NAME)")
 
 
 def _json_rows(table: Path) -> Iterator[tuple[int, Mapping[str, Any] | _RowError]]:
@@ -136,6 +138,11 @@ def _sample(row: Mapping[str, Any] | _RowError, folder: Path, suffixes: Mapping[
         group=group or None,
         pair=pair or None,
         tags=tuple(tag for part in tags.split(";") if (tag := part.strip())),
+        metadata={
+            column.removeprefix(METADATA): value
+            for column in row
+            if column.startswith(METADATA) and (value := _text(row, column))
+        },
     )
     return label, sample
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SPLITS = ("train", "val", "test")
 """The splits that labels are learned from, chosen on, and scored on."""
+
+
+DESCRIPTIONS = "descriptions"
+"""The name of the texts that may enter where class names do (`Dataset.described`)."""
+
+Triple: TypeAlias = tuple[str, str, str]
+"""Class, relation, concept."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,8 @@ class Sample:
         group: what must not be split (a fold, a speaker, a recording).
         pair: samples of different modalities with equal `pair` belong together.
         tags: in words; samples of different modalities with a tag in common may be taken for weak pairs.
+        metadata: what else is known of it, by name (language, domain, camera); ``--where`` selects by it. It makes no
+            difference to digests or to which samples are equal.
     """
 
     item: Any
@@ -51,6 +63,37 @@ class Sample:
     group: str | None = None
     pair: str | None = None
     tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Semantics:
+    """What is known of classes, in one of three forms; the others are None.
+
+    Attributes:
+        texts: by class name, any number; a class that is not among them has none. Other names may be among them: those
+            of an encoder's own classes (`xm.Prototypes`).
+        matrix: (classes, attributes), finite; a row for each class of the dataset, in its order.
+        attributes: what the matrix's columns are; () where they have no names.
+        triples: such as ("tench", "is a", "fish"); a concept may be the first of others.
+
+    Raises:
+        ValueError: if it is not exactly one of them.
+    """
+
+    texts: Mapping[str, tuple[str, ...]] | None = None
+    matrix: NDArray[Any] | None = None
+    attributes: tuple[str, ...] = ()
+    triples: tuple[Triple, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if sum(given is not None for given in (self.texts, self.matrix, self.triples)) != 1:
+            raise ValueError("semantics are texts, a matrix or triples: give one of them")
+
+    @property
+    def kind(self) -> Literal["texts", "matrix", "triples"]:
+        """Which of the three it is."""
+        return "texts" if self.texts is not None else "matrix" if self.matrix is not None else "triples"
 
 
 @dataclass(frozen=True)
@@ -70,6 +113,8 @@ class Dataset:
         draws: published ones, by (shots, seed), then "train" and "val": used as they are for these shots and seed,
             instead of drawn. Their items are in that split of the dataset too, or in none.
         notes: how data and pairs were made, in words, a sentence each; printed before results.
+        semantics: what is known of the classes, by a name that a user may give (``--semantics NAME=FILE`` adds to it).
+        described: whether the texts named "descriptions" enter where class names do (``--descriptions FILE``).
     """
 
     name: str
@@ -82,6 +127,19 @@ class Dataset:
     encoders: Mapping[str, str] = field(default_factory=dict)
     draws: Mapping[tuple[int, int], Mapping[str, tuple[Sample, ...]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    semantics: Mapping[str, Semantics] = field(default_factory=dict)
+    described: bool = False
+
+    @property
+    def descriptions(self) -> Mapping[str, tuple[str, ...]]:
+        """Texts that enter where class names do, by name; none unless `described`."""
+        found = self.semantics.get(DESCRIPTIONS)
+        return (found.texts or {}) if found is not None and self.described else {}
+
+    def sentences(self, label: int) -> tuple[str, ...]:
+        """A class's name in each template, and its descriptions."""
+        name = self.classes[label]
+        return (*(template.format(name) for template in self.templates), *self.descriptions.get(name, ()))
 
 
 class Opener(Protocol):

@@ -24,7 +24,7 @@ class Result:
         init: the initialisation, by name.
         shots: samples of the target per class; 0 is zero-shot.
         seed: of the draw and the fit.
-        split: what was scored.
+        split: what was scored: "test", all of it, or a part by its name, such as "test:language=de".
         metric: its name.
         value: in 0..1.
         n: how many items were scored.
@@ -57,14 +57,22 @@ class Result:
     predictor: str = ""
 
     @property
-    def cell(self) -> tuple[str, tuple[str, ...], str, int]:
+    def cell(self) -> tuple[str, tuple[str, ...], str, int, str]:
         """What is averaged over seeds."""
-        return self.target, self.aux, self.strategy, self.shots
+        return self.target, self.aux, self.strategy, self.shots, self.split
+
+    @property
+    def scored(self) -> str:
+        """What was scored: the model's folder, and behind it a part of test, if it is one."""
+        return self.model if self.split == "test" else f"{self.model} on {self.split}"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Results that differ in their seed alone; `std` is the sample standard deviation, 0 for one seed."""
+    """Results that differ in their seed alone; `std` is the sample standard deviation, 0 for one seed.
+
+    `split` is what was scored, see `Result`.
+    """
 
     target: str
     aux: tuple[str, ...]
@@ -73,6 +81,7 @@ class Summary:
     mean: float
     std: float
     seeds: int
+    split: str = "test"
 
 
 def mean_std(values: Sequence[float]) -> tuple[float, float]:
@@ -82,10 +91,10 @@ def mean_std(values: Sequence[float]) -> tuple[float, float]:
 
 def summarise(results: Iterable[Result]) -> list[Summary]:
     """Mean and standard deviation over seeds, in the order of first appearance."""
-    cells: dict[tuple[str, tuple[str, ...], str, int], list[float]] = {}
+    cells: dict[tuple[str, tuple[str, ...], str, int, str], list[float]] = {}
     for result in results:
         cells.setdefault(result.cell, []).append(result.value)
-    return [Summary(*cell, *mean_std(values), len(values)) for cell, values in cells.items()]
+    return [Summary(*cell[:4], *mean_std(values), len(values), cell[4]) for cell, values in cells.items()]
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,7 @@ class Comparison:
         mcnemar: the exact p-value of McNemar's test on all seeds' discordant items. It takes seeds that share a test
             set for independent, so with several seeds it is too small.
         seeds: how many.
+        split: what both were scored on, see `Result`.
     """
 
     strategy: str
@@ -139,6 +149,7 @@ class Comparison:
     p: float
     mcnemar: float
     seeds: int
+    split: str = "test"
 
 
 @dataclass(frozen=True)

@@ -32,22 +32,26 @@ class Hits:
         right = (tested["label"] == tested["predicted"]).numpy()
         return cls(tested["item"].numpy() if "item" in tested else np.arange(len(right)), right)
 
+    def __getitem__(self, rows: NDArray[np.int64]) -> Hits:
+        """Of a part of the test set: its rows (m,)."""
+        return Hits(self.item[rows], self.right[rows])
+
 
 def with_the_target_alone(results: Sequence[Result], hits: Mapping[str, Hits]) -> Iterator[Comparison]:
-    """Every cell with auxiliary modalities against the same strategy and shots without.
+    """Every cell with auxiliary modalities against the same strategy, shots and part of test without.
 
     Args:
         results: of a run.
-        hits: by a result's `model`.
+        hits: by what a result says was `scored`: its model's folder, and a part of test behind it.
     """
-    alone = {(r.strategy, r.shots, r.seed): hits[r.model] for r in results if not r.aux and r.shots}
-    cells: dict[tuple[str, tuple[str, ...], int], dict[int, Hits]] = {}
+    alone = {(r.strategy, r.shots, r.split, r.seed): hits[r.scored] for r in results if not r.aux and r.shots}
+    cells: dict[tuple[str, tuple[str, ...], int, str], dict[int, Hits]] = {}
     for r in results:
-        if r.aux and (r.strategy, r.shots, r.seed) in alone:
-            cells.setdefault((r.strategy, r.aux, r.shots), {})[r.seed] = hits[r.model]
-    for (strategy, aux, shots), found in cells.items():
-        pairs = [(one, alone[strategy, shots, seed]) for seed, one in found.items()]
-        yield compare(pairs, strategy=strategy, aux=aux, against=strategy, against_aux=(), shots=shots)
+        if r.aux and (r.strategy, r.shots, r.split, r.seed) in alone:
+            cells.setdefault((r.strategy, r.aux, r.shots, r.split), {})[r.seed] = hits[r.scored]
+    for (strategy, aux, shots, split), found in cells.items():
+        pairs = [(one, alone[strategy, shots, split, seed]) for seed, one in found.items()]
+        yield compare(pairs, strategy=strategy, aux=aux, against=strategy, against_aux=(), shots=shots, split=split)
 
 
 def compare(
@@ -58,6 +62,7 @@ def compare(
     against: str,
     against_aux: tuple[str, ...],
     shots: int,
+    split: str = "test",
 ) -> Comparison:
     """One cell against another; a pair for each seed, of one test set.
 
@@ -85,6 +90,7 @@ def compare(
         p=min(1.0, max(2 * min(below, above), 1 / (RESAMPLES + 1))),
         mcnemar=float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
         seeds=len(differences),
+        split=split,
     )
 
 

@@ -136,8 +136,8 @@ def few_shot(
             tell(Event("warning", {"message": f"{strategy} is left out: {error}"}))
             continue
         notes |= dict.fromkeys(said)
-        for result in found:
-            results.append(result)
+        results += found
+        for result in (result for result in found if result.split == "test"):
             tested = read_tensors(out / strategy / result.model / TESTED)
             hits[strategy, result.aux, result.shots, result.seed] = Hits.of(tested)
         tell(Event("note", {"message": f"{strategy}: done ({done + 1} of {len(chosen)})"}))
@@ -209,7 +209,7 @@ def _with_reference(
 ) -> Iterator[Comparison]:
     """Every row with target samples against the reference that learned from the target alone, at the same shots."""
     seeds: dict[tuple[str, tuple[str, ...], int], list[int]] = {}
-    for r in results:
+    for r in (r for r in results if r.split == "test"):
         if (reference, (), r.shots, r.seed) in hits and (r.strategy, r.aux) != (reference, ()):
             seeds.setdefault((r.strategy, r.aux, r.shots), []).append(r.seed)
     for (strategy, aux, shots), drawn in seeds.items():

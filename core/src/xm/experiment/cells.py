@@ -16,13 +16,14 @@ from xm.data.types import Sample
 from xm.data.unlabelled import NONE
 from xm.evaluation.metrics import measure
 from xm.evaluation.report import Reference, Result, mean_std
+from xm.evaluation.significance import Hits
 from xm.experiment.home import Home
 from xm.experiment.pool import check_readable
 from xm.experiment.rules import Rules
 from xm.experiment.settings import TrainSettings
 from xm.foundation.errors import DataError, UsageError
 from xm.foundation.events import Event, Listener
-from xm.learning.context import Context, adapt
+from xm.learning.context import Context, Known, adapt
 from xm.learning.model import EMBEDDING, centred
 from xm.learning.objectives import Objective
 from xm.learning.predictor import Predictor, decide, depends_on_others
@@ -36,17 +37,30 @@ class Tested:
 
     Attributes:
         model: itself.
-        result: its figures.
+        results: its figures, those of all of test first, then those of its parts.
         decisions: of test, (n,) each: ``label``, what the model ``predicted``, and ``item``, its number in the dataset.
         rule: what the decision rule knows of the classes.
         centres: what embeddings were freed of, by modality.
+        rows: of each result, which of the decisions it counts.
     """
 
     model: nn.Module
-    result: Result
+    results: tuple[Result, ...]
     decisions: Mapping[str, Tensor]
     rule: Mapping[str, Tensor]
     centres: Mapping[str, Tensor]
+    rows: tuple[Tensor, ...]
+
+    @property
+    def result(self) -> Result:
+        """The figures of all of test."""
+        return self.results[0]
+
+    @property
+    def hits(self) -> dict[str, Hits]:
+        """What it had right, by what each result says was `scored`."""
+        whole = Hits.of(self.decisions)
+        return {result.scored: whole[rows.numpy()] for result, rows in zip(self.results, self.rows, strict=True)}
 
 
 @dataclass
@@ -63,6 +77,7 @@ class Cells:
         numbers: of the dataset's items, by identity.
         listener: hears steps and warnings.
         make: makes a registered strategy by its name and settings.
+        parts: of test that have a row of their own: the split's name to whether a sample is in it.
     """
 
     settings: TrainSettings
@@ -74,6 +89,7 @@ class Cells:
     numbers: Mapping[int, int]
     listener: Listener
     make: Callable[[str, Mapping[str, Any] | None], Strategy]
+    parts: Mapping[str, Callable[[Sample], bool]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
 
     def depths(self, name: str, aux: Sequence[str]) -> Mapping[str, int]:
@@ -112,6 +128,7 @@ class Cells:
             towers=self.home.towers_at(depths, centres),
             device=self.home.device,
             read_names=lambda: None if self.home.texts is None else _centred(self.home.texts, centres),
+            read_semantics=lambda name: _known(self.home.semantics(name), centres),
             read_texts=partial(self.home.read, depth=depths.get(namer, 0)) if namer else None,
             seed=task.seed,
             objective=self.objective,
@@ -125,7 +142,7 @@ class Cells:
         )
 
     def fit(self, name: str, task: Task, aux: tuple[str, ...], place: str) -> Tested:
-        """The model of a cell, and its result.
+        """The model of a cell, and its results.
 
         Args:
             name: of the strategy.
@@ -134,7 +151,7 @@ class Cells:
             place: the model's folder in the run.
 
         Raises:
-            DataError: if no item of test can be read.
+            DataError: if no item of test, or of a part of it, can be read.
             UsageError: if the model gives no numbers.
         """
         strategy, context = self.strategy(name), self.context(name, task, aux)
@@ -168,7 +185,24 @@ class Cells:
             seconds=round(seconds, 3),
             predictor=self.rules.name(strategy),
         )
-        return Tested(model, result, decisions, context.predictor.tensors, context.towers.centres())
+        rows = self._rows(task, context.depths)
+        label, predicted = decisions["label"], decisions["predicted"]
+        results = tuple(
+            replace(result, split=split, value=measure(result.metric, label[part], predicted[part]), n=len(part))
+            for split, part in rows.items()
+        )
+        rule, centres = context.predictor.tensors, context.towers.centres()
+        return Tested(model, results, decisions, rule, centres, tuple(rows.values()))
+
+    def _rows(self, task: Task, depths: Mapping[str, int]) -> dict[str, Tensor]:
+        """What is scored, by name: rows of the decisions on test."""
+        samples = self.home.pool.readable(task.target, task.test, depths.get(task.target, 0))
+        rows = {"test": torch.arange(len(samples))}
+        for name, within in self.parts.items():
+            rows[name] = torch.tensor([i for i, sample in enumerate(samples) if within(sample)], dtype=torch.long)
+            if not len(rows[name]):
+                raise DataError(f"no {task.target} item of {name} can be read (seed {task.seed})")
+        return rows
 
     def _test(self, name: str, model: nn.Module, context: Context, task: Task) -> tuple[dict[str, Tensor], bool]:
         """What the model says of test, and whether it judges each item alone."""
@@ -223,6 +257,10 @@ class Cells:
             results.append(measure(self.settings.metric, tested["label"], tested["predicted"]))
         text = f"{name} on the {target} side of the pairs, with its labels"
         yield Reference("pair-labels", text, len(stream), *mean_std(results), len(results))
+
+
+def _known(found: Known, centres: Mapping[str, Tensor]) -> Known:
+    return _centred(found, centres) if isinstance(found, Stream) else found
 
 
 def _centred(stream: Stream, centres: Mapping[str, Tensor]) -> Stream:

@@ -19,7 +19,8 @@ from xm.encoders.choice import Chosen, EncoderChoice
 from xm.encoders.encoder import Encoder
 from xm.encoders.store import FeatureStore
 from xm.experiment.pool import Pool
-from xm.foundation.errors import no_names
+from xm.foundation.errors import DataError, no_names, no_semantics
+from xm.learning.context import Known
 from xm.learning.model import EMBEDDING, Tower, Towers
 from xm.learning.stream import Prototypes, Stream
 
@@ -54,6 +55,7 @@ class Home:
         self.alignments: dict[str, Alignment] = {}
         self.towers = Towers()
         self.pool = Pool(self.store, self.towers, self.device)
+        self._known: dict[str, Known] = {}
 
     @property
     def encoder(self) -> Encoder:
@@ -147,7 +149,7 @@ class Home:
         found = {}
         for modality in (self.target, *self.aux):
             encoder = self.encoders[modality].encoder
-            own = encoder.prototypes()
+            own = self.align.maker.prototypes(encoder)
             if own is None:
                 continue
             tower = Tower(self.align(encoder, self.encoder).map).to(self.device)
@@ -165,20 +167,54 @@ class Home:
 
     @cached_property
     def texts(self) -> Stream | None:
-        """The class names, as the data bring them or through the templates, embedded; None if no encoder reads them."""
-        samples = self.dataset.names
+        """The class names, as the data bring them or through the templates and with their descriptions, embedded.
+
+        None if no encoder reads them.
+        """
+        samples: Sequence[Sample] = self.dataset.names
         if not samples:
             if self.namer is None:
                 return None
-            modality, templates = self.namer.encoder.modality, self.dataset.templates
-            named = [(name, y) for y, name in enumerate(self.dataset.classes)]
-            samples = tuple(Sample(t.format(name), modality, y) for name, y in named for t in templates)
+            modality, labels = self.namer.encoder.modality, range(len(self.dataset.classes))
+            samples = [Sample(text, modality, y) for y in labels for text in self.dataset.sentences(y)]
+        return self._embedded(samples)
+
+    def _embedded(self, samples: Sequence[Sample]) -> Stream | None:
+        """Samples of one modality at home, which need not be in the pool; None if none can be read."""
         modality = samples[0].modality
         encoder = self.encoders[modality].encoder
         towers = Towers({modality: Tower(self.align(encoder, self.encoder).map.to(self.device))})
         pool = Pool(self.store, towers, self.device)
         pool.add(modality, encoder, samples)
         return pool.stream(modality, samples)
+
+    def semantics(self, name: str) -> Known:
+        """What is known of the classes by a name, see `xm.Context.semantics`.
+
+        Raises:
+            UsageError: if there is nothing of that name, or, of texts, no encoder that reads names.
+            DataError: for texts that are of no class, or can't be read.
+        """
+        if name not in self._known:
+            self._known[name] = self._semantics(name)
+        return self._known[name]
+
+    def _semantics(self, name: str) -> Known:
+        found = self.dataset.semantics.get(name)
+        if found is None:
+            raise no_semantics(name, self.dataset.semantics)
+        if found.matrix is not None:
+            return torch.as_tensor(found.matrix, dtype=torch.float32, device=self.device)
+        if found.triples is not None:
+            return tuple(found.triples)
+        if self.namer is None:
+            raise no_names()
+        texts, modality = found.texts or {}, self.namer.encoder.modality
+        said = [Sample(t, modality, y) for y, one in enumerate(self.dataset.classes) for t in texts.get(one, ())]
+        stream = self._embedded(said) if said else None
+        if stream is None:
+            raise DataError(f"the semantics {name!r} of {self.dataset.name} hold no text of a class")
+        return stream
 
     def read(self, texts: Sequence[str], depth: int = 0) -> Stream:
         """Texts through the trunk of the encoder that reads names.

@@ -11,8 +11,9 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from xm.data.splits import DEFAULT_FRACTIONS, group_by, split_dataset
-from xm.data.types import Dataset
+from xm.data.types import DESCRIPTIONS, Dataset
 from xm.data.unlabelled import LIMIT, NONE
+from xm.data.where import Condition, restricted
 from xm.evaluation.metrics import METRICS
 from xm.foundation.errors import UsageError, unknown
 from xm.plugins.config import Config
@@ -53,6 +54,15 @@ class TrainSettings(Config):
     templates: tuple[str, ...] = Field(
         (), description="sentences around a class name, or names of such (classname, or the dataset's); none: its own"
     )
+    descriptions: Path | None = Field(
+        None, description="texts by class name, which enter where class names do: JSON, or a table class,text"
+    )
+    semantics: dict[str, Path] = Field(
+        {}, description="what else is known of classes, a file by name: texts, a matrix of attributes, or triples"
+    )
+    where: tuple[str, ...] = Field(
+        (), description="conditions on the target's samples: train.NAME=VALUE[,VALUE], test.NAME=VALUE[,VALUE]"
+    )
     views: tuple[str, ...] = Field((), description="of the target's train items, beside themselves: flip, crop1, crop2")
     metric: str = Field("accuracy", description="accuracy, balanced-accuracy or macro-f1")
     trackers: tuple[str, ...] = Field(("jsonl",), description="listeners to the run's events")
@@ -64,7 +74,7 @@ class TrainSettings(Config):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        wrong = [*self._twice(), *self._templates()]
+        wrong = [*self._twice(), *self._templates(), *self._where()]
         if self.modality in self.aux:
             wrong.append(f"{self.modality} is the target; take it out of aux")
         if self.aligner_set and self.aligner is None:
@@ -87,6 +97,19 @@ class TrainSettings(Config):
             repeated = [value for value in dict.fromkeys(values) if values.count(value) > 1]
             if repeated:
                 yield f"{name} names {repeated[0]} twice"
+
+    def _where(self) -> Iterator[str]:
+        if self.descriptions and DESCRIPTIONS in self.semantics:
+            yield f"--descriptions FILE and --semantics {DESCRIPTIONS}=FILE are the same; give one of them"
+        try:
+            _ = self.conditions
+        except UsageError as error:
+            yield str(error)
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Of `where`."""
+        return tuple(Condition.parse(text) for text in self.where)
 
     def _templates(self) -> Iterator[str]:
         for template in self.templates:
@@ -118,7 +141,11 @@ def with_templates(dataset: Dataset, given: Sequence[str]) -> Dataset:
 
 
 def split_as(dataset: Dataset, settings: TrainSettings, seed: int) -> Dataset:
-    """The dataset with groups and splits as the settings want them for a seed. Seeds count from 1, splits from 0."""
+    """The dataset with groups and splits as the settings want them for a seed, and what `where` leaves of the target.
+
+    Seeds count from 1, splits from 0.
+    """
     if settings.group_by:
         dataset = group_by(dataset, settings.group_by)
-    return split_dataset(dataset, fractions=settings.split, seed=seed - 1 if settings.resplit else 0)
+    dataset = split_dataset(dataset, fractions=settings.split, seed=seed - 1 if settings.resplit else 0)
+    return restricted(dataset, settings.modality, settings.conditions)

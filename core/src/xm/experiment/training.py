@@ -13,6 +13,7 @@ from xm.data.contents import Contents
 from xm.data.open import located, open_dataset
 from xm.data.task import Task
 from xm.data.unlabelled import NONE, REST, SPLIT, check_unlabelled, open_unlabelled
+from xm.data.where import parts
 from xm.encoders.choice import EncoderChoice
 from xm.encoders.store import FeatureStore
 from xm.evaluation.metrics import find_metric
@@ -21,6 +22,7 @@ from xm.evaluation.significance import Hits, with_the_target_alone
 from xm.experiment.cells import Cells
 from xm.experiment.drawing import Drawing
 from xm.experiment.home import Home
+from xm.experiment.knowledge import with_semantics
 from xm.experiment.rules import Rules
 from xm.experiment.settings import TrainSettings, with_templates
 from xm.experiment.writer import RunWriter
@@ -77,7 +79,8 @@ class Experiment:
         self.rules = Rules(settings, plugins, self.device)
         self._check_names()
         self.cache = settings.cache or cache_dir()
-        self.dataset = with_templates(open_dataset(settings.data, plugins, self.cache), settings.templates)
+        dataset = with_templates(open_dataset(settings.data, plugins, self.cache), settings.templates)
+        self.dataset = with_semantics(dataset, settings)
         self.encoders = EncoderChoice(plugins, self.dataset, self.device, settings.encoders)
         self.hits: dict[str, Hits] = {}
 
@@ -116,6 +119,7 @@ class Experiment:
             settings.aligner_set,
             device=self.device,
             listener=self._tell,
+            descriptions=self.dataset.descriptions,
         )
         return Home(
             target=settings.modality,
@@ -153,6 +157,7 @@ class Experiment:
             numbers={id(sample.item): number for number, sample in enumerate(self.dataset.samples)},
             listener=self._tell,
             make=lambda name, given: make_strategy(name, given, self.plugins),
+            parts=parts(self.settings.conditions),
         )
 
     @cached_property
@@ -196,17 +201,17 @@ class Experiment:
                 self._tell(Event("warning", {"message": twice}))
             depths = {name: self.cells.depths(name, aux) for name, aux, _, _ in cells}
             self.home.move_in(tasks.values(), depths.values())
-            mine: dict[int, Result] = {}
+            mine: dict[int, tuple[Result, ...]] = {}
             for i in share(range(len(cells))):
                 name, aux, shots, seed = cells[i]
                 task = tasks[shots, seed]
                 tested = self.cells.fit(name, task, aux, writer.place(name, aux, task))
-                mine[i] = tested.result
-                self.hits[tested.result.model] = Hits.of(tested.decisions)
+                mine[i] = tested.results
+                self.hits |= tested.hits
                 writer.keep(tested)
-                self._tell(Event("cell", {"done": len(mine) * world(), "total": len(cells), **asdict(mine[i])}))
-            found = {i: result for part in gather(mine) for i, result in part.items()}
-            results = [found[i] for i in range(len(cells))]
+                self._tell(Event("cell", {"done": len(mine) * world(), "total": len(cells), **asdict(tested.result)}))
+            found = {i: results for part in gather(mine) for i, results in part.items()}
+            results = [result for i in range(len(cells)) for result in found[i]]
             self.hits = {place: hits for part in gather(self.hits) for place, hits in part.items()}
             references = tuple(self.cells.references(tasks))
             comparisons = tuple(with_the_target_alone(results, self.hits))

@@ -90,6 +90,11 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
+def no_semantics(name: str, known: Iterable[str] = ()) -> UsageError:
+    """The error where something must be known of the classes and is not."""
+    return UsageError(f"{unknown('semantics', name, known)}; give them: --semantics {name}=FILE")
+
+
 def no_names() -> UsageError:
     """The error where class names are needed and no encoder reads them."""
     return UsageError("class names are needed: choose an encoder that reads them (--text-encoder NAME)")

@@ -1,6 +1,7 @@
 from .checkpoint import Checkpoint as Checkpoint
 from .context import (
     Context as Context,
+    Known as Known,
     adapt as adapt,
 )
 from .lbfgs import regularisation_path as regularisation_path

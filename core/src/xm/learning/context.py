@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from xm.foundation.errors import UsageError, no_names
+from xm.foundation.errors import UsageError, no_names, no_semantics
 from xm.foundation.events import Listener, silent
 from xm.learning.loop import FitResult, Plan, fit
 from xm.learning.model import Towers
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from xm.learning.strategy import Strategy
 
 CPU = torch.device("cpu")
+
+Known: TypeAlias = Stream | Tensor | tuple[tuple[str, str, str], ...]
+"""What is known of classes: texts, a matrix (classes, attributes), or triples of class, relation and concept."""
+
+
+def _nothing(name: str) -> Known:
+    raise no_semantics(name)
 
 
 def no_strategy(name: str, settings: Mapping[str, Any] | None) -> Strategy:
@@ -46,6 +53,7 @@ class Context:
         device: where models compute.
         read_names: makes `texts`.
         read_texts: makes what `read` returns.
+        read_semantics: makes what `semantics` returns.
         seed: of whatever the strategy draws.
         objective: the loss.
         predictor: the decision rule.
@@ -69,6 +77,7 @@ class Context:
     device: torch.device = CPU
     read_names: Callable[[], Stream | None] = lambda: None
     read_texts: Callable[[Sequence[str]], Stream] | None = None
+    read_semantics: Callable[[str], Known] = _nothing
     seed: int = 1
     objective: Objective = cross_entropy
     predictor: Predictor = field(default_factory=Argmax)
@@ -116,6 +125,18 @@ class Context:
         if self.read_texts is None:
             raise no_names()
         return self.read_texts(texts)
+
+    def semantics(self, name: str) -> Known:
+        """What is known of the classes by that name: from the data, or ``--semantics NAME=FILE``.
+
+        Returns:
+            Of texts ("descriptions") a stream in the home space, `y` the class, any number a class, none too; of a
+            matrix a tensor (classes, attributes) on `device`; of triples these.
+
+        Raises:
+            UsageError: if there is nothing of that name; it lists what there is.
+        """
+        return self.read_semantics(name)
 
     @property
     def generator(self) -> torch.Generator:

@@ -20,10 +20,12 @@ class Prototypes:
     Attributes:
         names: the classes, in words ("tench", "Dog bark").
         weight: (len(names), dim), a row each; any length.
+        texts: what else is said of each class, any number of texts a name; None: nothing of any.
     """
 
     names: tuple[str, ...]
     weight: Tensor
+    texts: tuple[tuple[str, ...], ...] | None = None
 
 
 @dataclass(frozen=True)

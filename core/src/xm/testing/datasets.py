@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from xm.data.content import content_key, identity, item_name
@@ -69,9 +70,31 @@ class DatasetConformance:
             assert sample.label is None or 0 <= sample.label < len(dataset.classes), f"{what}: label {sample.label}"
             assert not isinstance(sample.item, Path) or sample.item.is_file(), f"{what} is no file"
             assert content_key(sample.item)
+        _metadata_is_words(dataset)
         for modality, samples in dataset.auxiliary.items():
             assert {sample.modality for sample in samples} <= {modality}
             assert all(sample.label is not None for sample in samples), f"auxiliary {modality} without labels"
+
+    def test_semantics(self, dataset: Dataset) -> None:
+        """What is known of classes is of these classes: texts that say something, a finite row each, triples."""
+        classes = set(dataset.classes)
+        for name, known in dataset.semantics.items():
+            assert name and name == name.strip(), "semantics without a name"
+            if known.texts is not None:
+                assert classes & known.texts.keys(), f"{name}: texts of none of the classes"
+                assert all(texts for texts in known.texts.values()), f"{name}: a class with no text; leave it out"
+                said = [text for texts in known.texts.values() for text in texts]
+                assert all(isinstance(text, str) and text.strip() for text in said), f"{name}: an empty text"
+            elif known.matrix is not None:
+                shape = known.matrix.shape
+                assert len(shape) == 2 and shape[0] == len(dataset.classes), f"{name}: {shape}, not a row a class"
+                assert shape[1] and bool(np.isfinite(known.matrix).all()), f"{name}: numbers that are not finite"
+                assert len(known.attributes) in (0, shape[1]), f"{name}: not a name for each attribute"
+            else:
+                triples = known.triples or ()
+                assert all(len(triple) == 3 and all(triple) for triple in triples), f"{name}: an empty part"
+                assert classes & {first for first, _, _ in triples}, f"{name}: triples of none of the classes"
+        assert not dataset.described or dataset.descriptions, "described, and there are no texts named descriptions"
 
     def test_deterministic(self, spec: DatasetSpec, source: str, dataset: Dataset, cache: Path, tmp_path: Path) -> None:
         """The same samples, by content and in order, again and with an empty cache."""
@@ -162,7 +185,18 @@ def _all_samples(dataset: Dataset) -> Iterator[Sample]:
 
 
 def _contents(dataset: Dataset) -> list[tuple[object, ...]]:
-    return [(content_key(s.item), s.modality, s.label, s.split, s.group, s.pair) for s in _all_samples(dataset)]
+    return [
+        (content_key(s.item), s.modality, s.label, s.split, s.group, s.pair, sorted(s.metadata.items()))
+        for s in _all_samples(dataset)
+    ]
+
+
+def _metadata_is_words(dataset: Dataset) -> None:
+    for sample in _all_samples(dataset):
+        words = [word for pair in sample.metadata.items() for word in pair]
+        assert all(isinstance(word, str) and word for word in words), (
+            f"{item_name(sample.item)}: metadata {sample.metadata}; a name and a value are words"
+        )
 
 
 def _key(item: Any) -> Hashable:

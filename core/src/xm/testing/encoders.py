@@ -107,6 +107,7 @@ class EncoderConformance:
         if prototypes is None:
             pytest.skip("the encoder has no classifier of its own")
         assert prototypes.weight.shape == (len(prototypes.names), encoder.dim)
+        assert prototypes.texts is None or len(prototypes.texts) == len(prototypes.names), "texts, but not of each name"
         scores = encoder.trunk(items)["scores"]
         assert scores.shape == (len(items), len(prototypes.names))
         assert float(scores.min()) >= 0 and float(scores.max()) <= 1 + 1e-5

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from xm.foundation.errors import UsageError
 from xm.learning.context import Context, adapt
 from xm.learning.model import own_tensors
 from xm.learning.strategy import Strategy, make_strategy
@@ -26,11 +28,14 @@ AUX = ((), synthetic.AUXILIARY[:1], synthetic.AUXILIARY)
 class StrategyConformance:
     """Subclass, and give a fixture ``spec``; in ``settings`` what makes the strategy quick.
 
+    In ``semantics`` what it asks of the classes, by name: "texts", "matrix" or "triples".
+
     The task is synthetic: five classes in 16 dimensions, a target modality and two auxiliary ones, of which one is
     the class names.
     """
 
     settings: ClassVar[Mapping[str, Any]] = {}
+    semantics: ClassVar[Mapping[str, Literal["texts", "matrix", "triples"]]] = {}
 
     @pytest.fixture
     def spec(self) -> StrategySpec:
@@ -45,7 +50,7 @@ class StrategyConformance:
         if not spec.needs_target and not aux:
             pytest.skip("a strategy without samples of the target needs an auxiliary modality")
         given = {"target": spec.needs_target, "unlabelled": spec.needs_unlabelled, **more}
-        return synthetic.context(aux, depths=self.depths(spec, aux), **given)
+        return synthetic.context(aux, depths=self.depths(spec, aux), semantics=self.semantics, **given)
 
     def depths(self, spec: StrategySpec, aux: tuple[str, ...]) -> Mapping[str, int]:
         """How deep the strategy opens encoders."""
@@ -101,6 +106,21 @@ class StrategyConformance:
         """The decision rule that its models want is registered."""
         if name := self.make(spec).predictor:
             manager().predictors.find(name)
+
+    def test_classes_may_have_unequally_many_texts(self, spec: StrategySpec) -> None:
+        """As with descriptions: each class counts, or that it needs equally many is told in one line."""
+        context, first = self.context(spec), torch.tensor([0])
+        names, named = context.names, context.train[synthetic.NAMES]
+        train = {synthetic.NAMES: named[torch.cat([torch.arange(len(named)), first])]}
+        texts = names[torch.cat([torch.arange(len(names)), first, first])]
+        context = replace(context, train={**context.train, **train}, read_names=lambda: texts)
+        try:
+            model = self.adapted(spec, context)
+        except UsageError as error:
+            checks.one_line(error)
+            return
+        logits = _logits(model, synthetic.held_out())
+        assert logits.shape[1] == len(synthetic.CLASSES) and bool(logits.isfinite().all()), "logits are not finite"
 
     def test_reads_every_modality(self, spec: StrategySpec) -> None:
         """Trunk outputs of any modality go in; where it is not opened embeddings too, and both give the same."""

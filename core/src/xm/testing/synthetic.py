@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,8 @@ from torch.nn.functional import normalize
 
 from xm.alignment.aligner import AlignContext, Pairs
 from xm.encoders.encoder import Encoder, Prototypes, Tail
-from xm.learning.context import Context
+from xm.foundation.errors import no_semantics
+from xm.learning.context import Context, Known
 from xm.learning.maps import Affine
 from xm.learning.model import Behind, Tower, Towers
 from xm.learning.strategy import make_strategy
@@ -122,6 +123,17 @@ def trunk_outputs(modality: str, per_class: int, draw: int, depth: int = 0) -> S
     return Stream(modality, {"features": 3 * x if modality == TARGET else 3 * x @ _turn(modality, DIM)}, y)
 
 
+def known(kind: Literal["texts", "matrix", "triples"]) -> Known:
+    """What is known of the classes: 1 to 5 texts of each; 8 attributes, others of each class; or a triple each."""
+    if kind == "texts":
+        texts = towers().embed(trunk_outputs(NAMES, len(CLASSES), draw=6))
+        place = torch.arange(len(texts)) % len(CLASSES)
+        return texts[torch.nonzero(place <= texts.labels).flatten()]
+    if kind == "matrix":
+        return torch.randn(len(CLASSES), 8, generator=torch.Generator().manual_seed(60))
+    return tuple((name, "is a", "animal") for name in CLASSES)
+
+
 def context(
     aux: Iterable[str],
     *,
@@ -132,6 +144,7 @@ def context(
     depths: Mapping[str, int] | None = None,
     unlabelled: bool = False,
     order: int = 0,
+    semantics: Mapping[str, Literal["texts", "matrix", "triples"]] | None = None,
 ) -> Context:
     """A new context; nothing in it is shared with another one.
 
@@ -141,7 +154,15 @@ def context(
         depths: of the modalities that are opened.
         unlabelled: whether there are samples of the target without labels, 12 a class.
         order: another number gives unlabelled samples in another order.
+        semantics: what is known of the classes: a kind by name.
     """
+    there = semantics or {}
+
+    def read_semantics(name: str) -> Known:
+        if name not in there:
+            raise no_semantics(name, there)
+        return known(there[name])
+
     ways, given = towers(depths), depths or {}
 
     def samples(modality: str, per_class: int, draw: int) -> Stream:
@@ -163,6 +184,7 @@ def context(
         named=frozenset(modalities) & {NAMES},
         towers=ways,
         read_names=lambda: towers().embed(trunk_outputs(NAMES, 2, draw=3)),
+        read_semantics=read_semantics,
         read_texts=partial(read_texts, depth=given.get(NAMES, 0)),
         seed=seed,
         unlabelled={TARGET: without_labels()} if unlabelled else {},

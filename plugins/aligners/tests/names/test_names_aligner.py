@@ -133,3 +133,21 @@ def test_says_what_is_missing() -> None:
 def test_at_least_one_name_speaks() -> None:
     with pytest.raises(UsageError, match="Names: top=0"):
         Names({"top": 0})
+
+
+def test_descriptions_of_prototypes_move_them_to_the_mean() -> None:
+    """A cat is also called a pet: its direction is half way between, where it was the cat's alone."""
+    source = Classifier("audio", ROWS)
+    plain = context(source, Text())
+
+    def described(encoder: Encoder) -> Prototypes | None:
+        found = encoder.prototypes()
+        return found and replace(found, texts=(("pet",), (), ()))
+
+    item = source.trunk([[1.0, 0.0, 0.0]])
+    for given, expected in (
+        (plain, (1.0, 0.0, 0.0)),
+        (replace(plain, prototypes=described), (1.0 + 0.5**0.5, 0.5**0.5, 0.0)),
+    ):
+        direction = normalize(torch.tensor([expected]), dim=1)
+        torch.testing.assert_close(Names({"top": 1}).fit(given)(item), direction)

@@ -152,7 +152,7 @@ def test_samples_are_looked_at() -> None:
 def test_texts_that_classes_do_not_share_are_refused(y: list[int]) -> None:
     texts = Stream("text", {EMBEDDING: torch.eye(4)[: len(y)]}, torch.tensor(y))
     with pytest.raises(
-        UsageError, match=f"these data bring {len(y)} texts of their own for 2 class names: use --strat"
+        UsageError, match=rf"here are {len(y)} texts of 2 class names, not as many of each .* use --strategy zero-shot"
     ):
         by_sentence(texts, 2)
 

@@ -12,9 +12,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm import AlignContext, Aligner, Encoder, Prototypes
+from xm import AlignContext, Aligner, Encoder, Prototypes, Stream
 from xm.encoders import Tail
-from xm.learning import Inputs
+from xm.learning import EMBEDDING, Inputs, class_means
 from xm.plugins import Config
 
 
@@ -104,7 +104,7 @@ class Names(Aligner):
         if namer is None:
             return "no encoder reads names"
         for encoder in (context.source, context.target):
-            if encoder.space != namer.space and encoder.prototypes() is None:
+            if encoder.space != namer.space and context.prototypes(encoder) is None:
                 return f"the {encoder.modality} encoder ({encoder.space}) has no classifier whose names could serve"
         return None
 
@@ -119,10 +119,10 @@ class Names(Aligner):
     def _to_names(self, context: AlignContext, namer: Encoder) -> nn.Module:
         if context.source.space == namer.space:
             return Tail()
-        return Conse(_embed(context, namer, _prototypes(context.source)), self.config.top)
+        return Conse(_embed(context, namer, _prototypes(context, context.source)), self.config.top)
 
     def _from_names(self, context: AlignContext, namer: Encoder) -> nn.Module:
-        prototypes = _prototypes(context.target)
+        prototypes = _prototypes(context, context.target)
         rows = normalize(prototypes.weight - prototypes.weight.mean(dim=0), dim=1)
         return Rows.fit(_embed(context, namer, prototypes), rows, self.config.gammas, self.config.alphas)
 
@@ -132,14 +132,21 @@ class Names(Aligner):
         return nn.Sequential(first, *rest)
 
 
-def _prototypes(encoder: Encoder) -> Prototypes:
-    prototypes = encoder.prototypes()
+def _prototypes(context: AlignContext, encoder: Encoder) -> Prototypes:
+    prototypes = context.prototypes(encoder)
     if prototypes is None:
         raise ValueError(f"the {encoder.modality} encoder has no classifier")
     return prototypes
 
 
 def _embed(context: AlignContext, namer: Encoder, prototypes: Prototypes) -> Tensor:
-    """Unit vectors of the classifier's class names, (classes, dim)."""
-    unit: Tensor = Tail()(context.features(namer, list(prototypes.names)))
-    return unit
+    """Unit vectors of the classifier's class names, (classes, dim), or the means of a name's and its texts'."""
+    texts = prototypes.texts or ((),) * len(prototypes.names)
+    said = [(name, *more) for name, more in zip(prototypes.names, texts, strict=True)]
+    unit: Tensor = Tail()(context.features(namer, [text for each in said for text in each]))
+    if len(unit) == len(said):
+        return unit
+    y = torch.arange(len(said), device=unit.device).repeat_interleave(
+        torch.tensor([*map(len, said)], device=unit.device)
+    )
+    return class_means(Stream(namer.modality, {EMBEDDING: unit}, y), len(said))

@@ -80,15 +80,15 @@ def by_sentence(texts: Stream, classes: int) -> Tensor:
         texts: for each class each sentence, in the same order.
 
     Raises:
-        UsageError: if they are not: data may bring texts of their own for class names.
+        UsageError: if they are not: data and descriptions bring texts of their own.
     """
     x, y = texts.x[EMBEDDING], texts.y
     sentences = len(texts) // classes
     order = torch.arange(classes, device=x.device).repeat_interleave(sentences)
     if y is None or not torch.equal(y, order):
         raise UsageError(
-            f"zpe weighs sentences that all classes share, and these data bring {len(texts)} texts of their own for "
-            f"{classes} class names: use --strategy zero-shot, which takes any"
+            f"zpe weighs sentences that all classes share, and here are {len(texts)} texts of {classes} class names, "
+            "not as many of each (descriptions, or the data's own): use --strategy zero-shot, which takes any"
         )
     return x.view(classes, sentences, -1).transpose(0, 1)
 
