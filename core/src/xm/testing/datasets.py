@@ -162,7 +162,9 @@ def _all_samples(dataset: Dataset) -> Iterator[Sample]:
 
 
 def _contents(dataset: Dataset) -> list[tuple[object, ...]]:
-    return [(content_key(s.item), s.modality, s.label, s.split, s.group, s.pair) for s in _all_samples(dataset)]
+    return [
+        (content_key(s.item), s.modality, s.label, s.split, s.group, s.pair, s.source) for s in _all_samples(dataset)
+    ]
 
 
 def _key(item: Any) -> Hashable:
