@@ -88,8 +88,8 @@ class Stream:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
         """With all its tensors changed."""
-        whole: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        changed = {name: change(value) for name, value in whole.items() if isinstance(value, Tensor)}
+        whole = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed: dict[str, Any] = {name: change(value) for name, value in whole.items() if isinstance(value, Tensor)}
         return replace(self, x={name: change(value) for name, value in self.x.items()}, **changed)
 
 

@@ -39,7 +39,7 @@ class Evidential(StepObjective):
         others = alpha.scatter(1, labels[:, None], 1.0)
         uniform = Dirichlet(torch.ones_like(alpha), validate_args=False)
         misled = kl_divergence(Dirichlet(others, validate_args=False), uniform)
-        losses = expected + self.config.divergence * self.annealed * misled
+        losses: Tensor = expected + self.config.divergence * self.annealed * misled
         return losses.mean() if weights is None else (losses * weights).sum() / weights.sum()
 
     @property
