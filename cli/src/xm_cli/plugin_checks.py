@@ -130,7 +130,7 @@ def _predictor(spec: Spec) -> None:
 
 
 def _objective(spec: Spec) -> None:
-    from xm import PairObjective
+    from xm import PairObjective, StepObjective
 
     assert isinstance(spec, ObjectiveSpec)
     if spec.pairs:
@@ -139,6 +139,8 @@ def _objective(spec: Spec) -> None:
     target = spec.load()
     if isinstance(target, type) and issubclass(target, PairObjective):
         raise PluginError(f"{target.__name__} is an objective of pairs: say so in its spec, pairs=True")
+    if isinstance(target, type) and issubclass(target, StepObjective):
+        target = _configured(spec, StepObjective)
     _takes(target, None, None, None, how="logits, labels, weights")
 
 

@@ -49,6 +49,9 @@ def train(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="The aligner's own settings; repeatable.")
     ] = None,
     objective: Annotated[str | None, typer.Option(metavar="NAME", help="What is minimised.")] = None,
+    objective_set: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="The objective's own settings; repeatable.")
+    ] = None,
     predictor: Annotated[str | None, typer.Option(metavar="NAME", help="The decision rule.")] = None,
     predictor_set: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="The predictor's own settings; repeatable.")

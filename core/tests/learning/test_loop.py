@@ -234,3 +234,92 @@ def test_dropout_draws_by_the_plan_and_leaves_the_process_alone() -> None:
         found.append(model[1].weight.item())
         assert torch.equal(torch.get_rng_state(), before)
     assert found[0] == found[1] != 0
+
+
+def test_the_last_parameters_are_kept_if_asked() -> None:
+    """Scores are noted, and the best of them is told, as ever."""
+    model, best, seen = line(), line(), list[float]()
+    scores = [0.1, 0.9, 0.5, 0.9, 0.3]
+    result = fit(model, squares, {"image": stream()}, plan(steps=50, keep="last"), score=scripted(scores, model, seen))
+    fit(best, squares, {"image": stream()}, plan(steps=50))
+    assert (result.best_step, result.best_score, result.steps) == (10, 0.9, 50)
+    assert [score for _, score in result.history] == scores
+    assert weight_of(model) == weight_of(best) and weight_of(model) not in seen
+
+
+def test_the_last_parameters_of_an_early_stop_are_those_of_its_step() -> None:
+    model, seen = line(), list[float]()
+    score = scripted([0.5, 0.6, 0.6, 0.1], model, seen)
+    result = fit(model, squares, {"image": stream()}, plan(steps=60, patience=2, keep="last"), score=score)
+    assert (result.steps, result.best_step) == (31, 10)
+    assert weight_of(model) == seen[3] != seen[1]
+
+
+class Averaged(nn.Module):
+    """A line, and the mean of its weights after all steps, in a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = line()
+        self.register_buffer("mean", torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.line(x)
+        return found
+
+
+def average(model: nn.Module, step: int) -> None:
+    assert isinstance(model, Averaged) and not torch.is_grad_enabled()
+    model.mean += (model.line.weight[0] - model.mean) / (step + 1)
+
+
+def test_after_each_step_something_may_be_averaged() -> None:
+    model, weights, steps = Averaged(), list[float](), list[int]()
+
+    def stepped(one: nn.Module, step: int) -> None:
+        average(one, step)
+        weights.append(weight_of(model.line))
+        steps.append(step)
+
+    fit(model, squares, {"image": stream()}, plan(steps=25), stepped=stepped)
+    assert steps == list(range(25))
+    assert len(set(weights)) == 25 and weights[-1] == weight_of(model.line)
+    assert model.mean.item() == pytest.approx(sum(weights) / 25)
+
+
+def test_what_is_averaged_is_scored_and_restored() -> None:
+    """A look sees the mean after its step, and the best step's mean comes back with its parameters."""
+    model, seen = Averaged(), list[tuple[float, float]]()
+    scores = iter([0.1, 0.2, 0.9, 0.3, 0.4])
+
+    def score() -> float:
+        seen.append((weight_of(model.line), model.mean.item()))
+        return next(scores)
+
+    fit(model, squares, {"image": stream()}, plan(steps=50), score=score, stepped=average)
+    assert seen[0][1] == seen[0][0] != 0
+    assert (weight_of(model.line), model.mean.item()) == seen[2]
+
+
+def test_two_players_take_turns() -> None:
+    """A player without a gradient stays as it is: its moments and its weights, though AdamW decays."""
+    model = nn.ModuleDict({"even": line(), "odd": line()})
+    nn.init.ones_(model["even"].weight)
+    nn.init.ones_(model["odd"].weight)
+    found: list[list[float]] = []
+
+    def losses(one: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        return {name: squares(player, batch)["image"] for name, player in model.items()}
+
+    def backward(one: nn.Module, terms: Mapping[str, Tensor]) -> None:
+        terms["odd" if len(found) % 2 else "even"].backward()
+
+    def stepped(one: nn.Module, step: int) -> None:
+        found.append([player.weight.item() for player in model.values()])
+
+    fit(model, losses, {"image": stream()}, plan(steps=6, weight_decay=0.5), backward=backward, stepped=stepped)
+    before = [1.0, 1.0]
+    for step, after in enumerate(found):
+        moved = [one != other for one, other in zip(before, after, strict=True)]
+        assert moved == ([False, True] if step % 2 else [True, False])
+        before = after

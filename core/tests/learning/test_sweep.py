@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from xm import Plan, Stream
@@ -17,6 +18,7 @@ from xm.learning.context import Context
 from xm.learning.loop import FitResult
 from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers
 from xm.learning.probe import LinearProbe
+from xm.learning.schedule import ParameterGroup
 from xm.learning.strategy import Strategy
 from xm.learning.sweep import fit_heads
 
@@ -72,6 +74,20 @@ def test_each_head_is_what_the_loop_makes_of_it_alone(weighted: bool, patience: 
         torch.testing.assert_close(torch.tensor(result.history), torch.tensor(by_loop.history))
 
 
+@pytest.mark.parametrize("patience", (None, 2))
+def test_so_it_is_with_other_betas_and_schedule_and_the_last_weights(patience: int | None) -> None:
+    here, start = context(), torch.zeros(CLASSES, DIM)
+    more: dict[str, Any] = {"betas": (0.5, 0.9), "schedule": "constant", "keep": "last", "patience": patience}
+    plans = [replace(plan, **more) for plan in PLANS[:2]]
+    stopped = set()
+    for plan, (weight, result) in zip(plans, fit_heads(start, SCALE, here.train, plans, here.val), strict=True):
+        expected, by_loop = alone(here, start, plan)
+        torch.testing.assert_close(weight, expected, atol=1e-5, rtol=1e-5)
+        assert (result.steps, result.best_step) == (by_loop.steps, by_loop.best_step)
+        stopped.add(result.steps < plan.steps)
+    assert stopped == {patience is not None}
+
+
 def test_the_start_is_left_alone_and_heads_are_their_own() -> None:
     here, start = context(), torch.zeros(CLASSES, DIM)
     found = [weight for weight, _ in fit_heads(start, SCALE, here.train, PLANS[:2], here.val)]
@@ -88,18 +104,29 @@ def test_events_are_those_of_a_loop_with_an_eval_for_each_head() -> None:
     ]
 
 
-def test_a_loss_of_one_s_own_goes_to_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_of_one_s_own_goes_to_the_loop_and_so_do_groups_and_what_follows_a_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def never(*_: object) -> None:
         raise AssertionError("not the default loss")
 
     class Halved(LinearProbe):
-        def loss(self, model: torch.nn.Module, batch: Mapping[str, Stream]) -> Mapping[str, Tensor]:
+        def loss(self, model: nn.Module, batch: Mapping[str, Stream]) -> Mapping[str, Tensor]:
             return {"loss": super().loss(model, batch)["loss"] / 2}
+
+    class Grouped(LinearProbe):
+        def groups(self, model: nn.Module) -> list[ParameterGroup]:
+            return [ParameterGroup(list(model.parameters()), lr_scale=0.5)]
+
+    class Stepping(LinearProbe):
+        def stepped(self, model: nn.Module, step: int) -> None:
+            model.get_buffer("scale").mul_(0.9)
 
     monkeypatch.setattr("xm.learning.probe.fit_heads", never)
     settings = {"solver": "adamw", "steps": 3, "lr": [1e-2], "weight_decay": [0.0], "batch_size": [4]}
     here = context()
-    (model,) = Halved(settings).solve(Halved(settings).build(here), here)
-    assert isinstance(model, LinearClassifier)
+    for own in (Halved(settings), Grouped(settings), Stepping(settings)):
+        (model,) = own.solve(own.build(here), here)
+        assert isinstance(model, LinearClassifier)
     with pytest.raises(AssertionError, match="default loss"):
         list(LinearProbe(settings).solve(LinearProbe(settings).build(here), here))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm import Context, Strategy, StrategySpec, Stream, UsageError
+from xm import Context, Plan, Strategy, StrategySpec, Stream, UsageError
+from xm.learning import ParameterGroup
 from xm.learning.model import EMBEDDING, LinearClassifier, Towers, class_means
 from xm.testing import StrategyConformance
 
@@ -174,6 +175,65 @@ class Refusing(Sound):
         return weight
 
 
+class Trained(Sound):
+    """The loop trains the weights; nothing is wrong with it either."""
+
+    def build(self, context: Context) -> nn.Module:
+        model = super().build(context)
+        model.register_buffer("average", torch.zeros(()))
+        return model.requires_grad_()
+
+    def plan(self, context: Context) -> Plan:
+        return Plan(shares=context.shares(), steps=10, seed=context.seed)
+
+    def groups(self, model: nn.Module) -> Sequence[ParameterGroup] | None:
+        return [ParameterGroup(list(model.parameters()), lr_scale=0.1)]
+
+    def stepped(self, model: nn.Module, step: int) -> None:
+        average = model.get_buffer("average")
+        average += (model.get_parameter("weight").mean() - average) / (step + 1)
+
+
+class Twice(Trained):
+    """Names a parameter in two groups."""
+
+    def groups(self, model: nn.Module) -> Sequence[ParameterGroup] | None:
+        return [ParameterGroup(list(model.parameters())), ParameterGroup([model.get_parameter("weight")])]
+
+
+class Frozen(Sound):
+    """Names a frozen parameter."""
+
+    def groups(self, model: nn.Module) -> Sequence[ParameterGroup] | None:
+        return [ParameterGroup(list(model.parameters()))]
+
+
+class Foreign(Trained):
+    """Names a parameter that the model does not have."""
+
+    def groups(self, model: nn.Module) -> Sequence[ParameterGroup] | None:
+        return [ParameterGroup([nn.Parameter(torch.zeros(3))])]
+
+
+class Noisy(Trained):
+    """Draws after each step."""
+
+    def stepped(self, model: nn.Module, step: int) -> None:
+        torch.rand(())
+
+
+class Remembering(Trained):
+    """Averages over what it remembers itself, of whichever model it was."""
+
+    def __init__(self, config: Mapping[str, Any] | None = None) -> None:
+        super().__init__(config)
+        self.steps = 0
+
+    def stepped(self, model: nn.Module, step: int) -> None:
+        self.steps += 1
+        model.get_buffer("average").add_(self.steps)
+
+
 SUITE = StrategyConformance()
 Check = Callable[[StrategySpec], None]
 
@@ -203,6 +263,11 @@ CASES: list[tuple[type[Strategy], Check, str]] = [
     (Ordered, SUITE.test_unlabelled_samples_in_any_order, "decisions are others"),
     (Centring, SUITE.test_leaves_its_input_alone, "unlabelled seen were changed"),
     (Recording, lambda given: SUITE.test_record(given, ("named",)), "not plain JSON"),
+    (Twice, SUITE.test_groups, "weight is in the groups twice"),
+    (Frozen, SUITE.test_groups, "a group has weight, which is frozen"),
+    (Foreign, SUITE.test_groups, "of no model"),
+    (Noisy, SUITE.test_stepped, "torch's random state"),
+    (Remembering, SUITE.test_stepped, "the strategy remembers another one"),
 ]
 
 
@@ -221,9 +286,10 @@ def test_another_model_after_restoring_is_caught(tmp_path: Path) -> None:
         SUITE.test_restore(spec(Forgetful), ("named",), tmp_path)
 
 
+@pytest.mark.parametrize("strategy", (Sound, Trained))
 @pytest.mark.parametrize("check", [check for kind, check, _ in CASES if not issubclass(kind, Learner | Ordered)])
-def test_a_sound_one_is_not(check: Check) -> None:
-    check(spec(Sound))
+def test_a_sound_one_is_not(check: Check, strategy: type[Strategy]) -> None:
+    check(spec(strategy))
 
 
 @pytest.mark.parametrize("check", [check for kind, check, _ in CASES if issubclass(kind, Learner | Ordered)])

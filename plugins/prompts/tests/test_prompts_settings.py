@@ -228,3 +228,47 @@ def test_a_placeholder_that_is_no_token() -> None:
     blind = replace(here, read_texts=lambda texts: Stream(synthetic.NAMES, {"ids": torch.ones(len(texts), 12).long()}))
     with pytest.raises(UsageError, match="does not read 'X' as one token"):
         CoOp().build(blind)
+
+
+def test_the_last_vectors_are_kept_if_asked() -> None:
+    """As without val, where no look could pick an earlier step; the best look is recorded all the same."""
+    given = {"n_ctx": 2, "steps": 12, "lr": 0.05}
+    here = context(synthetic.NAMES)
+    last = adapt(CoOp(given | {"keep": "last"}), here)
+    plain = adapt(CoOp(given), context(synthetic.NAMES, val=False))
+    assert isinstance(last, LinearClassifier) and isinstance(plain, LinearClassifier)
+    assert torch.equal(last.weight, plain.weight)
+    assert here.record["best_step"] != -1 and here.record["steps"] == 12
+
+
+@pytest.mark.parametrize("strategy", (CoOp, ProGrad))
+def test_the_average_of_the_vectors_is_what_is_tested(strategy: type[CoOp]) -> None:
+    """By hand: the decay is 1/10, 2/11, 3/12 … and then what was asked for."""
+    given = {"n_ctx": 2, "init": "", "steps": 9, "lr": 0.05, "average": 0.3, "keep": "last"}
+    noted: list[torch.Tensor] = []
+
+    class Noting(strategy):  # type: ignore[misc, valid-type]
+        def stepped(self, model: torch.nn.Module, step: int) -> None:
+            super().stepped(model, step)
+            noted.append(model.get_parameter("ctx").detach().clone())
+
+    here = context(synthetic.NAMES)
+    model = learner(Noting(given), here)
+    average = model.ctx.detach().clone()
+    own = Noting(given)
+    (fitted,) = own.solve(model, here)
+    for step, vectors in enumerate(noted):
+        decay = min(0.3, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * vectors
+    assert isinstance(fitted, PromptLearner) and fitted.average is not None and len(noted) == 9
+    torch.testing.assert_close(fitted.average, average)
+    assert torch.equal(fitted.ctx, noted[-1]) and not torch.allclose(average, noted[-1])
+    rows = own.finish(fitted, here).weight
+    with torch.no_grad():
+        fitted.ctx.copy_(average)
+    torch.testing.assert_close(rows, fitted.train().weight())
+
+
+def test_without_an_average_there_is_none() -> None:
+    model = learner(CoOp({"n_ctx": 2}), context())
+    assert model.average is None and "average" not in model.state_dict()

@@ -24,6 +24,10 @@ class TestClassSpecificCoOp(TestCoOp):
     settings: ClassVar[Mapping[str, Any]] = {"init": "a photo of a", "csc": True, "position": "middle", "steps": 10}
 
 
+class TestAveragedCoOp(TestCoOp):
+    settings: ClassVar[Mapping[str, Any]] = {"n_ctx": 4, "steps": 10, "average": 0.9, "keep": "last"}
+
+
 class TestCoCoOp(StrategyConformance):
     settings: ClassVar[Mapping[str, Any]] = {"steps": 6, "chunk": 16}
 

@@ -14,7 +14,7 @@ from xm.data.paths import SPLIT_WORDS, missing, modality_of
 from xm.data.types import Dataset, Sample
 from xm.foundation.errors import DataError
 
-COLUMNS = ("path", "text", "modality", "label", "split", "group", "pair", "tags")
+COLUMNS = ("path", "text", "modality", "label", "split", "group", "pair", "tags", "source")
 METADATA = "meta."
 """What the names of all other columns begin with: ``meta.language``."""
 _SHOWN = 3
@@ -30,8 +30,8 @@ def open_manifest(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     Columns: `path` (relative to the table's folder) or `text`, one of them in each row; `modality`, which may
     be left out where the path's suffix says it (a text is of the modality of ``.txt`` files); `label`, in
     words, empty where unlabelled; `split`: train, val, test or another word ("pool"), empty where it is to be
-    drawn; `group` and `pair`; `tags`, with semicolons between them; ``meta.NAME``, a sample's metadata, empty where it
-    has none. Labels are taken as written, classes are in alphabetical order. `cache` is not used.
+    drawn; `group`, `pair` and `source`; `tags`, with semicolons between them; ``meta.NAME``, a sample's metadata, empty
+    where it has none. Labels are taken as written, classes are in alphabetical order. `cache` is not used.
 
     Raises:
         DataError: naming file and lines: the first three that are wrong, and how many more.
@@ -126,7 +126,7 @@ def _sample(row: Mapping[str, Any] | _RowError, folder: Path, suffixes: Mapping[
     """The label in words, "" if there is none, and the sample."""
     if isinstance(row, _RowError):
         raise row
-    path, text, modality, label, split, group, pair, tags = (_text(row, column) for column in COLUMNS)
+    path, text, modality, label, split, group, pair, tags, source = (_text(row, column) for column in COLUMNS)
     if path and text:
         raise _RowError("has both path and text; give one of them")
     if not path and not text:
@@ -143,6 +143,7 @@ def _sample(row: Mapping[str, Any] | _RowError, folder: Path, suffixes: Mapping[
             for column in row
             if column.startswith(METADATA) and (value := _text(row, column))
         },
+        source=source or None,
     )
     return label, sample
 

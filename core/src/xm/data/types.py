@@ -50,8 +50,9 @@ class Sample:
         split: "train", "val", "test", another word for what is none of these ("pool"), or None where it is
             still to be drawn.
         group: what must not be split (a fold, a speaker, a recording).
-        pair: samples of different modalities with equal `pair` belong together.
+        pair: samples with equal `pair` belong together, as a rule of different modalities.
         tags: in words; samples of different modalities with a tag in common may be taken for weak pairs.
+        source: where it comes from: a site, a set of captions.
         metadata: what else is known of it, by name (language, domain, camera); ``--where`` selects by it. It makes no
             difference to digests or to which samples are equal.
     """
@@ -63,6 +64,7 @@ class Sample:
     group: str | None = None
     pair: str | None = None
     tags: tuple[str, ...] = ()
+    source: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 

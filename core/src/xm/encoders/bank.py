@@ -2,8 +2,8 @@
 
 Arrays are ``<split>_<modality>`` (n, dim), float32, and ``<split>_<modality>_y`` (n,), int64, -1 where there is no
 label; split is train, val, test, ``any`` where it is still to be drawn, or another word. ``items`` is a line of JSON
-for each row (its item, and its group, pair and tags where it has them), array after array, as bytes. The metadata hold
-the classes, and what the encoders were. ``--features`` and ``--data`` read such a file.
+for each row (its item, and its group, pair, tags and source where it has them), array after array, as bytes. The
+metadata hold the classes, and what the encoders were. ``--features`` and ``--data`` read such a file.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Bank:
 
     @cached_property
     def rows(self) -> dict[str, list[dict[str, Any]]]:
-        """What is known of each row, by array: `item`, a path or text, and maybe `group`, `pair` and `tags`.
+        """What is known of each row, by array: `item`, a path or text, and maybe `group`, `pair`, `tags` and `source`.
 
         It is read when it is asked for; a file of features that is no bank has none.
         """

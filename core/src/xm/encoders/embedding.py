@@ -258,7 +258,7 @@ class Embedding:
 
 def _known(sample: Sample) -> dict[str, Any]:
     """What a bank says of a row."""
-    more = {"group": sample.group, "pair": sample.pair, "tags": list(sample.tags)}
+    more = {"group": sample.group, "pair": sample.pair, "tags": list(sample.tags), "source": sample.source}
     return {"item": item_name(sample.item), **{name: value for name, value in more.items() if value}}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -131,7 +132,7 @@ class Cells:
             read_semantics=lambda name: _known(self.home.semantics(name), centres),
             read_texts=partial(self.home.read, depth=depths.get(namer, 0)) if namer else None,
             seed=task.seed,
-            objective=self.objective,
+            objective=deepcopy(self.objective),  # a StepObjective of its own; a function stays itself
             precision=self.settings.precision,
             listener=self.listener,
             unlabelled={name: found for name, found in unlabelled.items() if found is not None},

@@ -184,7 +184,7 @@ class Home:
         modality = samples[0].modality
         encoder = self.encoders[modality].encoder
         towers = Towers({modality: Tower(self.align(encoder, self.encoder).map.to(self.device))})
-        pool = Pool(self.store, towers, self.device)
+        pool = Pool(self.store, towers, self.device, self.pool.numbers)
         pool.add(modality, encoder, samples)
         return pool.stream(modality, samples)
 

@@ -31,6 +31,7 @@ class TrainSettings(Config):
     baselines: bool = Field(True, description="run the baseline strategies too")
     aligner: str | None = Field(None, description="between spaces; none: the first that applies")
     objective: str = Field("cross-entropy", description="what is minimised")
+    objective_set: dict[str, Any] = Field({}, description="the objective's own settings")
     aligner_set: dict[str, Any] = Field({}, description="the aligner's own settings")
     predictor: str | None = Field(None, description="the decision rule; none: the strategy's own, else argmax")
     predictor_set: dict[str, Any] = Field({}, description="the predictor's own settings")

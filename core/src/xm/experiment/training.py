@@ -175,7 +175,7 @@ class Experiment:
 
     @cached_property
     def objective(self) -> Objective:
-        return find_objective(self.settings.objective, self.plugins)
+        return find_objective(self.settings.objective, self.plugins, self.settings.objective_set)
 
     def run(self) -> Report:
         """Do it all and write the run folder."""

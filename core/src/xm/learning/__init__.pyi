@@ -7,10 +7,8 @@ from .context import (
 from .lbfgs import regularisation_path as regularisation_path
 from .loop import (
     FitResult as FitResult,
-    Plan as Plan,
     add_up as add_up,
     fit as fit,
-    learning_rate as learning_rate,
 )
 from .maps import (
     Affine as Affine,
@@ -35,6 +33,7 @@ from .objectives import (
     PairBatch as PairBatch,
     PairObjective as PairObjective,
     ScaledObjective as ScaledObjective,
+    StepObjective as StepObjective,
     cross_entropy as cross_entropy,
     make_pair_objective as make_pair_objective,
 )
@@ -59,6 +58,11 @@ from .sampler import (
     batch_counts as batch_counts,
     batches as batches,
     shares_of as shares_of,
+)
+from .schedule import (
+    ParameterGroup as ParameterGroup,
+    Plan as Plan,
+    learning_rate as learning_rate,
 )
 from .strategy import (
     Strategy as Strategy,

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from xm.foundation.errors import UsageError, no_names, no_semantics
 from xm.foundation.events import Listener, silent
-from xm.learning.loop import FitResult, Plan, fit
+from xm.learning.loop import FitResult, fit
 from xm.learning.model import Towers
 from xm.learning.objectives import Objective, cross_entropy
 from xm.learning.predictor import Argmax, Predictor, decide
 from xm.learning.sampler import AUXILIARY, shares_of
+from xm.learning.schedule import Plan
 from xm.learning.stream import Prototypes, Stream
 
 if TYPE_CHECKING:
@@ -155,6 +156,9 @@ class Context:
             self.train,
             plan,
             backward=strategy.backward,
+            stepped=strategy.stepped,
+            groups=strategy.groups(model),
+            objective=strategy.objective,
             score=None if self.val is None else lambda: self.accuracy(model),
             on_event=self.listener,
         )

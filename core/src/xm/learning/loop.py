@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -13,42 +13,14 @@ from torch import Tensor, nn
 from xm.foundation.device import autocast, random_state, seeded, set_random_state
 from xm.foundation.events import Event, Listener, silent
 from xm.learning.checkpoint import Checkpoint
+from xm.learning.objectives import Objective, told
 from xm.learning.sampler import batch_counts, batches
+from xm.learning.schedule import ParameterGroup, Plan as Plan, adamw, learning_rate as learning_rate, parameter_groups
 from xm.learning.stream import Batch, Stream
 
 Loss: TypeAlias = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 Backward: TypeAlias = Callable[[nn.Module, Mapping[str, Tensor]], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How `fit` goes about it. The defaults are the published ones (Lin et al., CVPR 2023, appendix).
-
-    Attributes:
-        shares: of each stream in a batch, summing to 1.
-        steps: at most; 0 trains nothing.
-        batch_size: over all streams.
-        lr: AdamW's peak learning rate.
-        weight_decay: AdamW's.
-        warmup: steps of linear warm-up, before the cosine to zero.
-        warmup_lr: of the very first step.
-        eval_every: steps between scores.
-        patience: scores without a new best before stopping; None never stops early.
-        precision: "float32", "bfloat16" or "float16".
-        seed: of the batches.
-    """
-
-    shares: Mapping[str, float]
-    steps: int = 12_800
-    batch_size: int = 8
-    lr: float = 1e-3
-    weight_decay: float = 0.01
-    warmup: int = 50
-    warmup_lr: float = 1e-5
-    eval_every: int = 100
-    patience: int | None = None
-    precision: str = "float32"
-    seed: int = 1
+Stepped: TypeAlias = Callable[[nn.Module, int], None]
 
 
 @dataclass
@@ -57,7 +29,8 @@ class FitResult:
 
     Attributes:
         steps: taken.
-        best_step: whose parameters the model now holds, counted from 0; -1 if nothing was scored.
+        best_step: with the best score, counted from 0; -1 if nothing was scored. The model now holds its parameters,
+            unless the plan keeps the last.
         best_score: at that step; NaN if nothing was scored.
         history: (step, score) of every evaluation.
     """
@@ -82,24 +55,6 @@ class FitResult:
         return (self.history[-1][0] - self.best_step) // plan.eval_every >= plan.patience
 
 
-def learning_rate(plan: Plan, step: int) -> float:
-    """The learning rate of a step, counted from 0.
-
-    The published schedule: `warmup_lr` at step 0, then linear to the peak, then a cosine that would reach zero
-    `steps` steps after the end of the warm-up.
-    """
-    if step < plan.warmup:
-        return plan.warmup_lr if step == 0 else plan.lr * step / plan.warmup
-    done = (step - plan.warmup) / max(1, plan.steps)
-    return plan.lr * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def adamw(groups: list[dict[str, Any]]) -> torch.optim.AdamW:
-    """AdamW on groups of parameters, in one operation a parameter where PyTorch has it."""
-    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for group in groups for p in group["params"])
-    return torch.optim.AdamW(groups, fused=fused)
-
-
 def add_up(model: nn.Module, losses: Mapping[str, Tensor]) -> None:
     """The default `backward`: gradients of the sum of all losses."""
     torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
@@ -112,11 +67,14 @@ def fit(
     plan: Plan,
     *,
     backward: Backward = add_up,
+    stepped: Stepped | None = None,
+    groups: Sequence[ParameterGroup] | None = None,
+    objective: Objective | None = None,
     score: Callable[[], float] | None = None,
     on_event: Listener = silent,
     checkpoint: Checkpoint | None = None,
 ) -> FitResult:
-    """Optimise whatever of `model` requires a gradient, and leave it at its best score.
+    """Optimise whatever of `model` requires a gradient, and leave it at its best score, or as the plan says.
 
     A model with no such parameter takes no step. Dropout draws by the plan's seed. The function is re-entrant: it keeps
     no state of its own, and leaves PyTorch's random state as it was.
@@ -126,36 +84,47 @@ def fit(
         loss: of a batch; named terms.
         streams: what batches are drawn from, by the plan's shares.
         plan: the schedule.
-        backward: writes the gradients.
+        backward: writes the gradients. A parameter whose gradient it leaves at None stays as it is in this step.
+        stepped: is called after each step, without gradients, with the model and the step, counted from 0. The
+            buffers that it changes are scored, kept and restored with the parameters.
+        groups: of parameters with a learning rate or weight decay of their own; the others have the plan's.
+        objective: that the loss calls. A `StepObjective` is told the step before each loss.
         score: of the model as it stands, higher is better; asked at step 0 and every `plan.eval_every` steps after. Of
             equal scores the first is kept.
         on_event: hears "step" and "eval" events.
         checkpoint: where to keep how far it came. If it holds something, the fit goes on from there, to the same
             weights as without the interruption; at the end it is removed.
+
+    Raises:
+        ValueError: if a parameter is in the groups twice, is frozen, or is none of the model's.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     result = FitResult()
     if not parameters or plan.steps == 0:
         return result
     device = parameters[0].device
-    optimiser = adamw([{"params": parameters, "lr": plan.lr, "weight_decay": plan.weight_decay}])
+    optimiser = adamw(parameter_groups(model, plan, groups or ()), plan)
     generator = torch.Generator().manual_seed(plan.seed)
     counts = batch_counts(plan.shares, plan.batch_size)
     best: dict[str, Tensor] = {}
-    with seeded(plan.seed, device):
+    with seeded(plan.seed, device), told(objective, plan.steps) as tell:
         if checkpoint is not None:
             best = _resume(checkpoint, model, optimiser, result, device)
         source = batches(streams, counts, generator, start=result.steps)
         for step in range(result.steps, plan.steps):
             batch = {name: stream.to(device) for name, stream in next(source).items()}
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate(plan, step)
+                group["lr"] = group["lr_scale"] * learning_rate(plan, step)
             model.train()
+            tell(step)
             with autocast(device, plan.precision):
                 losses = loss(model, batch)
             optimiser.zero_grad()
             backward(model, losses)
             optimiser.step()
+            if stepped is not None:
+                with torch.no_grad():
+                    stepped(model, step)
             result.steps = step + 1
             if step % plan.eval_every == 0:
                 on_event(Event("step", {"step": step, "steps": plan.steps}))
@@ -163,10 +132,11 @@ def fit(
                     model.eval()
                     value = score()
                     on_event(Event("eval", {"step": step, "score": value}))
-                    if result.note(step, value):
+                    if not result.note(step, value):
+                        if result.stale(plan):
+                            break
+                    elif plan.keep == "best":
                         best = {name: value.detach().clone() for name, value in changing(model).items()}
-                    elif result.stale(plan):
-                        break
             if checkpoint is not None and checkpoint.due(result.steps):
                 _save(checkpoint, model, optimiser, result, best, device)
     if best:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -79,19 +80,14 @@ class Towers(nn.ModuleDict):
         """The stream with its ``embedding`` in the home space instead of the trunk's outputs."""
         with torch.no_grad():
             embedding = self[stream.modality](stream.x)
-        return Stream(stream.modality, {EMBEDDING: embedding}, stream.y, stream.weight)
+        return replace(stream, x={EMBEDDING: embedding})
 
     def embedded(self, stream: Stream) -> Stream:
         """The stream as it is if it was embedded, else `embed` of it, a few samples at a time."""
         if EMBEDDING in stream.x:
             return stream
         rows = torch.arange(len(stream), device=next(iter(stream.x.values())).device).chunk(-(-len(stream) // FEW))
-        return Stream(
-            stream.modality,
-            {EMBEDDING: torch.cat([self.embed(stream[some]).x[EMBEDDING] for some in rows])},
-            stream.y,
-            stream.weight,
-        )
+        return replace(stream, x={EMBEDDING: torch.cat([self.embed(stream[some]).x[EMBEDDING] for some in rows])})
 
 
 class LinearClassifier(nn.Module):

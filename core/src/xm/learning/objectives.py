@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -26,6 +27,44 @@ def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None)
     if weights is None:
         return F.cross_entropy(logits, labels)
     return (F.cross_entropy(logits, labels, reduction="none") * weights).sum() / weights.sum()
+
+
+class StepObjective(Configurable, ABC):
+    """An objective of classifiers that changes as a fit goes on. An `Objective`, made anew for every model.
+
+    Attributes:
+        step: of the fit, counted from 0; the loop sets it before each loss.
+        steps: that the plan has. Outside of a fit it is 0, and the objective is what it becomes at the end.
+    """
+
+    step: int = 0
+    steps: int = 0
+
+    @abstractmethod
+    def __call__(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """The weighted mean over the samples, a scalar, of logits (n, k), labels (n,), and weights (n,) or None."""
+
+    @property
+    def progress(self) -> float:
+        """The part of the fit that is over: 0 at its first step, below 1 at its last, 1 outside of a fit."""
+        return self.step / self.steps if self.steps else 1.0
+
+
+@contextmanager
+def told(objective: Objective | None, steps: int) -> Iterator[Callable[[int], None]]:
+    """A function that tells the objective each step, if it wants to know; it is afterwards as it was before."""
+    if not isinstance(objective, StepObjective):
+        yield lambda step: None
+        return
+    before = objective.step, objective.steps
+
+    def tell(step: int) -> None:
+        objective.step, objective.steps = step, steps
+
+    try:
+        yield tell
+    finally:
+        objective.step, objective.steps = before
 
 
 @dataclass(frozen=True)
@@ -97,17 +136,22 @@ class InfoNce(ScaledObjective):
         return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 
 
-def find_objective(name: str, plugins: PluginManager) -> Objective:
-    """The loss of a classifier, by its name.
+def find_objective(name: str, plugins: PluginManager, settings: Mapping[str, Any] | None = None) -> Objective:
+    """The loss of a classifier, by its name; a new one each time if it is a `StepObjective`.
 
     Raises:
-        UsageError: if it is unknown, or is one of alignments.
+        UsageError: if it is unknown, is one of alignments, or a setting is wrong, as any is of a plain function.
     """
     spec = plugins.objectives.find(name)
     if spec.pairs:
         raise UsageError(f"objective {name!r} is for pairs: use it with xm align; here: {_known(plugins, False)}")
-    found: Objective = spec.load()
-    return found
+    found: Any = spec.load()
+    if isinstance(found, type) and issubclass(found, StepObjective):
+        return found(settings)
+    if settings:
+        raise UsageError(f"objective {name!r} has no settings; {', '.join(map(repr, settings))} is not one")
+    function: Objective = found
+    return function
 
 
 def make_pair_objective(name: str, settings: Mapping[str, Any] | None, plugins: PluginManager) -> PairObjective:

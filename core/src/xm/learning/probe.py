@@ -16,10 +16,10 @@ from xm.foundation.device import spread, threads
 from xm.foundation.errors import UsageError
 from xm.learning.context import Context
 from xm.learning.lbfgs import path
-from xm.learning.loop import Plan
 from xm.learning.model import EMBEDDING, LinearClassifier, class_means
 from xm.learning.objectives import cross_entropy
 from xm.learning.predictor import Argmax
+from xm.learning.schedule import Plan
 from xm.learning.strategy import Strategy
 from xm.learning.stream import Stream
 from xm.learning.sweep import fit_heads
@@ -172,7 +172,7 @@ class LinearProbe(Strategy):
         self, model: LinearClassifier, context: Context, plans: list[Plan]
     ) -> Iterator[tuple[Plan, LinearClassifier, int]]:
         """Each plan with its model and the step that is of: all of one batch size at once where only heads differ."""
-        if not self._only_heads(context):
+        if not self._only_heads(model, context):
             for plan in plans:
                 candidate = copy.deepcopy(model)
                 with threads(1):  # a batch is too small to share out
@@ -182,9 +182,10 @@ class LinearProbe(Strategy):
         for plan, (weight, result) in zip(plans, found, strict=True):
             yield plan, LinearClassifier(context.towers, weight, model.scale), result.best_step
 
-    def _only_heads(self, context: Context) -> bool:
+    def _only_heads(self, model: nn.Module, context: Context) -> bool:
         """Whether training is of linear heads on fixed embeddings, by cross-entropy and plain accuracy."""
-        own = type(self).loss is Strategy.loss and type(self).backward is Strategy.backward
+        hooks = ("loss", "backward", "stepped")
+        own = all(getattr(type(self), name) is getattr(Strategy, name) for name in hooks) and not self.groups(model)
         streams = [*context.train.values(), *([] if context.val is None else [context.val])]
         fixed = all(EMBEDDING in stream.x and stream.y is not None for stream in streams)
         plain = context.objective is cross_entropy and type(context.predictor) is Argmax

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from xm.foundation.errors import UsageError
 from xm.learning.context import Context as Context, adapt as adapt
-from xm.learning.loop import Plan, add_up
+from xm.learning.loop import add_up
 from xm.learning.model import LinearClassifier, Towers, load_towers
 from xm.learning.objectives import Objective, cross_entropy
+from xm.learning.schedule import ParameterGroup, Plan
 from xm.learning.stream import Batch, Stream
 from xm.plugins.config import Config, Configurable
 from xm.plugins.plugin_manager import PluginManager
@@ -69,6 +70,17 @@ class Strategy(Configurable):
     def backward(self, model: nn.Module, losses: Mapping[str, Tensor]) -> None:
         """Write the gradients; by default those of the sum."""
         add_up(model, losses)
+
+    def stepped(self, model: nn.Module, step: int) -> None:
+        """After a step of the optimiser, counted from 0: for moving averages, in buffers of the model.
+
+        What is remembered belongs into the model, not into the strategy: buffers are scored, kept at their best and
+        restored with the parameters. No gradients are recorded here.
+        """
+
+    def groups(self, model: nn.Module) -> Sequence[ParameterGroup] | None:
+        """Parameters with a learning rate or weight decay of their own; by default all have the plan's."""
+        return None
 
     def plan(self, context: Context) -> Plan:
         """The schedule of the default `solve`."""

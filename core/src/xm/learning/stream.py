@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Self, TypeAlias
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -37,12 +37,19 @@ class Stream:
         x: named tensors with n rows each: a trunk's outputs, or ``embedding`` (n, dim) in the home space.
         y: (n,) class indices, or None where unlabelled.
         weight: (n,) of each sample in the loss, or None for ones.
+        pair: (n,) whole numbers: samples of equal `pair` belong together, in this stream and across those of a task; -1
+            where a sample belongs to none, None if no sample belongs to any.
+        group: the same of what must not be split: a speaker, a recording.
+        origin: the same of where samples come from: a site, a set of captions.
     """
 
     modality: str
     x: Inputs
     y: Tensor | None = None
     weight: Tensor | None = None
+    pair: Tensor | None = None
+    group: Tensor | None = None
+    origin: Tensor | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.x.values())))
@@ -69,14 +76,9 @@ class Stream:
         one = torch.ones(len(self), device=next(iter(self.x.values())).device)
         return replace(self, weight=factor * (one if self.weight is None else self.weight))
 
-    def __getitem__(self, rows: Tensor) -> Stream:
+    def __getitem__(self, rows: Tensor) -> Self:
         """The samples at `rows` (indices)."""
-        return Stream(
-            self.modality,
-            {name: value[rows] for name, value in self.x.items()},
-            None if self.y is None else self.y[rows],
-            None if self.weight is None else self.weight[rows],
-        )
+        return self._each(lambda value: value[rows])
 
     def to(self, device: torch.device | str) -> Self:
         """On `device`, without waiting for the copy."""
@@ -84,12 +86,13 @@ class Stream:
         def move(value: Tensor) -> Tensor:
             return value.to(device, non_blocking=True)
 
-        return replace(
-            self,
-            x={name: move(value) for name, value in self.x.items()},
-            y=None if self.y is None else move(self.y),
-            weight=None if self.weight is None else move(self.weight),
-        )
+        return self._each(move)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """With all its tensors changed."""
+        whole = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed: dict[str, Any] = {name: change(value) for name, value in whole.items() if isinstance(value, Tensor)}
+        return replace(self, x={name: change(value) for name, value in self.x.items()}, **changed)
 
 
 Batch: TypeAlias = Mapping[str, Stream]

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from xm.foundation.events import Event, Listener, silent
-from xm.learning.loop import FitResult, Plan, adamw, learning_rate
+from xm.learning.loop import FitResult
 from xm.learning.model import EMBEDDING
 from xm.learning.sampler import batch_counts, batch_rows
+from xm.learning.schedule import Plan, adamw, learning_rate
 from xm.learning.stream import Stream
 
 AHEAD = 20
@@ -39,7 +40,7 @@ def fit_heads(
     val: Stream | None,
     on_event: Listener = silent,
 ) -> list[Found]:
-    """AdamW on the mean cross-entropy of each batch: of each plan the best weights on val, else the last.
+    """AdamW on the mean cross-entropy of each batch: of each plan the best weights on val, else, or if asked, the last.
 
     Plans that differ in nothing but `lr` and `weight_decay` take their steps together; one group after the other, as
     Python's lock makes two at once slower. PyTorch's threads share the products, which pays where cores are free.
@@ -76,7 +77,7 @@ def _fit_together(
     heads = pad(start.detach(), (0, EXTRA)).repeat(count, 1, 1)
     gradients, best = torch.empty_like(heads), heads.clone()
     flat, flat_gradients = heads.flatten(0, 1), gradients.flatten(0, 1)
-    optimiser = adamw([_group(*one) for one in zip(heads, gradients, plans, strict=True)])
+    optimiser = adamw([_group(*one) for one in zip(heads, gradients, plans, strict=True)], plan)
     results = [FitResult() for _ in plans]
     for step, (x, y, weight) in enumerate(islice(_samples(streams, plan, start.device), plan.steps)):
         residual = torch.mm(flat, x.T).mul_(scale).view(count, -1, len(x)).softmax(dim=1)
@@ -94,12 +95,15 @@ def _fit_together(
         if val is None:
             continue
         for result, head, kept, score in zip(results, heads, best, _accuracies(heads[..., :-EXTRA], val), strict=True):
-            if result in running and result.note(step, score):
+            if result in running and (result.note(step, score) or plan.keep == "last"):
                 kept.copy_(head)
             on_event(Event("eval", {"step": step, "score": score}))
         if all(result.stale(plan) for result in results):
             break
-    return list(zip((heads if val is None else best)[..., :-EXTRA], results, strict=True))
+    for result, head, kept in zip(results, heads, best, strict=True):
+        if val is None or (plan.keep == "last" and not result.stale(plan)):
+            kept.copy_(head)
+    return list(zip(best[..., :-EXTRA], results, strict=True))
 
 
 def _group(head: Tensor, gradient: Tensor, plan: Plan) -> dict[str, object]:

@@ -18,7 +18,7 @@ def datasets() -> list[DatasetSpec]:
         DatasetSpec(
             name="manifest",
             target="xm.data.manifest:open_manifest",
-            summary="a CSV or JSONL table: path or text, modality, label, split, group, pair",
+            summary="a CSV or JSONL table: path or text, modality, label, split, group, pair, tags, source",
             opens=(".csv", ".jsonl"),
         ),
     ]

@@ -121,7 +121,9 @@ class AlignerSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveSpec(Spec):
-    """A loss. The target is ``(logits (n, k), labels (n,), weights (n,) or None) -> scalar``, or a `PairObjective`.
+    """A loss. The target is ``(logits (n, k), labels (n,), weights (n,) or None) -> scalar``, or a class of such.
+
+    The class is derived from `xm.StepObjective`, which knows the step, or, for pairs, from `xm.PairObjective`.
 
     Attributes:
         pairs: it is one of alignments (`xm.PairObjective`), on pairs of vectors, not one of classifiers.

@@ -15,6 +15,7 @@ pytest.register_assert_rewrite(
             "aligners",
             "datasets",
             "encoders",
+            "losses",
             "objectives",
             "predictors",
             "strategies",
@@ -27,6 +28,7 @@ from xm.testing.aligners import AlignerConformance
 from xm.testing.datasets import DatasetConformance
 from xm.testing.encoders import EncoderConformance
 from xm.testing.installed import installed
+from xm.testing.losses import ObjectiveConformance
 from xm.testing.objectives import PairObjectiveConformance
 from xm.testing.predictors import PredictorConformance
 from xm.testing.strategies import StrategyConformance
@@ -35,6 +37,7 @@ __all__ = [
     "AlignerConformance",
     "DatasetConformance",
     "EncoderConformance",
+    "ObjectiveConformance",
     "PairObjectiveConformance",
     "PredictorConformance",
     "StrategyConformance",

@@ -186,7 +186,7 @@ def _all_samples(dataset: Dataset) -> Iterator[Sample]:
 
 def _contents(dataset: Dataset) -> list[tuple[object, ...]]:
     return [
-        (content_key(s.item), s.modality, s.label, s.split, s.group, s.pair, sorted(s.metadata.items()))
+        (content_key(s.item), s.modality, s.label, s.split, s.group, s.pair, s.source, sorted(s.metadata.items()))
         for s in _all_samples(dataset)
     ]
 

@@ -169,6 +169,30 @@ class StrategyConformance:
         with checks.leaves_the_process_alone():
             adapt(strategy, context)
 
+    def test_groups(self, spec: StrategySpec) -> None:
+        """Groups of parameters name what is trained of the model, and each parameter once."""
+        strategy, context = self.make(spec), self.context(spec)
+        model = strategy.build(context)
+        named = {id(parameter): name for name, parameter in model.named_parameters()}
+        seen: set[int] = set()
+        for parameter in (parameter for group in strategy.groups(model) or () for parameter in group.parameters):
+            assert id(parameter) in named, f"a group has a parameter of shape {tuple(parameter.shape)} of no model"
+            name = named[id(parameter)]
+            assert parameter.requires_grad, f"a group has {name}, which is frozen"
+            assert id(parameter) not in seen, f"{name} is in the groups twice"
+            seen.add(id(parameter))
+
+    def test_stepped(self, spec: StrategySpec) -> None:
+        """After a step nothing is drawn from the process's random state, and what is remembered is in the model."""
+        strategy, states = self.make(spec), []
+        for _ in range(2):
+            model = strategy.build(self.context(spec))
+            with torch.no_grad(), checks.leaves_the_process_alone():
+                for step in range(3):
+                    strategy.stepped(model, step)
+            states.append({name: value.clone() for name, value in model.state_dict().items()})
+        assert checks.equal_tensors(*states), "the same steps gave two models: the strategy remembers another one"
+
     def test_works_offline(self, spec: StrategySpec, monkeypatch: Any) -> None:
         checks.refuse_connections(monkeypatch)
         self.adapted(spec, self.context(spec))
@@ -209,5 +233,5 @@ def _same(one: Stream | None, other: Stream | None) -> bool:
 
 
 def _tensors(stream: Stream) -> dict[str, Tensor]:
-    optional = {"y": stream.y, "weight": stream.weight}
+    optional = {name: getattr(stream, name) for name in ("y", "weight", "pair", "group", "origin")}
     return {**stream.x, **{f"its {name}": value for name, value in optional.items() if value is not None}}

@@ -29,6 +29,8 @@ DIM = 16
 TARGET = "seen"
 NAMES = "named"
 AUXILIARY = (NAMES, "heard")
+DRAWN = 1000
+"""Between numbers of pairs and groups of two draws."""
 _SALT = {TARGET: 1, NAMES: 2, "heard": 3}
 
 
@@ -109,6 +111,9 @@ def towers(depths: Mapping[str, int] | None = None) -> Towers:
 def trunk_outputs(modality: str, per_class: int, draw: int, depth: int = 0) -> Stream:
     """`per_class` samples a class: an orthogonal direction a class, an offset a modality, and noise.
 
+    Sample i of each modality is of pair i, but for the first, which has none; two and two are a group; there are two
+    origins. Texts at their words come without.
+
     Args:
         draw: another number gives other samples of the same classes.
         depth: at which the encoder is opened.
@@ -120,7 +125,11 @@ def trunk_outputs(modality: str, per_class: int, draw: int, depth: int = 0) -> S
     generator = torch.Generator().manual_seed(1000 * _SALT[modality] + draw)
     noise = torch.randn(len(y), DIM, generator=generator)
     x = _directions()[y] + offset + 0.2 * noise
-    return Stream(modality, {"features": 3 * x if modality == TARGET else 3 * x @ _turn(modality, DIM)}, y)
+    features = 3 * x if modality == TARGET else 3 * x @ _turn(modality, DIM)
+    row = torch.arange(len(y))
+    number = DRAWN * draw + row
+    pair = torch.where(row > 0, number, -1)
+    return Stream(modality, {"features": features}, y, pair=pair, group=number // 2, origin=row % 2)
 
 
 def known(kind: Literal["texts", "matrix", "triples"]) -> Known:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +24,10 @@ class TestConformance(StrategyConformance):
 
 class TestConformanceByModality(TestConformance):
     settings = {"weigh": "modalities"}  # noqa: RUF012 - a class attribute of the suite
+
+
+class TestConformanceByGroup(TestConformance):
+    settings = {"weigh": "groups"}  # noqa: RUF012 - a class attribute of the suite
 
 
 def context() -> Context:
@@ -47,6 +53,23 @@ def test_weigh(weigh: str, first: list[float]) -> None:
     model = adapt(NearestCentroid({"weigh": weigh, "scale": 1}), context())
     torch.testing.assert_close(model.weight, torch.stack([normalize(torch.tensor(first), dim=0), -torch.eye(2)[0]]))
     assert model.scale == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "text", "first"),
+    (
+        ([5, 5, -1, 5], None, [2.0, 1.0]),  # two of a group are one; the class "b" is another one of it
+        ([5, 5, 6, 6], [5, 6], [1 + 2 / 3, 1 / 3]),  # groups go across modalities
+        ([5, 5, 5, 5], [7, -1], [1.0, 1.0]),
+        (None, None, [3.0, 1.0]),
+    ),
+)
+def test_a_group_counts_once(image: list[int] | None, text: list[int] | None, first: list[float]) -> None:
+    here = context()
+    groups = {"image": image, "text": text}
+    train = {n: replace(s, group=groups[n] and torch.tensor(groups[n])) for n, s in here.train.items()}
+    model = adapt(NearestCentroid({"weigh": "groups"}), replace(here, train=train))
+    torch.testing.assert_close(model.weight, torch.stack([normalize(torch.tensor(first), dim=0), -torch.eye(2)[0]]))
 
 
 def test_no_other_weighing() -> None:

@@ -29,6 +29,10 @@ class TestConformanceOfFullFinetuning(TestConformance):
     settings: ClassVar[Mapping[str, Any]] = QUICK | {"depth": -1, "aux_depth": -1}
 
 
+class TestConformanceWithRatesOfTheirOwn(TestConformance):
+    settings: ClassVar[Mapping[str, Any]] = QUICK | {"encoder_lr": 0.1}
+
+
 def adapted(
     aux: tuple[str, ...] = synthetic.AUXILIARY, val: bool = True, **settings: Any
 ) -> tuple[LinearClassifier, Context]:
@@ -101,3 +105,19 @@ def test_steps_0_is_the_start() -> None:
 def test_another_model_is_refused() -> None:
     with pytest.raises(TypeError, match="can't train a Linear"):
         list(Partial().solve(torch.nn.Linear(2, 2), synthetic.context(())))
+
+
+def test_encoders_may_have_a_rate_of_their_own() -> None:
+    """At 0 they stay; the head is then trained behind encoders that are as they were."""
+    still, _ = adapted(val=False, encoder_lr=0.0)
+    slow, _ = adapted(val=False, encoder_lr=0.1)
+    plain, _ = adapted(val=False)
+    start = torch.eye(synthetic.DIM)
+    moved = [float((own_tensors(m)["towers.seen.map.layer.weight"] - start).abs().mean()) for m in (still, slow, plain)]
+    assert moved[0] == 0 and 0 < moved[1] < moved[2] / 2
+    assert not torch.equal(still.weight, plain.weight)
+
+
+def test_by_default_there_are_no_groups_and_a_head_alone_is_swept() -> None:
+    here = synthetic.context(())
+    assert Partial(QUICK).groups(Partial(QUICK).build(here)) is None

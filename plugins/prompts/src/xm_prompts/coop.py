@@ -21,6 +21,9 @@ class CoOpConfig(PromptConfig):
 
     csc: bool = Field(False, description="class-specific context: each class learns vectors of its own")
     position: Position = Field("end", description="where the class's name stands: end, middle or front")
+    average: float = Field(
+        0.0, ge=0, lt=1, description="decay of a moving average of the vectors, which is what val and test see; 0: none"
+    )
 
 
 class CoOp(PromptStrategy):
@@ -44,7 +47,13 @@ class CoOp(PromptStrategy):
         if self.config.csc:
             ctx = self._each_class(ctx, context)
         prompts = Prompts(text.x, text.slots, self.config.chunk, self.config.precision)
-        return PromptLearner(context.towers, namer, prompts, ctx, self.config.scale)
+        return PromptLearner(context.towers, namer, prompts, ctx, self.config.scale, bool(self.config.average))
+
+    def stepped(self, model: nn.Module, step: int) -> None:
+        """The average moves towards the vectors; at first faster, for it starts where they did."""
+        if isinstance(model, PromptLearner) and model.average is not None:
+            decay = min(self.config.average, (1 + step) / (10 + step))
+            model.average.lerp_(model.ctx, 1 - decay)
 
     def _each_class(self, ctx: torch.Tensor, context: Context) -> torch.Tensor:
         """Vectors for each class: the same words, or a draw of its own."""

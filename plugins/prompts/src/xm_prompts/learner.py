@@ -92,19 +92,26 @@ class PromptLearner(nn.Module):
         prompts: of all classes.
         ctx: (n_ctx, width), shared by the classes, or (classes, n_ctx, width), one each; the initial vectors.
         scale: of the logits.
+        averaged: with a moving `average` of the vectors, which stands in for them but in training.
     """
 
-    def __init__(self, towers: Towers, namer: str, prompts: Prompts, ctx: Tensor, scale: float) -> None:
+    average: Tensor | None
+
+    def __init__(
+        self, towers: Towers, namer: str, prompts: Prompts, ctx: Tensor, scale: float, averaged: bool = False
+    ) -> None:
         super().__init__()
         self.towers = towers
         self.namer = namer
         self.prompts = prompts
         self.ctx = nn.Parameter(ctx)
+        self.register_buffer("average", ctx.clone() if averaged else None)
         self.scale = scale
 
     def weight(self) -> Tensor:
         """The classifier's rows (classes, dim), unit vectors."""
-        ctx = self.ctx if self.ctx.ndim == 3 else self.ctx[None]
+        ctx = self.ctx if self.training or self.average is None else self.average
+        ctx = ctx if ctx.ndim == 3 else ctx[None]
         rows: Tensor = self.prompts(self.towers[self.namer], ctx[None])
         return rows[0]
 

@@ -25,6 +25,9 @@ class PromptConfig(Config):
     batch_size: int = Field(32, gt=0, description="over all streams; published: 32")
     epochs: int | None = Field(None, gt=0, description="over the target's samples; none: as published, by shots")
     steps: int | None = Field(None, ge=0, description="instead of epochs")
+    keep: Literal["best", "last"] = Field(
+        "best", description="vectors of the best look at val, or, published, the last"
+    )
     scale: float = Field(100.0, gt=0, description="of the logits; CLIP's")
     chunk: int = Field(
         256, gt=0, description="prompts through the text encoder at a time; more are computed twice to save memory"
@@ -69,6 +72,7 @@ class PromptStrategy(Strategy):
             eval_every=max(min(epoch, max(1, (steps - 1) // 4)), steps // 20),
             precision=context.precision,
             seed=context.seed,
+            keep=self.config.keep,
         )
 
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:

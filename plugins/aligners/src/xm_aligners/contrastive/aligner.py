@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import torch
 from pydantic import Field
@@ -20,6 +20,8 @@ from xm_aligners.contrastive.model import PAIRS, SOURCE, TARGET, PairModel, embe
 
 ALPHAS = tuple(10.0**k for k in range(-4, 3))
 """Regularisers of the ridge regression that the source's map starts with; leave-one-out error picks one."""
+
+Beta: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 
 WARMUP = 10
 """Steps of linear warm-up."""
@@ -45,6 +47,8 @@ class ContrastiveConfig(Config):
     steps: int = Field(100, ge=0, description="at most")
     lr: float = Field(1e-4, gt=0, description="AdamW's peak learning rate")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's")
+    betas: tuple[Beta, Beta] = Field((0.9, 0.999), description="AdamW's; CLIP's for ViTs: 0.9,0.98")
+    schedule: Literal["cosine", "constant", "linear"] = Field("cosine", description="of the learning rate; CLIP's")
     batch_size: int = Field(256, ge=2, description="pairs in a step; the others of a batch are the wrong partners")
     val: float = Field(0.0, ge=0, lt=1, description="share of the pairs kept to pick the best step; 0: the last counts")
     eval_every: int = Field(10, gt=0, description="steps between two looks at the kept pairs")
@@ -143,6 +147,8 @@ class Contrastive(Aligner):
             eval_every=config.eval_every,
             patience=config.patience,
             seed=seed,
+            betas=config.betas,
+            schedule=config.schedule,
         )
 
     def restore(self, tensors: Mapping[str, Tensor]) -> nn.Module:

@@ -54,7 +54,7 @@ def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
         labels = [None if label < 0 else label for label in y]
         more = rows.get(name, [{}] * len(x))
         found = tuple(
-            Sample(row, modality, label, split, own.get("group"), own.get("pair"))
+            Sample(row, modality, label, split, own.get("group"), own.get("pair"), source=own.get("source"))
             for row, label, own in zip(x, labels, more, strict=True)
         )
         if modality == words and split == "train":

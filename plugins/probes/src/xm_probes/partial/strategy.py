@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from xm import Context
-from xm.learning import LinearClassifier, LinearProbe, Share, Weight
+from xm.learning import LinearClassifier, LinearProbe, ParameterGroup, Share, Weight
 from xm.plugins import Config
 
 
@@ -24,6 +24,9 @@ class PartialConfig(Config):
     share: Share | dict[str, Share] = Field(0.5, description="of the auxiliary streams in a batch; or by modality")
     weights: dict[str, Weight] = Field({}, description="of a modality's samples in the loss; 1 where not named")
     lr: tuple[float, ...] = Field((1e-5, 1e-6, 1e-7), min_length=1, description="AdamW's learning rates")
+    encoder_lr: float = Field(
+        1.0, ge=0, description="of the encoders, times lr, which is then the head's; published: 1"
+    )
     weight_decay: tuple[float, ...] = Field((0.0, 1e-3, 1e-5), min_length=1, description="AdamW's")
     batch_size: tuple[int, ...] = Field((8,), min_length=1, description="over all streams")
     steps: int = Field(12_800, ge=0, description="of each training")
@@ -44,6 +47,13 @@ class Partial(LinearProbe):
     def depths(self, target: str, aux: Sequence[str], namer: str | None) -> Mapping[str, int]:
         wanted = {**dict.fromkeys(aux, self.config.aux_depth), target: self.config.depth}
         return {modality: depth for modality, depth in wanted.items() if depth}
+
+    def groups(self, model: nn.Module) -> Sequence[ParameterGroup] | None:
+        """What is trained of the encoders, if it has a rate of its own."""
+        if self.config.encoder_lr == 1:
+            return None
+        towers = [parameter for parameter in model.get_submodule("towers").parameters() if parameter.requires_grad]
+        return [ParameterGroup(towers, lr_scale=self.config.encoder_lr)]
 
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
         if not isinstance(model, LinearClassifier):
