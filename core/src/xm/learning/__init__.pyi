@@ -60,6 +60,7 @@ from .sampler import (
     batches as batches,
     shares_of as shares_of,
 )
+from .start import Start as Start
 from .strategy import (
     Strategy as Strategy,
     Wrapping as Wrapping,
