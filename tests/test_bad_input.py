@@ -192,11 +192,11 @@ def test_nothing_computed_is_lost_when_the_last_step_fails(
     with monkeypatch.context() as patch:
         patch.setattr("xm.experiment.writer.RunWriter.finish", fails)
         with pytest.raises(RuntimeError):
-            bench.train()
-    assert not (bench.root / "runs").exists()
+            bench.train(out=bench.root / "runs" / "same")
+    [unfinished] = (bench.root / "runs").iterdir()
     toy.ENCODED.clear()
-    bench.train()
-    assert not toy.ENCODED
+    bench.train(out=bench.root / "runs" / "same")
+    assert not toy.ENCODED and not unfinished.exists()
 
 
 @pytest.mark.parametrize("name", ["liner", "LINEAR", "", "linear "])

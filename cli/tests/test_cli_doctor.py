@@ -53,6 +53,14 @@ def test_a_usable_chain_ends_with_0(xm: Xm, tmp_path: Path, monkeypatch: pytest.
     assert "Every modality has an encoder that can be used." in done.stdout
 
 
+def test_unfinished_runs_are_told(xm: Xm, tmp_path: Path) -> None:
+    (tmp_path / "runs" / ".unfinished.0123456789abcdef" / ".kept").mkdir(parents=True)
+    (tmp_path / ".mine" / "other").mkdir(parents=True)
+    folder = str(Path("runs", ".unfinished.0123456789abcdef"))
+    assert f"unfinished run: {folder}; the command that began it goes on with it" in xm("doctor").stdout
+    assert json.loads(xm("doctor", "--json").stdout)["unfinished"] == [folder]
+
+
 def test_no_encoder_at_all_ends_with_4(xm: Xm, monkeypatch: pytest.MonkeyPatch, toy: list[str]) -> None:
     monkeypatch.setenv("XM_DISABLE_PLUGINS", "all")
     toy.clear()

@@ -79,10 +79,13 @@ def test_interruption_ends_with_130(process: Process) -> None:
 
 SLOW = """
 import sys, time
-from xm import Strategy, StrategySpec, hookimpl
+from xm import StrategySpec, hookimpl
+from xm.learning import LinearProbe
 
-class Slow(Strategy):
+class Slow(LinearProbe):
     def build(self, context):
+        if context.seed == 1:
+            return super().build(context)
         print("building", file=sys.stderr, flush=True)
         time.sleep(60)
 
@@ -94,18 +97,19 @@ def strategies():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(
-    ("sent", "code", "line"),
+    ("sent", "code", "seeds", "line"),
     [
-        (signal.SIGINT, 130, "interrupted; nothing was kept\n"),
-        (signal.SIGTERM, 143, "terminated; nothing was kept\n"),
+        (signal.SIGINT, 130, "2", "interrupted; nothing was kept\n"),
+        (signal.SIGTERM, 143, "2", "terminated; nothing was kept\n"),
+        (signal.SIGINT, 130, "1,2", "interrupted; 1 finished cell is kept, and the same command goes on from there\n"),
     ],
-    ids=["Ctrl-C", "SIGTERM"],
+    ids=["Ctrl-C", "SIGTERM", "Ctrl-C after a cell"],
 )
-def test_an_interrupted_training_leaves_nothing(
-    toy: list[str], tmp_path: Path, sent: signal.Signals, code: int, line: str
+def test_what_an_interrupted_training_leaves(
+    toy: list[str], tmp_path: Path, sent: signal.Signals, code: int, seeds: str, line: str
 ) -> None:
     (tmp_path / "slow_strategy.py").write_text(SLOW)
-    options = ("--data", "toys", "-m", "word", "--shots", "1", "--seeds", "1", "--strategy", "slow", "--no-baselines")
+    options = ("--data", "toys", "-m", "word", "--shots", "1", "--seeds", seeds, "--strategy", "slow", "--no-baselines")
     command = [sys.executable, "-m", "xm_cli", *toy, "--plugin", "slow_strategy.py", "train", *options, "--out", "run"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
@@ -113,7 +117,7 @@ def test_an_interrupted_training_leaves_nothing(
         assert list(tmp_path.glob(".run.*"))
         running.send_signal(sent)
         assert (running.wait(30), running.stderr.read()) == (code, line)
-    assert not list(tmp_path.glob("*run*"))
+    assert len(list(tmp_path.glob("*run*"))) == ("finished" in line)
 
 
 def test_a_closed_pipe_is_quiet(toy: list[str]) -> None:

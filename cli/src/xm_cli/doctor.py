@@ -39,6 +39,7 @@ def doctor(as_json: Json = False) -> None:
 def examine() -> dict[str, Any]:
     """All that `doctor` shows, in plain values."""
     from xm.evaluation import versions
+    from xm.experiment import unfinished
     from xm.foundation import cache_dir
 
     plugins = manager()
@@ -57,6 +58,7 @@ def examine() -> dict[str, Any]:
         "cache": {"folder": str(cache_dir()), **_size(cache_dir())},
         "broken_plugins": {p.name: p.error for p in plugins.plugins() if p.error},
         "broken": broken,
+        "unfinished": [str(folder) for folder in unfinished()],
         "encoders": encoders,
         "default_encoders": defaults,
         "default_dataset": next((s.name for s in plugins.datasets.values() if s.default), None),
@@ -120,6 +122,8 @@ def _print(found: dict[str, Any]) -> None:
         print(f"plugin {name} is left out: {error}")
     for name, error in found["broken"].items():
         print(f"{name} can't be used: {error}")
+    for folder in found["unfinished"]:
+        print(f"unfinished run: {folder}; the command that began it goes on with it; else remove the folder")
     lacking = [modality for modality, name in found["default_encoders"].items() if name is None]
     if lacking:
         print(f"No encoder by default for: {', '.join(lacking)}. See the table for what to install.")

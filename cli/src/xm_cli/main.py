@@ -30,7 +30,7 @@ DATA, INTERRUPTED, PIPE_CLOSED, TERMINATED = 3, 130, 141, 143
 
 
 class Terminated(KeyboardInterrupt):
-    """The signal to end (SIGTERM): what is unfinished is taken away as at Ctrl-C."""
+    """The signal to end (SIGTERM): the same as at Ctrl-C is kept and taken away."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Program(Commands):
             code, line = explain(error)
             if state.debug:
                 traceback.print_exc()
-            print(line, file=sys.stderr)
+            print("\n".join((line, *_notes(error))), file=sys.stderr)
         else:
             if code == INTERRUPTED:
                 code = state.code
@@ -98,11 +98,17 @@ class Program(Commands):
             sys.stdout.flush()
         except KeyboardInterrupt as error:
             ended, code = ("terminated", TERMINATED) if isinstance(error, Terminated) else ("interrupted", INTERRUPTED)
-            ctx.obj.interrupted, ctx.obj.code = "; ".join(filter(None, (ended, ctx.obj.kept))), code
+            kept = _notes(error) or [ctx.obj.kept]
+            ctx.obj.interrupted, ctx.obj.code = "; ".join(filter(None, (ended, *kept))), code
             raise
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's last flush complains
             raise typer.Exit(PIPE_CLOSED) from None
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What was noted with an error, such as what is kept; a line each."""
+    return [_line(note) for note in getattr(error, "__notes__", ())]
 
 
 def explain(error: Exception) -> tuple[int, str]:

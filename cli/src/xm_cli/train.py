@@ -116,6 +116,10 @@ def train(
     views: Annotated[
         str | None, typer.Option(metavar="A,B", help="More views of the target's train items: flip, crop1, crop2 …")
     ] = None,
+    start: Annotated[
+        list[Path] | None,
+        typer.Option("--start", metavar="RUN", help="A run whose tuned encoders training starts from; repeatable."),
+    ] = None,
     metric: Annotated[str | None, typer.Option(metavar="NAME", help="accuracy, balanced-accuracy or macro-f1.")] = None,
     trackers: Annotated[
         list[str] | None, typer.Option("--tracker", metavar="NAME", help="Listener to events; repeatable.")

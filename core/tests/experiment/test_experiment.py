@@ -269,9 +269,9 @@ def test_a_default_name_that_another_process_took_is_chosen_anew(
     monkeypatch.setattr(writer, "free_name", lambda *words: next(free))
     keep = writer.RunWriter.keep
 
-    def taken(self: Any, tested: Any) -> None:
+    def taken(self: Any, *cell: Any) -> None:
         (tmp_path / "runs" / "a" / "shots-1").mkdir(parents=True, exist_ok=True)
-        keep(self, tested)
+        keep(self, *cell)
 
     monkeypatch.setattr(writer.RunWriter, "keep", taken)
     report = run(data=str(images), out=None)

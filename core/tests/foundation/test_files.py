@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from xm.foundation.errors import RunError
-from xm.foundation.files import cache_dir, read_tensors, replacing, write_json, write_tensors
+from xm.foundation.files import cache_dir, read_tensors, replacing, sweep, write_json, write_tensors
 
 
 def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
@@ -23,6 +23,17 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
         raise KeyError
     assert json.loads(path.read_text(encoding="utf-8")) == {"ü": 1}
     assert [p.name for p in path.parent.iterdir()] == ["a.json"]
+
+
+def test_what_a_kill_left_half_written_is_swept(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), replacing(tmp_path / "cell" / "a.json") as temporary:
+        left = temporary.with_name(temporary.name)
+        names = [left.name, "a.json", ".hidden", ".git.config"]
+        raise KeyError
+    for name in names:
+        (tmp_path / "cell" / name).write_text("{")
+    sweep(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "cell").iterdir()) == [".git.config", ".hidden", "a.json"]
 
 
 def test_tensors(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -234,6 +235,36 @@ class Remembering(Trained):
         model.get_buffer("average").add_(self.steps)
 
 
+class Layered(Sound):
+    """Puts a layer behind an opened tower's, and does not say what other trainings would make of it."""
+
+    def depths(self, target: str, aux: Sequence[str], namer: str | None) -> Mapping[str, int]:
+        return {target: 1}
+
+    def build(self, context: Context) -> nn.Module:
+        return self.made(deepcopy(context.towers), torch.eye(5, context.dim))
+
+    def made(self, towers: Towers, weight: Tensor) -> nn.Module:
+        tower = towers["seen"]
+        tower.map = nn.Sequential(tower.map, nn.Linear(16, 16, bias=False))
+        return LinearClassifier(towers, weight)
+
+    def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
+        yield model
+
+    def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
+        model = self.made(towers, tensors["weight"])
+        model.load_state_dict(dict(tensors), strict=False)
+        return model
+
+
+class Withholding(Layered):
+    """Says that it left towers as they were."""
+
+    def tuned(self, towers: Towers, tensors: Mapping[str, Tensor]) -> Mapping[str, Mapping[str, Tensor]]:
+        return {}
+
+
 SUITE = StrategyConformance()
 Check = Callable[[StrategySpec], None]
 
@@ -284,6 +315,14 @@ def test_it_is_caught(strategy: type[Strategy], check: Check, said: str) -> None
 def test_another_model_after_restoring_is_caught(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="not close"):
         SUITE.test_restore(spec(Forgetful), ("named",), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"), [(Layered, "does not fit a new tower's tail"), (Withholding, "the seen tower is another")]
+)
+def test_towers_that_nobody_can_start_from_are_caught(strategy: type[Strategy], said: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=said):
+        SUITE.test_goes_on_from_a_run(spec(strategy), tmp_path)
 
 
 @pytest.mark.parametrize("strategy", (Sound, Trained))

@@ -11,7 +11,7 @@ from torch.nn.functional import linear, multi_head_attention_forward
 
 from xm import UsageError
 from xm.learning import Inputs, Tower, Towers
-from xm_lora.adapters import Adapters, check_used
+from xm_lora.adapters import Adapters, check_used, merged
 from xm_lora.attention import Attention
 
 WIDTH, HEADS = 32, 2
@@ -160,3 +160,24 @@ def test_towers_that_are_not_opened_stay_as_they_are() -> None:
     before = {name: value.clone() for name, value in towers.state_dict().items()}
     Adapters(("point",), 2, 4, 0.0, False).put_into(towers)
     assert towers.state_dict().keys() == before.keys()
+
+
+@pytest.mark.parametrize("modules", (QKV, ("q_proj",), ("out_proj",), ("linear1", "v_proj")))
+def test_merged_weights_fit_a_tail_without_adapters(modules: tuple[str, ...]) -> None:
+    def block() -> nn.Module:
+        torch.manual_seed(1)
+        return nn.ModuleDict({"block": nn.TransformerEncoderLayer(WIDTH, HEADS, 2 * WIDTH, batch_first=True)}).eval()
+
+    with torch.random.fork_rng(devices=[]):
+        towers = Towers({"image": Tower(block())})
+        Adapters(modules, 2, 3, 0.0, True).put_into(towers)
+        tail = towers["image"].map.eval()
+        for name, parameter in tail.named_parameters():
+            if "lora_B" in name:
+                nn.init.normal_(parameter)
+        plain, x = block(), torch.randn(3, 5, WIDTH)
+    with torch.no_grad():
+        before, expected = plain["block"](x), tail["block"](x)
+        assert not plain.load_state_dict(merged(tail), strict=False).unexpected_keys
+        torch.testing.assert_close(plain["block"](x), expected, atol=1e-5, rtol=1e-4)
+    assert (expected - before).abs().max() > 0.01

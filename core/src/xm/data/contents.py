@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xm.data.content import content_key, item_name
+from xm.data.member import File
 from xm.data.task import Task
 from xm.data.types import Sample
 from xm.foundation.errors import ItemError
@@ -63,6 +64,20 @@ class Contents:
             return self.key(item)
         except ItemError:
             return UNREADABLE
+
+
+def stamp(item: Any) -> str:
+    """What tells whether an item is still what it was, without reading it: a file's path, size and time of change.
+
+    A text is its own stamp; all else is told by content.
+    """
+    if isinstance(item, File):
+        try:
+            found = (item if isinstance(item, Path) else item.path).stat()
+        except OSError:
+            return f"{item} missing"
+        return f"{item} {found.st_size} {found.st_mtime_ns}"
+    return f"{len(item)} {item}" if isinstance(item, str) else content_key(item)
 
 
 def _place(item: Any) -> Hashable:

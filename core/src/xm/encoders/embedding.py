@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from xm.data.content import item_name
-from xm.data.member import File
+from xm.data.contents import stamp
 from xm.data.open import open_dataset
 from xm.data.types import Dataset, Sample
 from xm.encoders.bank import array_name
@@ -266,7 +266,7 @@ def _plan(chosen: Chosen, samples: Sequence[Sample], precision: str) -> dict[str
     """What a part is of: other items or another encoder make another plan."""
     digest = hashlib.blake2b(digest_size=16)
     for sample in samples:
-        digest.update(f"{_stamp(sample.item)}\n".encode("utf-8", "surrogatepass"))
+        digest.update(f"{stamp(sample.item)}\n".encode("utf-8", "surrogatepass"))
     return {
         "encoder": chosen.encoder.fingerprint(),
         "items": digest.hexdigest(),
@@ -274,19 +274,6 @@ def _plan(chosen: Chosen, samples: Sequence[Sample], precision: str) -> dict[str
         "world": world(),
         "precision": precision,
     }
-
-
-def _stamp(item: Any) -> str:
-    """A file by path, size and time; a text by itself; all else by content."""
-    from xm.data.content import content_key
-
-    if isinstance(item, File):
-        try:
-            stat = (item if isinstance(item, Path) else item.path).stat()
-        except OSError:
-            return f"{item} missing"
-        return f"{item} {stat.st_size} {stat.st_mtime_ns}"
-    return f"{len(item)} {item}" if isinstance(item, str) else content_key(item)
 
 
 def _rows(vectors: Any, dim: int) -> Any:

@@ -56,6 +56,11 @@ class Result:
     seconds: float = field(default=0.0, compare=False)
     predictor: str = ""
 
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Result:
+        """A result again, from the plain values that `dataclasses.asdict` made of it."""
+        return cls(**{**values, "aux": tuple(values["aux"])})
+
     @property
     def cell(self) -> tuple[str, tuple[str, ...], str, int, str]:
         """What is averaged over seeds."""
@@ -180,6 +185,7 @@ class Report:
         notes: how the data were made and brought together, in words.
         run: the run's folder.
         versions: of Python packages and plugins.
+        start: of each run that training started from: its folder, model, tasks' digests and labels.
     """
 
     results: tuple[Result, ...]
@@ -188,6 +194,7 @@ class Report:
     notes: tuple[str, ...]
     run: str
     versions: dict[str, str]
+    start: tuple[dict[str, Any], ...] = ()
 
     @property
     def summary(self) -> list[Summary]:
@@ -204,6 +211,7 @@ class Report:
             "notes": list(self.notes),
             "run": self.run,
             "versions": self.versions,
+            **({"start": list(self.start)} if self.start else {}),
         }
 
 

@@ -5,6 +5,7 @@ from .benchmark import (
     few_shot as few_shot,
 )
 from .drawing import Drawing as Drawing
+from .resuming import unfinished as unfinished
 from .run import (
     Run as Run,
     load as load,

@@ -22,6 +22,7 @@ from xm.experiment.home import Home
 from xm.experiment.pool import check_readable
 from xm.experiment.rules import Rules
 from xm.experiment.settings import TrainSettings
+from xm.experiment.starting import Starts
 from xm.foundation.errors import DataError, UsageError
 from xm.foundation.events import Event, Listener
 from xm.learning.context import Context, Known, adapt
@@ -78,6 +79,7 @@ class Cells:
         numbers: of the dataset's items, by identity.
         listener: hears steps and warnings.
         make: makes a registered strategy by its name and settings.
+        starts: runs that training starts from.
         parts: of test that have a row of their own: the split's name to whether a sample is in it.
     """
 
@@ -90,6 +92,7 @@ class Cells:
     numbers: Mapping[int, int]
     listener: Listener
     make: Callable[[str, Mapping[str, Any] | None], Strategy]
+    starts: Starts
     parts: Mapping[str, Callable[[Sample], bool]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
 
@@ -119,6 +122,7 @@ class Cells:
         streams = {m: stream(m, task.samples["train"][m]) for m in (target, *aux)}
         unlabelled = {m: stream(m, task.unlabelled.get(m, ())) for m in (target, *aux)}
         check_readable(task, streams)
+        runs = self.starts.given()
         return Context(
             classes=task.classes,
             target=target,
@@ -126,7 +130,7 @@ class Cells:
             train={name: found for name, found in streams.items() if found is not None},
             val=stream(target, task.samples["val"][target]),
             named=self.named & set(aux),
-            towers=self.home.towers_at(depths, centres),
+            towers=self.starts.begin(self.home.towers_at(depths, centres), depths, runs),
             device=self.home.device,
             read_names=lambda: None if self.home.texts is None else _centred(self.home.texts, centres),
             read_semantics=lambda name: _known(self.home.semantics(name), centres),
@@ -140,6 +144,7 @@ class Cells:
             depths=depths,
             read_prototypes=lambda: self.home.prototypes,
             make=self.make,
+            runs=runs,
         )
 
     def fit(self, name: str, task: Task, aux: tuple[str, ...], place: str) -> Tested:
@@ -167,6 +172,8 @@ class Cells:
         }
         if self.settings.unlabelled != NONE:
             labels["unlabelled"] = sum(map(len, context.unlabelled.values()))
+        if any(start.used for start in context.runs):
+            labels["start"] = sum(start.labels for start in context.runs if start.used)
         result = Result(
             target=context.target,
             aux=aux,
@@ -235,11 +242,14 @@ class Cells:
             self._said.add(text)
             self.listener(Event("warning", {"message": text}))
 
-    def references(self, tasks: Mapping[tuple[int, int], Task]) -> Iterator[Reference]:
+    def references(
+        self, tasks: Mapping[tuple[int, int], Task], once: Callable[[str, Callable[[], float]], float]
+    ) -> Iterator[Reference]:
         """What the labels hidden in the pairs would have given: pairs of one class are labels in disguise.
 
         Args:
             tasks: by shots and seed.
+            once: makes a figure by its name, unless an interrupted training did.
         """
         name, target = self.settings.strategy, self.home.target
         depths = self.depths(name, ())
@@ -247,15 +257,17 @@ class Cells:
         shots = max(shots for shots, _ in tasks)
         if stream is None or not shots:
             return
-        results = []
-        for seed in self.settings.seeds:
+
+        def figure(seed: int) -> float:
             task = tasks[shots, seed]
             context = self.context(name, task, ())
             context = replace(context, train={target: _centred(stream, context.towers.centres())})
             strategy = self.strategy(name)
             context.predictor = self.rule(name, strategy, context)
             tested, _ = self._test(name, adapt(strategy, context), context, task)
-            results.append(measure(self.settings.metric, tested["label"], tested["predicted"]))
+            return measure(self.settings.metric, tested["label"], tested["predicted"])
+
+        results = [once(f"pair-labels/seed-{seed}", partial(figure, seed)) for seed in self.settings.seeds]
         text = f"{name} on the {target} side of the pairs, with its labels"
         yield Reference("pair-labels", text, len(stream), *mean_std(results), len(results))
 

@@ -94,6 +94,9 @@ class Home:
                 encoder = self.encoders[modality].encoder
                 self.store.share_out(encoder, [sample.item for sample in found], depth=depth)
                 self.pool.add(modality, encoder, found, depth)
+        for modality in dict.fromkeys(m for depths in opened for m, depth in depths.items() if depth):
+            if modality not in self.alignments:
+                self.alignments[modality] = self.align(self.encoders[modality].encoder, self.encoder)
         self.note(f"home space: {self.encoder.space} ({self.encoder.dim} dimensions)")
 
     def _add_tower(self, modality: str) -> None:
@@ -119,8 +122,6 @@ class Home:
         for modality, depth in depths.items():
             if depth:
                 encoder = self.encoders[modality].encoder
-                if modality not in self.alignments:
-                    self.alignments[modality] = self.align(encoder, self.encoder)
                 way = opened(self.alignments[modality], encoder, depth).to(self.device)
                 towers[modality] = Tower(way, centres.get(modality))
         return towers

@@ -20,6 +20,7 @@ from xm.encoders.reference import encoder_again
 from xm.encoders.store import FeatureStore
 from xm.evaluation.metrics import measure
 from xm.evaluation.report import Prediction, Result
+from xm.experiment.learned import taken_over
 from xm.experiment.scored import scored
 from xm.foundation.device import pick_device
 from xm.foundation.errors import DataError, RunError, UsageError, described, unknown
@@ -28,6 +29,7 @@ from xm.foundation.files import cache_dir, read_tensors
 from xm.foundation.layout import ALIGNMENT, CENTRES, FORMAT, INDEX, MODEL, RULE, map_file
 from xm.learning.model import Tower, Towers
 from xm.learning.predictor import Predictor, decide
+from xm.learning.start import begin
 from xm.learning.strategy import Strategy, make_strategy
 from xm.learning.stream import Stream
 from xm.plugins.plugin_manager import PluginManager, manager
@@ -107,7 +109,7 @@ class Run:
     @cached_property
     def results(self) -> tuple[Result, ...]:
         """Every model's result."""
-        return tuple(Result(**{**r, "aux": tuple(r["aux"])}) for r in self.index["results"])
+        return tuple(Result.read(r) for r in self.index["results"])
 
     def pick(self, pick: str | None = None) -> Result:
         """The result of one model.
@@ -151,21 +153,24 @@ class Run:
         return self.strategy(result).depths(self.target, result.aux, self.index.get("namer"))
 
     def model(self, result: Result, encoders: Mapping[str, Encoder]) -> nn.Module:
-        """A model again, with towers for the modalities of `encoders`, and for those that its strategy opened."""
-        depths, towers = self.depths(result), Towers()
-        centres = self._beside(result, CENTRES)
-        for modality in dict.fromkeys((*encoders, *depths)):
-            encoder = encoders.get(modality) or self.encoder(modality)
-            way = self._way_home(modality, encoder, depths.get(modality, 0))
-            towers[modality] = Tower(way, centres.get(modality))
+        """A model again, with its `towers`."""
         path = self.folder / result.model / MODEL
         try:
-            restored = self.strategy(result).restore(towers, read_tensors(path))
+            restored = self.strategy(result).restore(self.towers(result, encoders), read_tensors(path))
         except (KeyError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"{path}: does not hold a model of strategy {result.strategy!r} ({described(error)})"
             ) from error
         return restored.to(self.device).eval()
+
+    def towers(self, result: Result, encoders: Mapping[str, Encoder]) -> Towers:
+        """As a model's training began, for the modalities of `encoders` and for those that its strategy opened."""
+        depths, centres, towers = self.depths(result), self._beside(result, CENTRES), Towers()
+        for modality in dict.fromkeys((*encoders, *depths)):
+            encoder, depth = encoders.get(modality) or self.encoder(modality), depths.get(modality, 0)
+            tower = Tower(self._way_home(modality, encoder, depth), centres.get(modality))
+            towers[modality] = begin(tower, taken_over(self.folder, modality, depth))
+        return towers
 
     def _way_home(self, modality: str, encoder: Encoder, depth: int) -> nn.Module:
         way = self.index["ways"][modality]

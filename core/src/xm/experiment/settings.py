@@ -65,6 +65,7 @@ class TrainSettings(Config):
         (), description="conditions on the target's samples: train.NAME=VALUE[,VALUE], test.NAME=VALUE[,VALUE]"
     )
     views: tuple[str, ...] = Field((), description="of the target's train items, beside themselves: flip, crop1, crop2")
+    start: tuple[Path, ...] = Field((), description="runs whose tuned encoders, or more, training goes on from")
     metric: str = Field("accuracy", description="accuracy, balanced-accuracy or macro-f1")
     trackers: tuple[str, ...] = Field(("jsonl",), description="listeners to the run's events")
     device: str = Field("auto", description="auto, cpu, cuda, mps")

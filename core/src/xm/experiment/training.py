@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from xm.alignment.maker import AlignmentMaker, WaysHome, without_held_out
@@ -17,20 +17,24 @@ from xm.data.where import parts
 from xm.encoders.choice import EncoderChoice
 from xm.encoders.store import FeatureStore
 from xm.evaluation.metrics import find_metric
-from xm.evaluation.report import Report, Result, versions
+from xm.evaluation.report import Report, versions
 from xm.evaluation.significance import Hits, with_the_target_alone
 from xm.experiment.cells import Cells
 from xm.experiment.drawing import Drawing
+from xm.experiment.fitting import Cell, fit_all
 from xm.experiment.home import Home
 from xm.experiment.knowledge import with_semantics
+from xm.experiment.learned import Learned
+from xm.experiment.resuming import key_of
 from xm.experiment.rules import Rules
 from xm.experiment.settings import TrainSettings, with_templates
+from xm.experiment.starting import Starts
 from xm.experiment.writer import RunWriter
 from xm.foundation.device import pick_device
-from xm.foundation.distributed import gather, share, world
 from xm.foundation.errors import UsageError
 from xm.foundation.events import Event, Listener, logged
 from xm.foundation.files import cache_dir
+from xm.foundation.layout import LEARNED
 from xm.learning.objectives import Objective, find_objective
 from xm.learning.strategy import Strategy, make_strategy
 from xm.plugins.config import validated
@@ -53,7 +57,8 @@ def train(
         The report; its `run` is a folder that `xm.load` reads.
 
     Raises:
-        XMError: for whatever is wrong with settings, data or plugins. Nothing is left behind then but the cache.
+        XMError: for whatever is wrong with settings, data or plugins. Nothing is left behind then but the cache, and
+            models that were finished: the same call goes on with them, as it does after a kill.
     """
     given = {"modality": modality, **settings}
     return Experiment(validated(TrainSettings, given, "train"), plugins or manager(), listener).run()
@@ -79,6 +84,7 @@ class Experiment:
         self.rules = Rules(settings, plugins, self.device)
         self._check_names()
         self.cache = settings.cache or cache_dir()
+        self.starts = Starts.open(settings.start, plugins, settings.device, self.cache)
         dataset = with_templates(open_dataset(settings.data, plugins, self.cache), settings.templates)
         self.dataset = with_semantics(dataset, settings)
         self.encoders = EncoderChoice(plugins, self.dataset, self.device, settings.encoders)
@@ -97,9 +103,9 @@ class Experiment:
             self.rules.make(self.strategy(name), chosen=name == self.settings.strategy)
 
     def _tell(self, event: Event) -> None:
-        self.listener(event)
         for tracker in self.trackers:
             tracker(event)
+        self.listener(event)
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
@@ -157,6 +163,7 @@ class Experiment:
             numbers={id(sample.item): number for number, sample in enumerate(self.dataset.samples)},
             listener=self._tell,
             make=lambda name, given: make_strategy(name, given, self.plugins),
+            starts=self.starts,
             parts=parts(self.settings.conditions),
         )
 
@@ -186,7 +193,11 @@ class Experiment:
         if not cells:
             raise UsageError(f"strategy {self.settings.strategy!r} needs an auxiliary modality; name one with --aux")
         tasks = self.tasks()
-        with RunWriter(self.settings, self.plugins) as writer:
+        contents, unsure = self.contents.of_tasks(tasks), self.starts.check(tasks, self.contents)
+        chosen = self.strategy(self.settings.strategy)
+        wanted = {aux: self.cells.depths(name, aux) for name, aux, _, _ in cells if name == self.settings.strategy}
+        self.starts.fit(wanted.values(), self.encoders, self.settings.strategy, chosen.uses_runs)
+        with RunWriter(self.settings, self.plugins, self._key(tasks, contents), self._tell) as writer:
             self.trackers = writer.trackers
             for note in self.drawing.draws(self.settings.seeds[0]).dataset.notes:
                 self._note(note)
@@ -194,6 +205,8 @@ class Experiment:
                 self._note(
                     f"{self.settings.label_noise:.0%} of the target's labels in train and val are wrong, on purpose."
                 )
+            for note in (*self.starts.notes(), *unsure):
+                self._note(note)
             if self.settings.centre == "none":
                 for name in self.strategies:  # what a rule lacks is told before items are read
                     self.cells.rule(name, self.strategy(name))
@@ -201,24 +214,34 @@ class Experiment:
                 self._tell(Event("warning", {"message": twice}))
             depths = {name: self.cells.depths(name, aux) for name, aux, _, _ in cells}
             self.home.move_in(tasks.values(), depths.values())
-            mine: dict[int, tuple[Result, ...]] = {}
-            for i in share(range(len(cells))):
-                name, aux, shots, seed = cells[i]
-                task = tasks[shots, seed]
-                tested = self.cells.fit(name, task, aux, writer.place(name, aux, task))
-                mine[i] = tested.results
-                self.hits |= tested.hits
-                writer.keep(tested)
-                self._tell(Event("cell", {"done": len(mine) * world(), "total": len(cells), **asdict(tested.result)}))
-            found = {i: results for part in gather(mine) for i, results in part.items()}
-            results = [result for i in range(len(cells)) for result in found[i]]
-            self.hits = {place: hits for part in gather(self.hits) for place, hits in part.items()}
-            references = tuple(self.cells.references(tasks))
+            results, self.hits = fit_all(self.cells, cells, tasks, writer, self._tell, self.listener)
+            references = tuple(self.cells.references(tasks, writer.once))
             comparisons = tuple(with_the_target_alone(results, self.hits))
-            report = Report(tuple(results), references, comparisons, tuple(self.notes), "", versions(self.plugins))
-            return writer.finish(report, self._index(tasks), self.home.maps())
+            told, start = tuple(self.notes), tuple(self.starts.index())
+            report = Report(tuple(results), references, comparisons, told, "", versions(self.plugins), start)
+            learned = Learned.of_tasks(tasks, self.contents, self.starts.keys())
+            more = {**self.starts.files(), Path(LEARNED): learned.tensors}
+            return writer.finish(report, self._index(tasks, contents), self.home.maps(), more)
 
-    def _index(self, tasks: Mapping[tuple[int, int], Task]) -> dict[str, Any]:
+    def _key(self, tasks: Mapping[tuple[int, int], Task], contents: Mapping[str, str]) -> str:
+        """Equal for trainings whose results are: what one of them has finished serves the other."""
+        used = {m: self.encoders[m].encoder for m in (self.settings.modality, *self.settings.aux)}
+        if self.home.namer is not None:
+            used[self.home.namer.encoder.modality] = self.home.namer.encoder
+        strategies = {name: self.strategy(name) for name in self.strategies}
+        rules = [self.rules.make(made, chosen=name == self.settings.strategy) for name, made in strategies.items()]
+        return key_of(
+            self.settings,
+            self.dataset,
+            self.home.pairable,
+            [(task.digest, task.unlabelled_digest) for task in tasks.values()],
+            contents,
+            [*(encoder.fingerprint() for encoder in used.values()), *self.starts.key()],
+            [self.objective, *strategies.values(), *rules],
+            self.plugins,
+        )
+
+    def _index(self, tasks: Mapping[tuple[int, int], Task], contents: Mapping[str, str]) -> dict[str, Any]:
         """What a run says of itself besides its results."""
         return {
             "dataset": self.dataset.name,
@@ -228,7 +251,7 @@ class Experiment:
             "namer": self.home.reads_names,
             "tasks": {f"shots-{shots}/seed-{seed}": task.digest for (shots, seed), task in tasks.items()},
             "unlabelled": {f"shots-{k}/seed-{i}": t.unlabelled_digest for (k, i), t in tasks.items() if t.unlabelled},
-            "contents": self.contents.of_tasks(tasks),
+            "contents": contents,
             "tests": {str(seed): self.contents.of(task.test) for (_, seed), task in tasks.items()},
             "place": located(self.settings.data, self.plugins),
         }
@@ -251,7 +274,7 @@ class Experiment:
             check_unlabelled(tasks.values(), self.settings.unlabelled)
         return tasks
 
-    def _cells(self) -> Iterator[tuple[str, tuple[str, ...], int, int]]:
+    def _cells(self) -> Iterator[Cell]:
         """Strategy, auxiliary modalities, shots and seed of every model."""
         aux = self.settings.aux
         subsets = [c for size in range(len(aux) + 1) for c in itertools.combinations(aux, size)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +40,17 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+TEMPORARY = re.compile(r"\..+\.\w{8}")
+"""Names that `replacing` writes under."""
+
+
+def sweep(folder: Path) -> None:
+    """Take away what `replacing` left below a folder where a process was killed while it wrote."""
+    for path in folder.rglob(".*"):
+        if TEMPORARY.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def now() -> str:

@@ -28,6 +28,26 @@ CENTRES = "centres.safetensors"
 """What embeddings are freed of before a model sees them, by modality; only where that was asked for."""
 
 
+LEARNED = "learned.safetensors"
+"""By content, what a run learned from with labels: ``key`` (n, 16), keys of items; and rows of it, (m,) int32 each, of
+train and val of each task, by "shots-1/seed-1", and under ``start`` of the runs that it started from."""
+
+
+def start_file(modality: str, depth: int) -> Path:
+    """What a run took over of another run's tower, by names of its tail's state, below the run's folder."""
+    return Path("start") / f"{modality}-{'all' if depth < 0 else depth}.safetensors"
+
+
+KEPT = ".kept"
+"""In an unfinished run: what each finished cell came to. `xm train` goes on with these cells, and removes it then."""
+
+RESULTS = "results.json"
+"""The results of a cell, a list; written last, so that a cell that has it is whole."""
+
+ROWS = "rows.safetensors"
+"""Of each of these results, which of the decisions on test it counts."""
+
+
 def map_file(modality: str) -> Path:
     """Where the map of a modality is, below the run's folder."""
     return Path("maps") / f"{modality}.safetensors"

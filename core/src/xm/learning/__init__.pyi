@@ -64,6 +64,7 @@ from .schedule import (
     Plan as Plan,
     learning_rate as learning_rate,
 )
+from .start import Start as Start
 from .strategy import (
     Strategy as Strategy,
     Wrapping as Wrapping,

@@ -18,6 +18,7 @@ from xm.learning.objectives import Objective, cross_entropy
 from xm.learning.predictor import Argmax, Predictor, decide
 from xm.learning.sampler import AUXILIARY, shares_of
 from xm.learning.schedule import Plan
+from xm.learning.start import Start
 from xm.learning.stream import Prototypes, Stream
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Context:
         depths: at which encoders are opened, by modality; the others are at 0.
         read_prototypes: makes `prototypes`.
         make: a registered strategy by its name and settings.
+        runs: earlier runs that the user wants to start from (``--start``). `towers` began from them already, each from
+            the first whose encoder and depth are the same.
         record: what the strategy wants to be kept in the run (chosen settings, searched ranges); plain values.
     """
 
@@ -89,6 +92,7 @@ class Context:
     depths: Mapping[str, int] = field(default_factory=dict)
     read_prototypes: Callable[[], Mapping[str, Prototypes]] = dict
     make: Callable[[str, Mapping[str, Any] | None], Strategy] = no_strategy
+    runs: Sequence[Start] = ()
     record: dict[str, object] = field(default_factory=dict)
 
     @cached_property

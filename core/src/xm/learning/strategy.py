@@ -15,6 +15,7 @@ from xm.learning.loop import add_up
 from xm.learning.model import LinearClassifier, Towers, load_towers
 from xm.learning.objectives import Objective, cross_entropy
 from xm.learning.schedule import ParameterGroup, Plan
+from xm.learning.start import tail_tensors
 from xm.learning.stream import Batch, Stream
 from xm.plugins.config import Config, Configurable
 from xm.plugins.plugin_manager import PluginManager
@@ -29,6 +30,9 @@ class Strategy(Configurable):
 
     needs_val: bool = False
     """Whether the strategy makes no sense without val."""
+
+    uses_runs: bool = False
+    """Whether it reads `Context.runs` itself, so that a start of which no tower is of use makes sense."""
 
     predictor: str = ""
     """The decision rule that its models want, unless the user names one; "" is argmax."""
@@ -59,6 +63,14 @@ class Strategy(Configurable):
         """
         load_towers(towers, tensors)
         return LinearClassifier(towers, tensors["weight"], tensors["scale"], trainable=False)
+
+    def tuned(self, towers: Towers, tensors: Mapping[str, Tensor]) -> Mapping[str, Mapping[str, Tensor]]:
+        """What training changed of the encoders, which another training can start from; arguments as of `restore`.
+
+        By modality, named as in the state of a new tower's tail. A strategy that puts layers of its own into towers
+        merges them here. By default the towers' own tensors.
+        """
+        return tail_tensors(towers, tensors)
 
     def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         """Named terms; by default the objective over the union of all labelled streams of the batch."""
@@ -123,6 +135,7 @@ class Wrapping(Strategy):
         """Take the strategy inside; its rule and its need of val are this one's, unless it has its own."""
         self.inner = inner
         self.needs_val = self.needs_val or inner.needs_val
+        self.uses_runs = self.uses_runs or inner.uses_runs
         self.predictor = self.predictor or inner.predictor
 
     def depths(self, target: str, aux: Sequence[str], namer: str | None) -> Mapping[str, int]:
@@ -130,6 +143,9 @@ class Wrapping(Strategy):
 
     def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
         return self.inner.restore(towers, tensors)
+
+    def tuned(self, towers: Towers, tensors: Mapping[str, Tensor]) -> Mapping[str, Mapping[str, Tensor]]:
+        return self.inner.tuned(towers, tensors)
 
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
         yield model

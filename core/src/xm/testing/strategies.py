@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from xm.foundation.errors import UsageError
 from xm.learning.context import Context, adapt
-from xm.learning.model import own_tensors
+from xm.learning.model import Towers, own_tensors
+from xm.learning.start import Start
 from xm.learning.strategy import Strategy, make_strategy
 from xm.learning.stream import Stream
 from xm.plugins.plugin_manager import manager
@@ -204,6 +205,33 @@ class StrategyConformance:
         tensors = checks.through_file(own_tensors(model), tmp_path)
         restored = self.make(spec).restore(synthetic.towers(self.depths(spec, aux)), tensors).eval()
         torch.testing.assert_close(_logits(restored, held_out), _logits(model, held_out), atol=1e-6, rtol=1e-6)
+
+    def test_goes_on_from_a_run(self, spec: StrategySpec, tmp_path: Path) -> None:
+        """Where encoders are opened: `tuned` says what became of them, and a training that begins there is restored."""
+        strategy, depths = self.make(spec), self.depths(spec, AUX[2])
+        if not any(depths.values()) and not strategy.uses_runs:
+            pytest.skip(f"{spec.name} opens no encoder")
+        tensors = checks.through_file(own_tensors(self.adapted(spec, self.context(spec, AUX[2]))), tmp_path)
+        tails = strategy.tuned(synthetic.towers(depths), tensors)
+
+        def towers() -> Towers:
+            try:
+                return synthetic.begun(synthetic.towers(depths), tails)
+            except (ValueError, RuntimeError) as error:
+                raise AssertionError(f"what tuned() returns does not fit a new tower's tail: {error}") from error
+
+        first = self.make(spec).restore(synthetic.towers(depths), tensors).eval()
+        for modality, tower in getattr(first, "towers", {}).items():
+            x = synthetic.trunk_outputs(modality, 1, draw=5, depth=depths.get(modality, 0)).x
+            with torch.no_grad():
+                assert torch.allclose(towers()[modality].eval()(x), tower(x), atol=1e-4), (
+                    f"the {modality} tower is another than what tuned() makes of a new one"
+                )
+        run = Start("run", synthetic.CLASSES, lambda: first, strategy=spec.name, depths=depths)
+        model = self.adapted(spec, self.context(spec, AUX[2], runs=(run,), tails=tails))
+        own = checks.through_file(own_tensors(model), tmp_path)
+        again, held_out = self.make(spec).restore(towers(), own).eval(), synthetic.held_out()
+        torch.testing.assert_close(_logits(again, held_out), _logits(model, held_out), atol=1e-5, rtol=1e-5)
 
     @pytest.mark.parametrize("aux", AUX, ids=len)
     def test_record(self, spec: StrategySpec, aux: tuple[str, ...]) -> None:

@@ -17,6 +17,7 @@ from xm.foundation.errors import no_semantics
 from xm.learning.context import Context, Known
 from xm.learning.maps import Affine
 from xm.learning.model import Behind, Tower, Towers
+from xm.learning.start import Start, begin
 from xm.learning.strategy import make_strategy
 from xm.learning.stream import Inputs, Stream
 from xm.plugins.plugin_manager import manager
@@ -108,6 +109,13 @@ def towers(depths: Mapping[str, int] | None = None) -> Towers:
     return Towers(found)
 
 
+def begun(towers: Towers, tails: Mapping[str, Mapping[str, Tensor]]) -> Towers:
+    """The towers, with what another training changed of their tails, by modality."""
+    for modality, tensors in tails.items():
+        begin(towers[modality], tensors)
+    return towers
+
+
 def trunk_outputs(modality: str, per_class: int, draw: int, depth: int = 0) -> Stream:
     """`per_class` samples a class: an orthogonal direction a class, an offset a modality, and noise.
 
@@ -154,6 +162,8 @@ def context(
     unlabelled: bool = False,
     order: int = 0,
     semantics: Mapping[str, Literal["texts", "matrix", "triples"]] | None = None,
+    runs: Sequence[Start] = (),
+    tails: Mapping[str, Mapping[str, Tensor]] | None = None,
 ) -> Context:
     """A new context; nothing in it is shared with another one.
 
@@ -164,6 +174,8 @@ def context(
         unlabelled: whether there are samples of the target without labels, 12 a class.
         order: another number gives unlabelled samples in another order.
         semantics: what is known of the classes: a kind by name.
+        runs: that the strategy is to start from.
+        tails: what opened towers take over of them (`Strategy.tuned`), by modality.
     """
     there = semantics or {}
 
@@ -172,7 +184,7 @@ def context(
             raise no_semantics(name, there)
         return known(there[name])
 
-    ways, given = towers(depths), depths or {}
+    ways, given = begun(towers(depths), tails or {}), depths or {}
 
     def samples(modality: str, per_class: int, draw: int) -> Stream:
         depth = given.get(modality, 0)
@@ -201,6 +213,7 @@ def context(
         depths=given,
         read_prototypes=lambda: {TARGET: Prototypes(THEIRS, _directions()[: len(THEIRS)])},
         make=lambda name, settings: make_strategy(name, settings, manager()),
+        runs=runs,
     )
 
 

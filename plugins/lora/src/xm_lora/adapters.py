@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from xm import UsageError
 from xm.learning import Inputs, Tower, Towers
-from xm_lora.attention import take_apart
+from xm_lora.attention import Attention, take_apart
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,29 @@ class Adapters:
             target_modules="|".join(map(re.escape, wanted)),
         )
         inject_adapter_in_model(config, tail)
+
+
+def merged(tail: nn.Module) -> dict[str, Tensor]:
+    """The weights of a tail's adapted layers with the adapters in them, by names of a tail without."""
+    adapted: dict[str, Any] = {name: layer for name, layer in tail.named_modules() if isinstance(layer, LoraLayer)}
+    found = {f"{name}.weight": _weight(layer) for name, layer in adapted.items()}
+    for name, module in tail.named_modules():
+        if isinstance(module, Attention):
+            layers = {layer: f"{name}.{layer}".lstrip(".") for layer in ("q_proj", "k_proj", "v_proj", "out_proj")}
+            if not adapted.keys() & set(layers.values()):
+                continue
+            weights = {layer: _weight(tail.get_submodule(path)) for layer, path in layers.items()}
+            found = {n: w for n, w in found.items() if n.removesuffix(".weight") not in layers.values()}
+            found |= {f"{name}.{n}".lstrip("."): w for n, w in module.fused(weights).items()}
+    return found
+
+
+def _weight(layer: Any) -> Tensor:
+    """Of a linear layer, with its adapter if it has one."""
+    adapted = isinstance(layer, LoraLayer)
+    weight: Any = layer.base_layer.weight + layer.get_delta_weight("default") if adapted else layer.weight
+    found: Tensor = weight.detach()
+    return found
 
 
 def opened(towers: Towers) -> list[str]:

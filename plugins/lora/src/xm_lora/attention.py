@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
@@ -15,6 +17,7 @@ class Attention(nn.Module):
 
     Attributes:
         in_proj_bias: None, which keeps `nn.TransformerEncoderLayer` from its shortcut around all layers.
+        separate: whether PyTorch's had the first three as matrices of their own.
 
     Args:
         fused: whose weights are taken over; it is not used any more.
@@ -29,15 +32,23 @@ class Attention(nn.Module):
         super().__init__()
         if fused.bias_k is not None or fused.add_zero_attn:
             raise ValueError("attention with keys of its own (bias_k, add_zero_attn) can't be taken apart")
+        self.separate = fused.in_proj_weight is None
         self.heads, self.dropout, self.batch_first = fused.num_heads, fused.dropout, fused.batch_first
         weights: tuple[Tensor, ...] = (
             (fused.q_proj_weight, fused.k_proj_weight, fused.v_proj_weight)
-            if fused.in_proj_weight is None
+            if self.separate
             else fused.in_proj_weight.chunk(3)
         )
         biases = (None,) * 3 if fused.in_proj_bias is None else fused.in_proj_bias.chunk(3)
         self.q_proj, self.k_proj, self.v_proj = map(_linear, weights, biases)
         self.out_proj = _linear(fused.out_proj.weight, fused.out_proj.bias)
+
+    def fused(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of the four layers, by name, under the names that PyTorch's attention has for them."""
+        first, found = ("q_proj", "k_proj", "v_proj"), {"out_proj.weight": weights["out_proj"]}
+        if self.separate:
+            return found | {f"{name}_weight": weights[name] for name in first}
+        return found | {"in_proj_weight": torch.cat([weights[name] for name in first])}
 
     def forward(
         self,

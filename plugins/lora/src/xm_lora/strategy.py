@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from xm import Batch, Context, Plan, Strategy, Stream
 from xm.foundation import seeded
-from xm.learning import EMBEDDING, LinearClassifier, Towers, class_means
+from xm.learning import EMBEDDING, LinearClassifier, Tower, Towers, class_means, load_towers
 from xm.plugins import Config
-from xm_lora.adapters import Adapters, check_used, opened
+from xm_lora.adapters import Adapters, check_used, merged, opened
 from xm_lora.classifier import PromptClassifier
 
 
@@ -125,6 +125,14 @@ class Lora(Strategy):
         found = _checked(model).eval()
         with torch.no_grad():
             return LinearClassifier(found.towers, found.rows(), found.scale, trainable=False)
+
+    def tuned(self, towers: Towers, tensors: Mapping[str, Tensor]) -> Mapping[str, Mapping[str, Tensor]]:
+        """The adapted layers' weights, with the adapters in them."""
+        with seeded(0, tensors["weight"].device):  # what is drawn is written over
+            self.adapters.put_into(towers)
+        load_towers(towers, tensors)
+        adapted = opened(towers)
+        return {m: merged(t.tail) for m, t in towers.items() if m in adapted and isinstance(t, Tower)}
 
     def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
         with seeded(0, tensors["weight"].device):  # what is drawn is written over
