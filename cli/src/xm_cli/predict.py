@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from xm import Run
     from xm.evaluation import Prediction
 
+NEITHER = "none of these"
+"""What is printed of an item on which the decision rule abstains."""
+
 FAILED = 3
 """The exit code if an item could not be read."""
 
@@ -126,6 +129,7 @@ def _plain(prediction: Prediction) -> dict[str, Any]:
     return {
         "item": str(prediction.item),
         "label": prediction.label,
+        "abstained": prediction.abstained,
         "probabilities": dict(_best(prediction)),
         "error": prediction.error,
     }
@@ -136,12 +140,13 @@ def _print_csv(predictions: Iterable[Prediction], classes: Sequence[str]) -> Non
     writer.writerow(["item", "label", "error", *(f"p({name})" for name in classes)])
     for p in predictions:
         chances = (f"{p.probabilities[name]:.6f}" if p.probabilities else "" for name in classes)
-        writer.writerow([p.item, p.label or "", p.error or "", *chances])
+        writer.writerow([p.item, p.label or (NEITHER if p.abstained else ""), p.error or "", *chances])
 
 
 def _print_table(predictions: Sequence[Prediction], top: int) -> None:
     rows = []
     for p in predictions:
         best = [f"{name} {100 * chance:.1f}" for name, chance in _best(p)[:top]]
+        best = [NEITHER, *best] if p.abstained else best
         rows.append([str(p.item), ", ".join(best) if p.error is None else f"(can't be read: {p.error})"])
     print_table(["item", "probability in %"], rows)

@@ -32,7 +32,7 @@ def print_report(report: Report, strategy: str) -> None:
     print(f"{first.metric} in % on {tested} {first.target} items of {first.split}{spread}, by shots per class:\n")
     print_table(headers, rows, right=range(len(headers) - _shot_columns(report), len(headers)))
     print()
-    for line in [*differences(report, strategy), *_references(report), *_transductive(report.results)]:
+    for line in [*differences(report, strategy), *_references(report), *_coverage(report.results), *_transductive(report.results)]:
         print(line)
 
 
@@ -119,6 +119,18 @@ def _references(report: Report) -> list[str]:
         f"For comparison, {r.text} ({count(r.labels, 'label')}): {figure(r.mean, r.std, r.seeds)}"
         for r in report.references
     ]
+
+
+def _coverage(results: Sequence[Result]) -> list[str]:
+    """How much a rule that may abstain decides on, and how often it is right then."""
+    found = [r for r in results if r.coverage is not None and r.split == results[0].split]
+    if not found:
+        return []
+    decided = sum(r.coverage * r.n for r in found if r.coverage is not None)
+    line = f"The decision rule may abstain: it decides on {100 * decided / sum(r.n for r in found):.1f} % of the items"
+    if {r.metric for r in found} == {"accuracy"} and decided:
+        line += f", and is right on {100 * sum(r.value * r.n for r in found) / decided:.1f} % of these"
+    return [f"{line}."]
 
 
 def _transductive(results: Iterable[Result]) -> list[str]:

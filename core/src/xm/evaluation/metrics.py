@@ -48,6 +48,11 @@ def find_metric(name: str) -> Callable[[Any, Any], float]:
     return METRICS[name]
 
 
+def coverage(predicted: Tensor) -> float:
+    """The part of decisions (n,) that are for a class, not for none of them (-1): in 0..1."""
+    return float((predicted >= 0).float().mean())
+
+
 def measure(metric: str, labels: Tensor, predicted: Tensor) -> float:
     """The value of a metric, in 0..1."""
     return find_metric(metric)(labels.tolist(), predicted.tolist())

@@ -36,6 +36,7 @@ class Result:
         record: what the strategy chose.
         seconds: that fitting took, on this machine; it counts for nothing where results are compared.
         predictor: the decision rule, by name; "": the run's.
+        coverage: the part of the items that were decided on, 0..1, by a rule that may abstain; None: all are.
     """
 
     target: str
@@ -55,6 +56,7 @@ class Result:
     record: dict[str, Any] = field(default_factory=dict)
     seconds: float = field(default=0.0, compare=False)
     predictor: str = ""
+    coverage: float | None = None
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Result:
@@ -163,15 +165,17 @@ class Prediction:
 
     Attributes:
         item: as given.
-        label: the class, in words; None if the item could not be read.
-        probabilities: by class.
+        label: the class, in words; None if the item could not be read, or the rule abstains.
+        probabilities: by class; of a rule that abstains what lacks to 1 is that of none of them.
         error: why the item could not be read.
+        abstained: whether the rule decided for none of the classes.
     """
 
     item: Any
     label: str | None
     probabilities: Mapping[str, float]
     error: str | None = None
+    abstained: bool = False
 
 
 @dataclass(frozen=True)

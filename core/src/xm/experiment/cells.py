@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from xm.data.task import Task
 from xm.data.types import Sample
 from xm.data.unlabelled import NONE
-from xm.evaluation.metrics import measure
+from xm.evaluation.metrics import coverage, measure
 from xm.evaluation.report import Reference, Result, mean_std
 from xm.evaluation.significance import Hits
 from xm.experiment.home import Home
@@ -28,7 +28,7 @@ from xm.foundation.events import Event, Listener
 from xm.learning.context import Context, Known, adapt
 from xm.learning.model import EMBEDDING, centred
 from xm.learning.objectives import Objective
-from xm.learning.predictor import Predictor, decide, depends_on_others
+from xm.learning.predictor import Predictor, decide, decisions, depends_on_others
 from xm.learning.strategy import Strategy
 from xm.learning.stream import Stream
 
@@ -165,7 +165,7 @@ class Cells:
         started = time.perf_counter()
         model = adapt(strategy, context)
         seconds = time.perf_counter() - started
-        decisions, alone = self._test(name, model, context, task)
+        tested, alone = self._test(name, model, context, task)
         labels = {
             "train": self.home.pool.labels(task.target, task.samples["train"][task.target]),
             "val": 0 if context.val is None else len(context.val),
@@ -183,8 +183,8 @@ class Cells:
             seed=task.seed,
             split="test",
             metric=self.settings.metric,
-            value=measure(self.settings.metric, decisions["label"], decisions["predicted"]),
-            n=len(decisions["label"]),
+            value=measure(self.settings.metric, tested["label"], tested["predicted"]),
+            n=len(tested["label"]),
             val=None if context.val is None else context.accuracy(model),
             labels=labels,
             transductive=not alone,
@@ -194,13 +194,19 @@ class Cells:
             predictor=self.rules.name(strategy),
         )
         rows = self._rows(task, context.depths)
-        label, predicted = decisions["label"], decisions["predicted"]
+        label, predicted = tested["label"], tested["predicted"]
         results = tuple(
-            replace(result, split=split, value=measure(result.metric, label[part], predicted[part]), n=len(part))
+            replace(
+                result,
+                split=split,
+                value=measure(result.metric, label[part], predicted[part]),
+                n=len(part),
+                coverage=coverage(predicted[part]) if context.predictor.abstains else None,
+            )
             for split, part in rows.items()
         )
         rule, centres = context.predictor.tensors, context.towers.centres()
-        return Tested(model, results, decisions, rule, centres, tuple(rows.values()))
+        return Tested(model, results, tested, rule, centres, tuple(rows.values()))
 
     def _rows(self, task: Task, depths: Mapping[str, int]) -> dict[str, Tensor]:
         """What is scored, by name: rows of the decisions on test."""
@@ -231,7 +237,7 @@ class Cells:
             alone = False
             self._warn_of_neighbours(name)
         items = torch.tensor([self.numbers[id(sample.item)] for sample in samples])
-        return {"label": stream.y.cpu(), "predicted": scores.argmax(dim=1).cpu(), "item": items}, alone
+        return {"label": stream.y.cpu(), "predicted": decisions(rule, scores).cpu(), "item": items}, alone
 
     def _warn_of_neighbours(self, name: str) -> None:
         text = (

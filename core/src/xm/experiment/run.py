@@ -18,7 +18,7 @@ from xm.encoders.aligned import opened, restored
 from xm.encoders.encoder import Encoder
 from xm.encoders.reference import encoder_again
 from xm.encoders.store import FeatureStore
-from xm.evaluation.metrics import measure
+from xm.evaluation.metrics import coverage, measure
 from xm.evaluation.report import Prediction, Result
 from xm.experiment.learned import taken_over
 from xm.experiment.scored import scored
@@ -28,7 +28,7 @@ from xm.foundation.events import Listener, logged
 from xm.foundation.files import cache_dir, read_tensors
 from xm.foundation.layout import ALIGNMENT, CENTRES, FORMAT, INDEX, MODEL, RULE, map_file
 from xm.learning.model import Tower, Towers
-from xm.learning.predictor import Predictor, decide
+from xm.learning.predictor import NONE, Predictor, decide, decisions
 from xm.learning.start import begin
 from xm.learning.strategy import Strategy, make_strategy
 from xm.learning.stream import Stream
@@ -218,15 +218,17 @@ class Run:
     ) -> Iterator[Prediction]:
         features = FeatureStore(None).features(encoder, items, depth=depth)
         labels = unique(self.classes)
-        values: Iterator[list[float]] = iter(())
+        values: Iterator[tuple[list[float], int]] = iter(())
         if len(features.kept):
-            values = iter(decide(rule, model, Stream(encoder.modality, features.x), self.device).tolist())
+            found = decide(rule, model, Stream(encoder.modality, features.x), self.device)
+            values = iter(zip(found.tolist(), decisions(rule, found).tolist(), strict=True))
         for i, item in enumerate(items):
             if i in features.failed:
                 yield Prediction(item, None, {}, features.failed[i].reason)
             else:
-                probabilities = dict(zip(labels, next(values), strict=True))
-                yield Prediction(item, max(probabilities, key=probabilities.__getitem__), probabilities)
+                chances, decided = next(values)
+                label = None if decided == NONE else labels[decided]
+                yield Prediction(item, label, dict(zip(labels, chances, strict=True)), abstained=label is None)
 
     def evaluate(
         self,
@@ -258,13 +260,19 @@ class Run:
             raise DataError(f"no {self.target} item of {data or self.index['dataset']} can be read")
         labels = torch.tensor([samples[i].label or 0 for i in features.kept.tolist()])
         model, inputs = self.model(result, {self.target: encoder}), Stream(self.target, features.x)
-        probabilities = decide(self.rule(result), model, inputs, self.device)
-        if present:
-            absent = torch.ones(probabilities.shape[1], dtype=torch.bool).index_fill(0, labels, False)
-            probabilities = probabilities.masked_fill(absent.to(probabilities.device), -1)
+        rule = self.rule(result)
+        probabilities = decide(rule, model, inputs, self.device)
+        among = labels.unique().to(probabilities.device) if present else None
+        predicted = decisions(rule, probabilities, among).cpu()
         name = metric or self.index["settings"]["metric"]
-        value = measure(name, labels, probabilities.argmax(dim=1).cpu())
-        return replace(result, metric=name, value=value, n=len(labels), split="test" if data is None else data)
+        return replace(
+            result,
+            metric=name,
+            value=measure(name, labels, predicted),
+            n=len(labels),
+            split="test" if data is None else data,
+            coverage=coverage(predicted) if rule.abstains else None,
+        )
 
     @property
     def predictor(self) -> Predictor:

@@ -38,9 +38,11 @@ from .objectives import (
     make_pair_objective as make_pair_objective,
 )
 from .predictor import (
+    NONE as NONE,
     Argmax as Argmax,
     Predictor as Predictor,
     decide as decide,
+    decisions as decisions,
 )
 from .probe import (
     PENALTIES as PENALTIES,

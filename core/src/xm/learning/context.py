@@ -15,7 +15,7 @@ from xm.foundation.events import Listener, silent
 from xm.learning.loop import FitResult, fit
 from xm.learning.model import Towers
 from xm.learning.objectives import Objective, cross_entropy
-from xm.learning.predictor import Argmax, Predictor, decide
+from xm.learning.predictor import Argmax, Predictor, decide, decisions
 from xm.learning.sampler import AUXILIARY, shares_of
 from xm.learning.schedule import Plan
 from xm.learning.start import Start
@@ -209,7 +209,7 @@ class Context:
         model.eval()
         probabilities = decide(self.predictor, model, self.val, self.device)
         y = self.val.y.to(self.device)
-        hit = (probabilities.argmax(dim=1) == y).float().mean()
+        hit = (decisions(self.predictor, probabilities) == y).float().mean()
         likelihood = probabilities.gather(1, y[:, None]).clamp_min(1e-12).log().mean()
         return float(hit), float(likelihood)
 

@@ -23,11 +23,14 @@ class Predictor(Configurable, ABC):
     Attributes:
         scope: "item": each input is judged alone. "set": all inputs are seen together, never their labels; "sequence":
             one after the other, and the rule learns from those before. Results of both are recorded as transductive.
+        abstains: whether rows may sum to less than 1. What lacks is the probability of "none of these", and where it is
+            larger than every class's the rule does not decide: NONE, a miss in every metric, and coverage beside it.
         tensors: what `prepare` found, on the device; a run keeps it.
         read_prototypes: as `xm.Context.prototypes`, for `prepare`.
     """
 
     scope: ClassVar[Literal["item", "set", "sequence"]] = "item"
+    abstains: ClassVar[bool] = False
     read_prototypes: Callable[[], Mapping[str, Prototypes]]
 
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
@@ -48,6 +51,26 @@ class Predictor(Configurable, ABC):
     @abstractmethod
     def predict(self, model: nn.Module, inputs: Stream) -> Tensor:
         """Probabilities (n, classes); the decision is the largest. May take gradients."""
+
+
+NONE = -1
+"""The decision of a rule that abstains: none of the classes."""
+
+
+def decisions(predictor: Predictor, probabilities: Tensor, among: Tensor | None = None) -> Tensor:
+    """The class of each row, or `NONE`: (n,).
+
+    Args:
+        predictor: that made them.
+        probabilities: (n, classes).
+        among: (k,), the classes that may be decided for; None: all.
+    """
+    found = probabilities
+    if among is not None:
+        others = torch.ones(found.shape[1], dtype=torch.bool, device=found.device).index_fill(0, among, value=False)
+        found = found.masked_fill(others, -1)
+    largest, label = found.max(dim=1)
+    return label.where(1 - probabilities.sum(dim=1) <= largest, NONE) if predictor.abstains else label
 
 
 def decide(predictor: Predictor, model: nn.Module, inputs: Stream, device: torch.device) -> Tensor:
