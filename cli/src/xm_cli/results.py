@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -32,7 +33,13 @@ def print_report(report: Report, strategy: str) -> None:
     print(f"{first.metric} in % on {tested} {first.target} items of {first.split}{spread}, by shots per class:\n")
     print_table(headers, rows, right=range(len(headers) - _shot_columns(report), len(headers)))
     print()
-    for line in [*differences(report, strategy), *_references(report), *_coverage(report.results), *_transductive(report.results)]:
+    told = (
+        differences(report, strategy),
+        _references(report),
+        _coverage(report.results),
+        _transductive(report.results),
+    )
+    for line in itertools.chain(*told):
         print(line)
 
 

@@ -20,7 +20,16 @@ def test_keys_of_the_contract(run: Callable[..., Report], table: Path) -> None:
     found = json.loads(json.dumps(report.to_json()))
     assert set(found) == {"results", "summary", "references", "comparisons", "notes", "run", "versions"}
     for result in found["results"]:
-        assert set(result) == RESULT | {"val", "labels", "transductive", "model", "record", "seconds", "predictor"}
+        assert set(result) == RESULT | {
+            "val",
+            "labels",
+            "transductive",
+            "model",
+            "record",
+            "seconds",
+            "predictor",
+            "coverage",
+        }
         assert isinstance(result["aux"], list) and 0 <= result["value"] <= 1
         assert (result["strategy"] == "zero-shot") == (result["shots"] == 0)
     assert {json.dumps(r["aux"]) for r in found["results"]} == {"[]", '["text"]', '["audio"]', '["text", "audio"]'}

@@ -6,6 +6,7 @@ from .geometry import (
 )
 from .metrics import (
     METRICS as METRICS,
+    coverage as coverage,
     find_metric as find_metric,
     measure as measure,
 )

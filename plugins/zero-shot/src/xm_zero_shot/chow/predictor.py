@@ -16,7 +16,10 @@ class ChowConfig(Config):
     """The threshold, and how sharp probabilities are."""
 
     least: float = Field(
-        0.5, ge=0, lt=1, description="probability of the most probable class below which the rule abstains; 1 - Chow's t"
+        0.5,
+        ge=0,
+        lt=1,
+        description="the most probable class's probability below which the rule abstains; 1 - Chow's t",
     )
     temperature: float = Field(
         1.0, gt=0, allow_inf_nan=False, description="logits are divided by it; 1: probabilities as the model gives them"
