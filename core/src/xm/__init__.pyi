@@ -65,5 +65,6 @@ from .plugins import (
     PredictorSpec as PredictorSpec,
     StrategySpec as StrategySpec,
     TrackerSpec as TrackerSpec,
+    ViewSpec as ViewSpec,
     hookimpl as hookimpl,
 )

@@ -19,6 +19,7 @@ pytest.register_assert_rewrite(
             "objectives",
             "predictors",
             "strategies",
+            "views",
         )
     )
 )
@@ -32,6 +33,7 @@ from xm.testing.losses import ObjectiveConformance
 from xm.testing.objectives import PairObjectiveConformance
 from xm.testing.predictors import PredictorConformance
 from xm.testing.strategies import StrategyConformance
+from xm.testing.views import ViewConformance
 
 __all__ = [
     "AlignerConformance",
@@ -41,6 +43,7 @@ __all__ = [
     "PairObjectiveConformance",
     "PredictorConformance",
     "StrategyConformance",
+    "ViewConformance",
     "installed",
     "synthetic",
 ]
