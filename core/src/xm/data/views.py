@@ -18,7 +18,7 @@ modality."""
 
 def kinds(modality: str) -> tuple[str, ...]:
     """The kinds of views that are registered for a modality, by name."""
-    return tuple(spec.name for spec in manager().views.values() if spec.modality == modality)
+    return tuple(sorted(spec.name for spec in manager().views.values() if spec.modality == modality))
 
 
 def seen(modality: str, decoded: Any, view: View) -> Any:

@@ -52,7 +52,9 @@ class ViewConformance:
         for item in decoded:
             for view in self._views(spec):
                 out = spec.load()(item, view)
-                assert isinstance(out, type(item)), f"{view.text} gives a {type(out).__name__} of a {type(item).__name__}"
+                assert isinstance(out, type(item)), (
+                    f"{view.text} gives a {type(out).__name__} of a {type(item).__name__}"
+                )
                 _CHECKED.get(spec.modality, lambda *_: None)(item, out)
 
     def test_deterministic(self, spec: ViewSpec, decoded: Sequence[Any]) -> None:
@@ -82,7 +84,8 @@ class ViewConformance:
             pytest.skip(f"{spec.name} has no strength")
         weak, strong = self._strengths(spec)
         found = [
-            {_key(spec.load()(item, View(item, spec.name, {"strength": s}))) for s in (weak, strong)} for item in decoded
+            {_key(spec.load()(item, View(item, spec.name, {"strength": s}))) for s in (weak, strong)}
+            for item in decoded
         ]
         assert any(len(keys) == 2 for keys in found), f"{spec.name}:{weak:g} and {spec.name}:{strong:g} are one view"
 
