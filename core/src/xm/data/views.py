@@ -1,4 +1,4 @@
-"""Views of items: which kinds there are, and seeing a decoded item in one. The kinds come from plugins (hook `views`)."""
+"""Views of items: which kinds there are, and seeing a decoded item in one. They come from plugins (hook `views`)."""
 
 from __future__ import annotations
 

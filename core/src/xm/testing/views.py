@@ -52,9 +52,7 @@ class ViewConformance:
         for item in decoded:
             for view in self._views(spec):
                 out = spec.load()(item, view)
-                assert isinstance(out, type(item)), (
-                    f"{view.text} gives a {type(out).__name__} of a {type(item).__name__}"
-                )
+                assert isinstance(out, type(item)), f"{view.text}: a {type(out).__name__} of a {type(item).__name__}"
                 _CHECKED.get(spec.modality, lambda *_: None)(item, out)
 
     def test_deterministic(self, spec: ViewSpec, decoded: Sequence[Any]) -> None:
@@ -83,10 +81,8 @@ class ViewConformance:
         if not spec.strength:
             pytest.skip(f"{spec.name} has no strength")
         weak, strong = self._strengths(spec)
-        found = [
-            {_key(spec.load()(item, View(item, spec.name, {"strength": s}))) for s in (weak, strong)}
-            for item in decoded
-        ]
+        views = [View(None, spec.name, {"strength": strength}) for strength in (weak, strong)]
+        found = [{_key(spec.load()(item, view)) for view in views} for item in decoded]
         assert any(len(keys) == 2 for keys in found), f"{spec.name}:{weak:g} and {spec.name}:{strong:g} are one view"
 
     def test_leaves_the_item_and_the_process_alone(self, spec: ViewSpec, decoded: Sequence[Any]) -> None:

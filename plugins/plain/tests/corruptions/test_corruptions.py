@@ -151,10 +151,7 @@ def test_encoders_know_every_view(reference: str, tmp_path: Path) -> None:
     encoder = make_encoder(reference, manager(), torch.device("cpu"))
     items: list[Any] = [array(), tmp_path / "a.png", 16.0 * np.random.default_rng(1).random((8, 8))]
     Image.fromarray(array()).save(tmp_path / "a.png")
-    if encoder.modality == "audio":
-        items = [(tone(440).numpy(), 16000)]
-    else:
-        items = items[1:]
+    items = [(tone(440).numpy(), 16000)] if encoder.modality == "audio" else items[1:]
     known = known_views(encoder)
     assert {"noise", "flip" if encoder.modality == "image" else "band"} <= set(known)
     for item in items:

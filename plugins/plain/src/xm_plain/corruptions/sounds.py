@@ -35,7 +35,7 @@ def loudness(sound: Sound, view: View) -> Sound:
 def band(sound: Sound, view: View) -> Sound:
     """What is left between 300 Hz and the upper end, by filters of second order."""
     samples, rate = sound
-    found = functional.highpass_biquad(samples, rate, LOW, Q) if 2 * LOW < rate else samples
+    found = functional.highpass_biquad(samples, rate, LOW, Q) if rate > 2 * LOW else samples
     high = _strength(view, 3400)
     found = functional.lowpass_biquad(found, rate, high, Q) if 2 * high < rate else found
     return _clipped(found, rate)
