@@ -49,6 +49,7 @@ from .learning import (
     Plan as Plan,
     Predictor as Predictor,
     Prototypes as Prototypes,
+    Reading as Reading,
     StepObjective as StepObjective,
     Strategy as Strategy,
     Stream as Stream,

@@ -20,6 +20,7 @@ from xm.evaluation.report import Reference, Result, mean_std
 from xm.evaluation.significance import Hits
 from xm.experiment.home import Home
 from xm.experiment.pool import check_readable
+from xm.experiment.readings import readings_of
 from xm.experiment.rules import Rules
 from xm.experiment.settings import TrainSettings
 from xm.experiment.starting import Starts
@@ -30,7 +31,7 @@ from xm.learning.model import EMBEDDING, centred
 from xm.learning.objectives import Objective
 from xm.learning.predictor import Predictor, decide, decisions, depends_on_others
 from xm.learning.strategy import Strategy
-from xm.learning.stream import Stream
+from xm.learning.stream import Inputs, Reading, Stream
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,12 @@ class Cells:
         """How deep a strategy opens encoders."""
         return self.strategy(name).depths(self.home.target, aux, self.home.reads_names)
 
+    def readings(self, name: str, aux: Sequence[str]) -> dict[str, Reading]:
+        """How else the target's items are read for a strategy and its rule; see `xm.Stream.also`."""
+        strategy, target = self.strategy(name), self.home.target
+        rule = self.rules.make(strategy, chosen=name == self.settings.strategy)
+        return readings_of(strategy, rule, target, aux, self.depths(name, aux).get(target, 0))
+
     def rule(self, name: str, strategy: Strategy, context: Context | None = None) -> Predictor:
         """The decision rule for a strategy's models, prepared; with the class names of a context, if there is one."""
         return self.rules.of(
@@ -114,10 +121,11 @@ class Cells:
         """What a strategy is given: train, val and unlabelled items of a task, and nothing of test."""
         target, depths, pool, namer = self.home.target, self.depths(name, aux), self.home.pool, self.home.reads_names
         centres = self.home.centres(task) if self.settings.centre == "unlabelled" else {}
+        readings = self.readings(name, aux)
 
         def stream(modality: str, samples: Sequence[Sample]) -> Stream | None:
-            found = pool.stream(modality, samples, depths.get(modality, 0))
-            return None if found is None else _centred(found, centres)
+            found = pool.stream(modality, samples, depths.get(modality, 0), readings if modality == target else None)
+            return None if found is None else _centred(found, centres, readings)
 
         streams = {m: stream(m, task.samples["train"][m]) for m in (target, *aux)}
         unlabelled = {m: stream(m, task.unlabelled.get(m, ())) for m in (target, *aux)}
@@ -145,6 +153,8 @@ class Cells:
             read_prototypes=lambda: self.home.prototypes,
             make=self.make,
             runs=runs,
+            readings=readings,
+            make_reader=self.home.readers.reader,
         )
 
     def fit(self, name: str, task: Task, aux: tuple[str, ...], place: str) -> Tested:
@@ -221,11 +231,11 @@ class Cells:
     def _test(self, name: str, model: nn.Module, context: Context, task: Task) -> tuple[dict[str, Tensor], bool]:
         """What the model says of test, and whether it judges each item alone."""
         target, depth, rule = task.target, context.depths.get(task.target, 0), context.predictor
-        samples = self.home.pool.readable(target, task.test, depth)
-        stream = self.home.pool.stream(target, samples, depth)
+        samples = self.home.pool.readable(target, task.test, depth, context.readings.values())
+        stream = self.home.pool.stream(target, samples, depth, context.readings)
         if stream is None or stream.y is None:
             raise DataError(f"no {target} item of test can be read")
-        inputs = replace(_centred(stream, context.towers.centres()), y=None)
+        inputs = replace(_centred(stream, context.towers.centres(), context.readings), y=None)
         scores = decide(rule, model, inputs, self.home.device)
         if bool(scores.isnan().any()):
             raise UsageError(
@@ -259,7 +269,8 @@ class Cells:
         """
         name, target = self.settings.strategy, self.home.target
         depths = self.depths(name, ())
-        stream = self.home.pool.stream(target, self.home.paired, depths.get(target, 0))
+        readings = self.readings(name, ())
+        stream = self.home.pool.stream(target, self.home.paired, depths.get(target, 0), readings)
         shots = max(shots for shots, _ in tasks)
         if stream is None or not shots:
             return
@@ -267,7 +278,7 @@ class Cells:
         def figure(seed: int) -> float:
             task = tasks[shots, seed]
             context = self.context(name, task, ())
-            context = replace(context, train={target: _centred(stream, context.towers.centres())})
+            context = replace(context, train={target: _centred(stream, context.towers.centres(), readings)})
             strategy = self.strategy(name)
             context.predictor = self.rule(name, strategy, context)
             tested, _ = self._test(name, adapt(strategy, context), context, task)
@@ -282,9 +293,14 @@ def _known(found: Known, centres: Mapping[str, Tensor]) -> Known:
     return _centred(found, centres) if isinstance(found, Stream) else found
 
 
-def _centred(stream: Stream, centres: Mapping[str, Tensor]) -> Stream:
+def _centred(stream: Stream, centres: Mapping[str, Tensor], readings: Mapping[str, Reading] | None = None) -> Stream:
     """A stream of embeddings without what is common to its modality; trunk outputs stay, as their tower does that."""
     centre = centres.get(stream.modality)
-    if centre is None or EMBEDDING not in stream.x:
+    if centre is None:
         return stream
-    return replace(stream, x={EMBEDDING: centred(stream.x[EMBEDDING], centre)})
+
+    def free(x: Inputs) -> Inputs:
+        return {EMBEDDING: centred(x[EMBEDDING], centre)} if EMBEDDING in x else x
+
+    own = [name for name, reading in (readings or {}).items() if reading.encoder is None and name in stream.also]
+    return replace(stream, x=free(stream.x), also={**stream.also, **{name: free(stream.also[name]) for name in own}})

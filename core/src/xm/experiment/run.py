@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xm.data.naming import unique
 from xm.data.paths import modality_of
 from xm.encoders.aligned import opened, restored
 from xm.encoders.encoder import Encoder
@@ -21,6 +21,7 @@ from xm.encoders.store import FeatureStore
 from xm.evaluation.metrics import coverage, measure
 from xm.evaluation.report import Prediction, Result
 from xm.experiment.learned import taken_over
+from xm.experiment.readings import Rows, read_rows, readings_of
 from xm.experiment.scored import scored
 from xm.foundation.device import pick_device
 from xm.foundation.errors import DataError, RunError, UsageError, described, unknown
@@ -31,7 +32,6 @@ from xm.learning.model import Tower, Towers
 from xm.learning.predictor import NONE, Predictor, decide, decisions
 from xm.learning.start import begin
 from xm.learning.strategy import Strategy, make_strategy
-from xm.learning.stream import Stream
 from xm.plugins.plugin_manager import PluginManager, manager
 
 
@@ -142,6 +142,12 @@ class Run:
             raise unknown("modality of this run", modality, ways)
         return encoder_again(ways[modality], modality, self.plugins, self.device, self.folder)
 
+    def _reader(self, reference: str) -> Encoder:
+        """An encoder that the target's items are read by besides."""
+        fingerprint = self.index.get("readers", {}).get(reference)
+        way = {"encoder": reference, "fingerprint": fingerprint}
+        return encoder_again(way, self.target, self.plugins, self.device, self.folder)
+
     def strategy(self, result: Result) -> Strategy:
         """The strategy of a model, with the settings it had."""
         settings = self.index["settings"]
@@ -201,10 +207,8 @@ class Run:
         predictions: list[Prediction | None] = [None] * len(items)
         for name, rows in by_modality.items():
             encoder = self.encoder(name)
-            model, depth = self.model(result, {name: encoder}), self.depths(result).get(name, 0)
-            rule = self.rule(result)
             given = [items[i] if encoder.accepts_names else _as_path(items[i]) for i in rows]
-            for i, prediction in zip(rows, self._predict(model, rule, encoder, given, depth), strict=True):
+            for i, prediction in zip(rows, self._predict(result, encoder, given), strict=True):
                 predictions[i] = replace(prediction, item=items[i])
         return [prediction for prediction in predictions if prediction is not None]
 
@@ -213,18 +217,28 @@ class Run:
         found = modality_of(Path(item).name, known) if isinstance(item, str | Path) else None
         return found or self.target
 
-    def _predict(
-        self, model: nn.Module, rule: Predictor, encoder: Encoder, items: Sequence[Any], depth: int
-    ) -> Iterator[Prediction]:
-        features = FeatureStore(None).features(encoder, items, depth=depth)
+    def _read(self, store: FeatureStore, result: Result, encoder: Encoder, items: Sequence[Any]) -> Rows:
+        """Items as a model and its rule take them."""
+        modality, depth = encoder.modality, self.depths(result).get(encoder.modality, 0)
+        strategy = self.strategy(result) if modality == self.target else None
+        readings = readings_of(strategy, self.rule(result), modality, result.aux, depth)
+
+        def tower() -> Tower:
+            return Tower(self._way_home(modality, encoder, 0).cpu(), self._beside(result, CENTRES, "cpu").get(modality))
+
+        return read_rows(store, encoder, items, depth, readings, by=self._reader, tower=tower)
+
+    def _predict(self, result: Result, encoder: Encoder, items: Sequence[Any]) -> Iterator[Prediction]:
+        read = self._read(FeatureStore(None), result, encoder, items)
         labels = unique(self.classes)
         values: Iterator[tuple[list[float], int]] = iter(())
-        if len(features.kept):
-            found = decide(rule, model, Stream(encoder.modality, features.x), self.device)
+        if read.stream is not None:
+            rule = self.rule(result)
+            found = decide(rule, self.model(result, {encoder.modality: encoder}), read.stream, self.device)
             values = iter(zip(found.tolist(), decisions(rule, found).tolist(), strict=True))
         for i, item in enumerate(items):
-            if i in features.failed:
-                yield Prediction(item, None, {}, features.failed[i].reason)
+            if i in read.failed:
+                yield Prediction(item, None, {}, read.failed[i].reason)
             else:
                 chances, decided = next(values)
                 label = None if decided == NONE else labels[decided]
@@ -254,14 +268,11 @@ class Run:
         result = self.pick(pick)
         samples = scored(self.index, self.folder, data, result.seed, self.plugins, self.cache, self.listener)
         encoder = self.encoder(self.target)
-        depth = self.depths(result).get(self.target, 0)
-        features = self.store.features(encoder, [sample.item for sample in samples], depth=depth)
-        if not len(features.kept):
+        read = self._read(self.store, result, encoder, [sample.item for sample in samples])
+        if read.stream is None:
             raise DataError(f"no {self.target} item of {data or self.index['dataset']} can be read")
-        labels = torch.tensor([samples[i].label or 0 for i in features.kept.tolist()])
-        model, inputs = self.model(result, {self.target: encoder}), Stream(self.target, features.x)
-        rule = self.rule(result)
-        probabilities = decide(rule, model, inputs, self.device)
+        labels, rule = torch.tensor([samples[i].label or 0 for i in read.kept]), self.rule(result)
+        probabilities = decide(rule, self.model(result, {self.target: encoder}), read.stream, self.device)
         among = labels.unique().to(probabilities.device) if present else None
         predicted = decisions(rule, probabilities, among).cpu()
         name = metric or self.index["settings"]["metric"]
@@ -288,17 +299,11 @@ class Run:
         found.tensors = self._beside(result, RULE)
         return found
 
-    def _beside(self, result: Result, name: str) -> dict[str, Tensor]:
+    def _beside(self, result: Result, name: str, device: str | torch.device | None = None) -> dict[str, Tensor]:
         """Tensors of a file beside a model, or in the run's folder, on the device; empty if there is no such file."""
         places = (self.folder / result.model / name, self.folder / name)
         found = next((read_tensors(path) for path in places if path.exists()), {})
-        return {key: value.to(self.device) for key, value in found.items()}
-
-
-def unique(names: Sequence[str]) -> list[str]:
-    """The names, of which those that are there more than once have their numbers behind them."""
-    counts = Counter(names)
-    return [name if counts[name] == 1 else f"{name} (class {number})" for number, name in enumerate(names)]
+        return {key: value.to(device or self.device) for key, value in found.items()}
 
 
 def _as_path(item: Any) -> Any:

@@ -190,6 +190,8 @@ class Experiment:
             _ = self.encoders[modality]  # a wrong reference is told before anything is computed
         self.drawing.views.check(self.encoders[self.settings.modality].encoder)
         cells = list(self._cells())
+        readings = [reading for name, aux, _, _ in cells for reading in self.cells.readings(name, aux).values()]
+        self.home.readers.check(readings)
         if not cells:
             raise UsageError(f"strategy {self.settings.strategy!r} needs an auxiliary modality; name one with --aux")
         tasks = self.tasks()
@@ -213,7 +215,7 @@ class Experiment:
             if twice := self.contents.twice(tasks.values()):
                 self._tell(Event("warning", {"message": twice}))
             depths = {name: self.cells.depths(name, aux) for name, aux, _, _ in cells}
-            self.home.move_in(tasks.values(), depths.values())
+            self.home.move_in(tasks.values(), depths.values(), readings)
             results, self.hits = fit_all(self.cells, cells, tasks, writer, self._tell, self.listener)
             references = tuple(self.cells.references(tasks, writer.once))
             comparisons = tuple(with_the_target_alone(results, self.hits))
@@ -249,6 +251,7 @@ class Experiment:
             "settings": self.settings.model_dump(mode="json"),
             "ways": self.home.ways(),
             "namer": self.home.reads_names,
+            "readers": self.home.readers.fingerprints(),
             "tasks": {f"shots-{shots}/seed-{seed}": task.digest for (shots, seed), task in tasks.items()},
             "unlabelled": {f"shots-{k}/seed-{i}": t.unlabelled_digest for (k, i), t in tasks.items() if t.unlabelled},
             "contents": contents,

@@ -19,8 +19,9 @@ from xm.learning.maps import Affine
 from xm.learning.model import Behind, Tower, Towers
 from xm.learning.start import Start, begin
 from xm.learning.strategy import make_strategy
-from xm.learning.stream import Inputs, Stream
+from xm.learning.stream import Inputs, Reader, Reading, Stream
 from xm.plugins.plugin_manager import manager
+from xm.testing._readings import OTHER_DIM as OTHER_DIM, also as also
 
 THEIRS = ("Ants", "Honey bee", "Tabby cat")
 """Of the classifier that the target's encoder was trained with: near the first classes."""
@@ -164,6 +165,7 @@ def context(
     semantics: Mapping[str, Literal["texts", "matrix", "triples"]] | None = None,
     runs: Sequence[Start] = (),
     tails: Mapping[str, Mapping[str, Tensor]] | None = None,
+    readings: Mapping[str, Reading] | None = None,
 ) -> Context:
     """A new context; nothing in it is shared with another one.
 
@@ -176,6 +178,7 @@ def context(
         semantics: what is known of the classes: a kind by name.
         runs: that the strategy is to start from.
         tails: what opened towers take over of them (`Strategy.tuned`), by modality.
+        readings: of the target's samples.
     """
     there = semantics or {}
 
@@ -189,7 +192,8 @@ def context(
     def samples(modality: str, per_class: int, draw: int) -> Stream:
         depth = given.get(modality, 0)
         found = trunk_outputs(modality, per_class, draw, depth)
-        return found if depth else ways.embed(found)
+        found = found if depth else ways.embed(found)
+        return also(found, readings or {}) if modality == TARGET else found
 
     def without_labels() -> Stream:
         found = replace(samples(TARGET, 12, draw=6), y=None)
@@ -214,7 +218,15 @@ def context(
         read_prototypes=lambda: {TARGET: Prototypes(THEIRS, _directions()[: len(THEIRS)])},
         make=lambda name, settings: make_strategy(name, settings, manager()),
         runs=runs,
+        readings=readings or {},
+        make_reader=reader,
     )
+
+
+def reader(reference: str) -> Reader:
+    """What is known of the encoder of a synthetic reading: the names in its space, and no classifier."""
+    texts = towers().embed(trunk_outputs(NAMES, 2, draw=3))
+    return Reader(OTHER_DIM, also(texts, {reference: Reading(encoder=reference)}).reading(reference))
 
 
 def held_out() -> Stream:
