@@ -75,7 +75,11 @@ class Home:
         return None if self.namer is None else self.namer.encoder.modality
 
     def move_in(
-        self, tasks: Iterable[Task], opened: Iterable[Mapping[str, int]] = (), readings: Iterable[Reading] = ()
+        self,
+        tasks: Iterable[Task],
+        opened: Iterable[Mapping[str, int]] = (),
+        readings: Iterable[Reading] = (),
+        viewed: Iterable[Sample] = (),
     ) -> None:
         """Make the towers, and read every sample of the tasks and of the pairs an alignment learned from.
 
@@ -83,6 +87,7 @@ class Home:
             tasks: whose samples are needed.
             opened: by modality, how deep strategies open its encoder; samples are read at each of these depths.
             readings: of the target's samples besides, each with its depth.
+            viewed: samples of the target in no task: views of test.
         """
         for modality in (self.target, *self.aux):
             self._add_tower(modality)
@@ -93,7 +98,7 @@ class Home:
                     samples[modality] += drawn
             for modality, unlabelled in task.unlabelled.items():
                 samples[modality] += unlabelled
-        samples[self.target] += self.paired
+        samples[self.target] += [*self.paired, *viewed]
         for modality, found in samples.items():
             for depth in sorted({0, *(depths.get(modality, 0) for depths in opened)}):
                 encoder = self.encoders[modality].encoder

@@ -1,9 +1,10 @@
-"""Views: an item of train, seen in several ways, is several samples of its label."""
+"""Views: an item of train, seen in several ways, is several samples of its label; of test, a row of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from xm.data.types import Sample, View
 from xm.data.views import check_view
@@ -26,6 +27,10 @@ class Views:
         for name in self.names:
             check_view(name, encoder.modality, known_views(encoder))
 
+    def each(self, samples: Iterable[Sample]) -> dict[str, tuple[Sample, ...]]:
+        """The samples in each view, by the view as it was typed."""
+        return {name: tuple(self._view(sample, name) for sample in samples) for name in self.names}
+
     def of(self, samples: Iterable[Sample]) -> tuple[Sample, ...]:
         """Each sample, followed by its views."""
         return tuple(seen for sample in samples for seen in (sample, *(self._view(sample, v) for v in self.names)))
@@ -35,3 +40,8 @@ class Views:
         if key not in self._made:  # the sample is kept too, so that its id stays its own
             self._made[key] = (sample, replace(sample, item=View.of(sample.item, name)))
         return self._made[key][1]
+
+
+def plain(item: Any) -> Any:
+    """The item that views are of."""
+    return plain(item.item) if isinstance(item, View) else item
