@@ -58,7 +58,9 @@ class Plugin:
 def scored(seed: int, rule: str, out: Path, scale: float, corruptions: list[str]) -> dict[str, float]:
     """Accuracy in % by what was scored: "test", "noise"."""
     views = ["flip", *(f"zoom{ZOOMS * (seed - 1) + n}" for n in range(1, ZOOMS + 1))]
-    rules: dict[str, Any] = {} if rule == "argmax" else {"predictor": "tta", "predictor_set": {"views": views, **RULES[rule]}}
+    rules: dict[str, Any] = (
+        {} if rule == "argmax" else {"predictor": "tta", "predictor_set": {"views": views, **RULES[rule]}}
+    )
     named = {kind.replace(":", f"{seed}:", 1) if ":" in kind else f"{kind}{seed}": kind for kind in corruptions}
     report = xm.train(
         "image",

@@ -144,8 +144,7 @@ class Run:
 
     def _reader(self, reference: str) -> Encoder:
         """An encoder that the target's items are read by besides."""
-        fingerprint = self.index.get("readers", {}).get(reference)
-        way = {"encoder": reference, "fingerprint": fingerprint}
+        way = {"encoder": reference, "fingerprint": self.index["readers"].get(reference)}
         return encoder_again(way, self.target, self.plugins, self.device, self.folder)
 
     def strategy(self, result: Result) -> Strategy:
@@ -224,7 +223,7 @@ class Run:
         readings = readings_of(strategy, self.rule(result), modality, result.aux, depth)
 
         def tower() -> Tower:
-            return Tower(self._way_home(modality, encoder, 0).cpu(), self._beside(result, CENTRES, "cpu").get(modality))
+            return Tower(self._way_home(modality, encoder, 0), self._beside(result, CENTRES).get(modality)).cpu()
 
         return read_rows(store, encoder, items, depth, readings, by=self._reader, tower=tower)
 
@@ -299,11 +298,11 @@ class Run:
         found.tensors = self._beside(result, RULE)
         return found
 
-    def _beside(self, result: Result, name: str, device: str | torch.device | None = None) -> dict[str, Tensor]:
+    def _beside(self, result: Result, name: str) -> dict[str, Tensor]:
         """Tensors of a file beside a model, or in the run's folder, on the device; empty if there is no such file."""
         places = (self.folder / result.model / name, self.folder / name)
         found = next((read_tensors(path) for path in places if path.exists()), {})
-        return {key: value.to(device or self.device) for key, value in found.items()}
+        return {key: value.to(self.device) for key, value in found.items()}
 
 
 def _as_path(item: Any) -> Any:

@@ -46,9 +46,7 @@ class Tested:
         return hits_of(self.results, self.decisions, self.rows)
 
 
-def hits_of(
-    results: Sequence[Result], decisions: Mapping[str, Tensor], rows: Sequence[Tensor]
-) -> dict[str, Hits]:
+def hits_of(results: Sequence[Result], decisions: Mapping[str, Tensor], rows: Sequence[Tensor]) -> dict[str, Hits]:
     """What a model had right, by what each result says was `scored`; see `Tested`."""
     whole = Hits.of(decisions)
     found = {result.scored: whole[part.numpy()] for result, part in zip(results, rows, strict=False)}

@@ -18,8 +18,8 @@ from torch import Tensor
 from xm.data.task import Task
 from xm.evaluation.report import Report, Result
 from xm.evaluation.significance import Hits
-from xm.experiment.tested import Tested, hits_of
 from xm.experiment.settings import TrainSettings
+from xm.experiment.tested import Tested, hits_of
 from xm.foundation.distributed import gather, leads
 from xm.foundation.errors import RunError
 from xm.foundation.events import Event, Listener

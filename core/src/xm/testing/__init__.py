@@ -12,6 +12,8 @@ pytest.register_assert_rewrite(
         for module in (
             "_checks",
             "_readings",
+            "_space",
+            "_things",
             "synthetic",
             "aligners",
             "datasets",
