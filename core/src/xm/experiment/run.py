@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -20,6 +19,7 @@ from xm.encoders.reference import encoder_again
 from xm.encoders.store import FeatureStore
 from xm.evaluation.metrics import coverage, measure
 from xm.evaluation.report import Prediction, Result
+from xm.experiment.index import read_index
 from xm.experiment.learned import taken_over
 from xm.experiment.readings import Rows, read_rows, readings_of
 from xm.experiment.scored import scored
@@ -27,7 +27,7 @@ from xm.foundation.device import pick_device
 from xm.foundation.errors import DataError, RunError, UsageError, described, unknown
 from xm.foundation.events import Listener, logged
 from xm.foundation.files import cache_dir, read_tensors
-from xm.foundation.layout import ALIGNMENT, CENTRES, FORMAT, INDEX, MODEL, RULE, map_file
+from xm.foundation.layout import CENTRES, MODEL, RULE, map_file
 from xm.learning.model import Tower, Towers
 from xm.learning.predictor import NONE, Predictor, decide, decisions
 from xm.learning.start import begin
@@ -75,26 +75,7 @@ class Run:
         self.listener = listener
         self.cache = cache or cache_dir()
         self.store = FeatureStore(self.cache / "features", listener=listener)
-        path = folder / INDEX
-        try:
-            self.index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            why = error.strerror or type(error).__name__
-            raise RunError(f"{folder}: not a run folder ({INDEX}: {why})") from None
-        except ValueError as error:
-            raise RunError(f"{path}: damaged ({error})") from None
-        found = self.index.get("format") if isinstance(self.index, dict) else None
-        if found != FORMAT:
-            raise RunError(
-                f"{path}: format {found!r}, but this xm reads {FORMAT}; train again, or install the xm that wrote it"
-            )
-        if self.index.get("kind") == ALIGNMENT:
-            raise RunError(
-                f"{folder}: is an alignment, not a classifier; name it as an encoder: --<modality>-encoder {folder}"
-            )
-        missing = [key for key in ("classes", "dataset", "results", "settings", "ways") if not self.index.get(key)]
-        if missing:
-            raise RunError(f"{path}: damaged (without {', '.join(missing)})")
+        self.index = read_index(folder)
 
     @property
     def classes(self) -> tuple[str, ...]:
