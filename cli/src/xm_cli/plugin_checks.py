@@ -32,6 +32,7 @@ SUITES = {
     "aligner": "AlignerConformance",
     "dataset": "DatasetConformance",
     "predictor": "PredictorConformance",
+    "view": "ViewConformance",
 }
 """The class of `xm.testing` that looks at what a thing computes, by kind."""
 
@@ -148,6 +149,10 @@ def _dataset(spec: Spec) -> None:
     _takes(spec.load(), "", how="source, *, suffixes, cache", suffixes={}, cache=Path())
 
 
+def _view(spec: Spec) -> None:
+    _takes(spec.load(), None, None, how="decoded, view")
+
+
 def _tracker(spec: Spec) -> None:
     _takes(spec.load(), Path(), how="the run's folder")
 
@@ -223,6 +228,7 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "objective": _objective,
     "dataset": _dataset,
     "predictor": _predictor,
+    "view": _view,
     "tracker": _tracker,
     "benchmark": _benchmark,
     "command": _command,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any
@@ -30,6 +31,7 @@ def registries() -> dict[str, Registry[Any]]:
         plugins.objectives,
         plugins.datasets,
         plugins.predictors,
+        plugins.views,
         plugins.trackers,
         plugins.benchmarks,
         plugins.commands,
@@ -69,7 +71,7 @@ def find(name: str) -> list[tuple[str, Spec]]:
         UsageError: if there is nothing of that name.
     """
     known = registries()
-    found = [(kind, registry[name]) for kind, registry in known.items() if name in registry]
+    found = [(k, spec) for k, registry in known.items() for spec in registry.values() if name in (spec.key, spec.name)]
     plugins = {plugin.name: plugin for plugin in manager().plugins()}
     if not found and name in plugins:
         if error := plugins[name].error:
@@ -103,7 +105,8 @@ def show(
 def described(kind: str, spec: Spec) -> dict[str, Any]:
     """A spec, whether it can be used, and its settings, in plain values."""
     values = {f.name: getattr(spec, f.name) for f in fields(spec)}
-    found = {"kind": kind, "plugin": registries()[kind].plugin_of[spec.name], **values}
+    values = {name: None if value in (math.inf, -math.inf) else value for name, value in values.items()}
+    found = {"kind": kind, "plugin": registries()[kind].plugin_of[spec.key], **values}
     try:
         found["why_not"] = spec.why_not() if isinstance(spec, EncoderSpec) else None
         found["settings"] = [] if isinstance(spec, CommandSpec) else settings_of(spec.load())
@@ -134,7 +137,8 @@ def settings_of(target: Any) -> list[dict[str, Any]]:
 def _print(thing: Mapping[str, Any]) -> None:
     print(f"{thing['kind']} {thing['name']}: {thing['summary']}")
     for key, value in thing.items():
-        if key in ("kind", "name", "summary", "settings", "why_not", "available") or value in ("", (), None, False):
+        hidden = key in ("kind", "name", "summary", "settings", "why_not", "available")
+        if hidden or value is False or value in ("", (), None):
             continue
         print(f"  {key}: {', '.join(value) if isinstance(value, tuple) else value}")
     print(f"  can be used here: {'yes' if thing['why_not'] is None else 'no, ' + thing['why_not']}")
@@ -163,7 +167,7 @@ def check(
     for kind, spec in find(name):
         found = verdict(kind, spec)
         said = f"error: {found.problem}" if found.problem else f"ok, but {found.remark}" if found.remark else "ok"
-        print(f"{kind} {spec.name}: {said}")
+        print(f"{kind} {spec.key}: {said}")
         failed = failed or bool(found.problem)
         suites |= set() if found.problem else {suite(kind, spec)} - {""}
     for plugin in manager().plugins():

@@ -114,7 +114,10 @@ def train(
         ),
     ] = None,
     views: Annotated[
-        str | None, typer.Option(metavar="A,B", help="More views of the target's train items: flip, crop1, crop2 …")
+        str | None, typer.Option(metavar="A,B", help="More views of the target's train items: flip, crop1, noise:0.1 …")
+    ] = None,
+    test_view: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Views of test that models are scored on too: noise, blur:2 …")
     ] = None,
     start: Annotated[
         list[Path] | None,

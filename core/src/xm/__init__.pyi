@@ -49,6 +49,7 @@ from .learning import (
     Plan as Plan,
     Predictor as Predictor,
     Prototypes as Prototypes,
+    Reading as Reading,
     StepObjective as StepObjective,
     Strategy as Strategy,
     Stream as Stream,
@@ -65,5 +66,6 @@ from .plugins import (
     PredictorSpec as PredictorSpec,
     StrategySpec as StrategySpec,
     TrackerSpec as TrackerSpec,
+    ViewSpec as ViewSpec,
     hookimpl as hookimpl,
 )

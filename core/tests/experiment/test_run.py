@@ -15,8 +15,8 @@ import pytest
 
 import xm
 from xm.data import Dataset, Sample
+from xm.data.naming import unique
 from xm.evaluation.report import Report
-from xm.experiment.run import unique
 from xm.experiment.scored import _labelled
 from xm.foundation.errors import DataError, RunError, UsageError
 from xm.plugins.plugin_manager import PluginManager

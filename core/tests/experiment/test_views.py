@@ -15,10 +15,13 @@ from xm.data.content import content_key, item_name
 from xm.data.types import Sample, View
 from xm.encoders.store import FeatureStore
 from xm.evaluation.report import Report
+from xm.experiment.run import load
 from xm.experiment.settings import TrainSettings
 from xm.experiment.training import Experiment
 from xm.experiment.views import Views
 from xm.foundation.errors import ItemError, UsageError
+from xm.foundation.files import read_tensors
+from xm.foundation.layout import TESTED
 from xm.plugins.plugin_manager import PluginManager
 
 Run = Callable[..., Report]
@@ -79,7 +82,7 @@ def test_crops_are_the_same_wherever_the_image_lies(tmp_path: Path) -> None:
 
 
 def test_an_unknown_view_of_an_image_names_the_known_ones() -> None:
-    with pytest.raises(ItemError, match=r"\(turn2\): images have no view 'turn2'; there are flip, crop$"):
+    with pytest.raises(ItemError, match=r"\(turn2\): of image there is no view 'turn2'; there are .*crop.*flip"):
         pixels(View(picture(4, 4), "turn2"))
 
 
@@ -224,3 +227,58 @@ def test_a_task_with_views_is_the_same_draw(plugins: PluginManager, table: Path,
     assert tasks[0].digest == tasks[1].digest, "what was drawn does not depend on how it is seen"
     plain = tuple(s for s in tasks[1].samples["train"]["image"] if not isinstance(s.item, View))
     assert [s.item for s in plain] == [s.item for s in tasks[0].samples["train"]["image"]]
+
+
+GIVEN: dict[str, Any] = {"aux": ("text",), "shots": (2,), "seeds": (1, 2), "baselines": False}
+
+
+def test_views_of_test_are_rows_of_their_own(
+    run: Run, table: Path, seeing: Any, streams: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    """The models are those of before, and of test nothing is in train or val."""
+    plain = run(data=str(table), **GIVEN)
+    learned = list(streams)
+    streams.clear()
+    viewed = run(data=str(table), test_view=("flip", "crop1"), **GIVEN)
+    for one, other in zip(streams, learned, strict=True):
+        for name in one:
+            assert torch.equal(one[name].x["embedding"], other[name].x["embedding"])
+    assert [r for r in viewed.results if r.split == "test"] == list(plain.results)
+    splits = ["test", "test:flip", "test:crop1"]
+    assert [r.split for r in viewed.results] == splits * 4 and {r.n for r in viewed.results} == {40}
+    values = {r.split: r.value for r in viewed.results if r.seed == 1 and not r.aux}
+    assert values["test:flip"] < values["test"], "a vector in reverse order is another"
+    assert values["test:flip"] == values["test:crop1"], "the toy knows one view"
+    assert [(s.split, s.aux, s.seeds) for s in viewed.summary] == [(s, a, 2) for a in ((), ("text",)) for s in splits]
+    assert [c.split for c in viewed.comparisons] == splits
+    assert [c for c in viewed.comparisons if c.split == "test"] == list(plain.comparisons)
+    found = load(viewed.run, cache=tmp_path / "cache")
+    assert found.pick().split == "test"
+    kept = read_tensors(Path(viewed.run) / found.pick().model / TESTED)
+    assert torch.equal(kept["test:flip/item"], kept["item"]) and torch.equal(kept["test:flip/label"], kept["label"])
+    hit = (kept["test:flip/label"] == kept["test:flip/predicted"]).float().mean()
+    [result] = [r for r in found.results if r.split == "test:flip" and r.model == found.pick().model]
+    assert float(hit) == pytest.approx(result.value)
+
+
+def test_views_of_test_are_kept_in_the_cache_and_told(run: Run, table: Path, seeing: Any) -> None:
+    run(data=str(table), **GIVEN)
+    seeing.ENCODED.clear()
+    run(data=str(table), test_view=("flip",), **GIVEN)
+    assert seeing.ENCODED["image"] == 40, "each item of test once more, for all models"
+    with pytest.raises(UsageError, match=r"the image encoder has no view 'turn' \(it has: flip, crop\)"):
+        run(data=str(table), test_view=("turn",), **GIVEN)
+    with pytest.raises(UsageError, match="test_view names flip twice"):
+        run(data=str(table), test_view=("flip", "flip"), **GIVEN)
+
+
+def test_a_task_with_views_of_test_has_the_same_digest(plugins: PluginManager, table: Path, seeing: Any) -> None:
+    drawings = [
+        Experiment(TrainSettings(modality="image", data=str(table), test_view=views), plugins).drawing
+        for views in ((), ("flip",))
+    ]
+    plain, viewed = (drawing.task(2, 1) for drawing in drawings)
+    assert plain.digest == viewed.digest and [s.item for s in plain.test] == [s.item for s in viewed.test]
+    [(split, samples)] = drawings[1].viewed(viewed).items()
+    assert split == "test:flip" and [s.item for s in samples] == [View(s.item, "flip") for s in viewed.test]
+    assert drawings[1].viewed(drawings[1].task(4, 1))[split][0] is samples[0], "the same objects in every task"

@@ -14,7 +14,7 @@ from xm.encoders.encoder import Tail
 from xm.learning.model import EMBEDDING, FEW, Tower, Towers
 from xm.learning.sampler import batches
 
-OPTIONAL = [field.name for field in fields(Stream) if field.name not in ("modality", "x")]
+OPTIONAL = [field.name for field in fields(Stream) if field.name not in ("modality", "x", "also")]
 
 
 def stream(n: int = 5, **less: None) -> Stream:

@@ -271,7 +271,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 def test_every_hook_has_a_registry() -> None:
     hooks = {name for name in vars(Hooks) if not name.startswith("_")}
     manager = PluginManager(installed=False)
-    assert hooks == set(module._KINDS)
+    assert hooks == set(module.KINDS)
     assert all(hasattr(getattr(manager, hook), "find") for hook in hooks)
 
 

@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm import Predictor, PredictorSpec, Stream, UsageError
+from xm import Predictor, PredictorSpec, Reading, Stream, UsageError
 from xm.learning.model import class_means
 from xm.plugins.config import Config
 from xm.testing import PredictorConformance
@@ -157,6 +157,33 @@ class InPlace(Sound):
         return super().predict(model, inputs)
 
 
+class Restless(Sound):
+    """Wants another reading each time."""
+
+    asked = 0
+
+    def readings(self, modality: str) -> Mapping[str, Reading]:
+        Restless.asked += 1
+        return {f"view {Restless.asked}": Reading(view="crop1")}
+
+
+class Words(Sound):
+    def readings(self, modality: str) -> Mapping[str, Any]:
+        return {"mirror": "flip"}
+
+
+class Overwriting(Sound):
+    """Scales a reading where it is."""
+
+    def readings(self, modality: str) -> Mapping[str, Reading]:
+        return {"mirror": Reading(view="flip")}
+
+    def predict(self, model: nn.Module, inputs: Stream) -> Tensor:
+        for value in inputs.also["mirror"].values():
+            value *= 2
+        return super().predict(model, inputs)
+
+
 class Forgetful(Sound):
     """Keeps to itself what a run should keep."""
 
@@ -225,6 +252,9 @@ CASES: list[tuple[type[Predictor], Check, str]] = [
     (Training, SUITE.test_leaves_the_model_alone, "training mode"),
     (Freezing, SUITE.test_leaves_the_model_alone, "can be trained"),
     (InPlace, SUITE.test_leaves_the_model_alone, "inputs were changed"),
+    (Restless, SUITE.test_readings, "other readings each time"),
+    (Words, SUITE.test_readings, "no readings"),
+    (Overwriting, SUITE.test_leaves_the_model_alone, "readings were changed"),
     (Insisting, SUITE.test_without_names, "no names"),
     (Unexplained, SUITE.test_settings, "has no description"),
 ]

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from xm import Encoder, EncoderSpec, ItemError, PluginError, UsageError
 from xm.data import View
-from xm.encoders import FeatureStore
+from xm.encoders import FeatureStore, known_views
 from xm.learning import Inputs
 from xm.media.videos import SUFFIXES
 from xm.plugins import PluginManager, manager
@@ -196,7 +196,7 @@ def test_a_flip_mirrors_every_frame(toys: Any) -> None:
     half = np.zeros((6, 8, 8, 3), np.uint8)
     half[:, :, :4] = toys.RED
     encoder = Frames("hues")
-    assert encoder.views == ("flip",), "crops differ from frame to frame"
+    assert "flip" in known_views(encoder) and "crop" not in known_views(encoder), "crops would differ among frames"
     mirrored = encoder.encode([View(half, "flip")])
     torch.testing.assert_close(mirrored, encoder.encode([half[:, :, ::-1].copy()]))
     assert not torch.allclose(mirrored, encoder.encode([half]), atol=0.01)

@@ -30,3 +30,8 @@ from .types import (
     Semantics as Semantics,
     View as View,
 )
+from .views import (
+    VIEWS as VIEWS,
+    check_view as check_view,
+    seen as seen,
+)

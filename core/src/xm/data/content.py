@@ -44,6 +44,8 @@ def _update(digest: hashlib.blake2b, item: Any) -> None:
         _update_bytes(digest, type(item).__name__, repr(item).encode())
     elif isinstance(item, View):
         _update_bytes(digest, f"view {item.name}", content_key(item.item).encode())
+        for name, value in sorted(item.params.items()):
+            _update_bytes(digest, f"param {name}", content_key(value).encode())
     elif isinstance(item, tuple | list):
         digest.update(f"tuple {len(item)}:".encode())
         for part in item:
@@ -102,7 +104,7 @@ def item_name(item: Any) -> str:
         line = " ".join(item.split())
         return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
     if isinstance(item, View):
-        return f"{item_name(item.item)} ({item.name})"
+        return f"{item_name(item.item)} ({item.text})"
     return f"<{_described(item)}>"
 
 

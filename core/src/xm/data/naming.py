@@ -1,9 +1,10 @@
-"""Class names in words, from the names of folders."""
+"""Class names in words: from the names of folders, and told apart."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from unicodedata import normalize
 
 _INDEX = re.compile(
@@ -52,3 +53,9 @@ def class_names(levels: Iterable[Iterable[str]]) -> dict[str, str]:
                 contested.add(name)
             seen.add(name)
     return {raw: raw if name in contested else name for raw, name in cleaned.items()}
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names, of which those that are there more than once have their numbers behind them."""
+    counts = Counter(names)
+    return [name if counts[name] == 1 else f"{name} (class {number})" for number, name in enumerate(names)]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from xm.foundation.errors import UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,20 +27,50 @@ Triple: TypeAlias = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class View:
-    """An item, seen in another way: its mirror image, or a part of it.
+    """An item, seen in another way: its mirror image, a part of it, under noise.
 
     Attributes:
         item: a path or an array, as encoders of its modality read it.
         name: of a kind that the encoder knows (`xm.Encoder.views`), and a number where there are several: "crop2".
+        params: more of how it is seen, by name: ``strength``, a number; a box, a mask. Parts of an item's content.
     """
 
     item: Any
     name: str
+    params: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(cls, item: Any, text: str) -> View:
+        """A view as a user types it: "flip", "crop2", "noise:0.2", where a number behind a colon is its ``strength``.
+
+        Raises:
+            UsageError: if what is behind the colon is no number, or nothing is before it.
+        """
+        name, colon, strength = text.partition(":")
+        try:
+            params = {"strength": float(strength)} if colon else {}
+            if name.rstrip("0123456789") and all(math.isfinite(value) for value in params.values()):
+                return cls(item, name, params)
+        except ValueError:
+            pass
+        raise UsageError(f"view {text!r}: write a name, and behind a colon its strength, a number: noise:0.2")
 
     @property
     def kind(self) -> str:
         """The name without its number."""
         return self.name.rstrip("0123456789")
+
+    @property
+    def text(self) -> str:
+        """As a user types it."""
+        return f"{self.name}:{self.params['strength']:g}" if "strength" in self.params else self.name
+
+    def draw(self, content: bytes) -> Random:
+        """What a view is drawn from: its name and something of the item's content, the same on every machine.
+
+        Not its `params`: so a stronger noise is the same noise, only stronger.
+        """
+        return Random(self.name.encode() + content)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from .encoder import (
     Trunk as Trunk,
     compute as compute,
     fingerprint_of as fingerprint_of,
+    known_views as known_views,
     prepare as prepare,
 )
 from .items import read_text as read_text

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from xm.data.views import VIEWS, kinds
 from xm.foundation.errors import UsageError
 from xm.learning.stream import Inputs, Prototypes as Prototypes
 
@@ -54,7 +55,8 @@ class Encoder(ABC):
         space: name of its embedding space; encoders with equal `space` are comparable.
         dim: of the embeddings.
         accepts_names: whether an item may be a string in words, such as a class name.
-        views: kinds of other views of an item that `trunk` can be given (`xm.data.View`): "flip", "crop".
+        views: kinds of other views of an item that `trunk` can be given (`xm.data.View`): "flip", "crop";
+            `xm.data.VIEWS` of one that reads items by `xm.media` or `read_text`: all that plugins register.
         batch_size: that suits `trunk` on a CPU.
         cached: whether the feature store keeps trunk outputs on disk.
         device: where it computes.
@@ -169,6 +171,11 @@ class Preparing(Encoder):
     def split(self, depth: int) -> tuple[Trunk, nn.Module]:
         compute, tail = self.opened(depth)
         return lambda items: compute([self.prepare(item) for item in items]), tail
+
+
+def known_views(encoder: Encoder) -> tuple[str, ...]:
+    """The kinds of views that an encoder's `trunk` can be given, by name."""
+    return kinds(encoder.modality) if encoder.views == VIEWS else encoder.views
 
 
 def prepare(encoder: Encoder, item: Any) -> Any:

@@ -8,17 +8,21 @@ from typing import Any
 
 from xm.data.content import item_name
 from xm.data.member import File, Member
+from xm.data.types import View
+from xm.data.views import seen
 from xm.foundation.errors import ItemError
 
 
 def read_text(item: Any) -> str:
     """The words of an item: a string is the text itself, a `Path` or `Member` a UTF-8 file, whose outer white
-    space is dropped.
+    space is dropped, and a `View` of one what that makes of it.
 
     Raises:
         ItemError: if it is neither, can't be read, or holds no text.
     """
-    if isinstance(item, str):
+    if isinstance(item, View):
+        text = str(seen("text", read_text(item.item), item))
+    elif isinstance(item, str):
         text = item
     elif isinstance(item, Path | Member):
         text = _read(item)

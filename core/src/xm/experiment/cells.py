@@ -17,52 +17,22 @@ from xm.data.types import Sample
 from xm.data.unlabelled import NONE
 from xm.evaluation.metrics import coverage, measure
 from xm.evaluation.report import Reference, Result, mean_std
-from xm.evaluation.significance import Hits
+from xm.experiment.centring import known_without, without
 from xm.experiment.home import Home
 from xm.experiment.pool import check_readable
+from xm.experiment.readings import readings_of
 from xm.experiment.rules import Rules
 from xm.experiment.settings import TrainSettings
 from xm.experiment.starting import Starts
+from xm.experiment.tested import Tested
+from xm.experiment.views import plain
 from xm.foundation.errors import DataError, UsageError
 from xm.foundation.events import Event, Listener
-from xm.learning.context import Context, Known, adapt
-from xm.learning.model import EMBEDDING, centred
+from xm.learning.context import Context, adapt
 from xm.learning.objectives import Objective
 from xm.learning.predictor import Predictor, decide, decisions, depends_on_others
 from xm.learning.strategy import Strategy
-from xm.learning.stream import Stream
-
-
-@dataclass(frozen=True)
-class Tested:
-    """A fitted model and what it said of test.
-
-    Attributes:
-        model: itself.
-        results: its figures, those of all of test first, then those of its parts.
-        decisions: of test, (n,) each: ``label``, what the model ``predicted``, and ``item``, its number in the dataset.
-        rule: what the decision rule knows of the classes.
-        centres: what embeddings were freed of, by modality.
-        rows: of each result, which of the decisions it counts.
-    """
-
-    model: nn.Module
-    results: tuple[Result, ...]
-    decisions: Mapping[str, Tensor]
-    rule: Mapping[str, Tensor]
-    centres: Mapping[str, Tensor]
-    rows: tuple[Tensor, ...]
-
-    @property
-    def result(self) -> Result:
-        """The figures of all of test."""
-        return self.results[0]
-
-    @property
-    def hits(self) -> dict[str, Hits]:
-        """What it had right, by what each result says was `scored`."""
-        whole = Hits.of(self.decisions)
-        return {result.scored: whole[rows.numpy()] for result, rows in zip(self.results, self.rows, strict=True)}
+from xm.learning.stream import Reading, Stream
 
 
 @dataclass
@@ -81,6 +51,7 @@ class Cells:
         make: makes a registered strategy by its name and settings.
         starts: runs that training starts from.
         parts: of test that have a row of their own: the split's name to whether a sample is in it.
+        viewed: of a task, the samples of test seen in other ways, which have a row of their own: by the split's name.
     """
 
     settings: TrainSettings
@@ -94,11 +65,18 @@ class Cells:
     make: Callable[[str, Mapping[str, Any] | None], Strategy]
     starts: Starts
     parts: Mapping[str, Callable[[Sample], bool]] = field(default_factory=dict)
+    viewed: Callable[[Task], Mapping[str, Sequence[Sample]]] = lambda task: {}
     _said: set[str] = field(default_factory=set)
 
     def depths(self, name: str, aux: Sequence[str]) -> Mapping[str, int]:
         """How deep a strategy opens encoders."""
         return self.strategy(name).depths(self.home.target, aux, self.home.reads_names)
+
+    def readings(self, name: str, aux: Sequence[str]) -> dict[str, Reading]:
+        """How else the target's items are read for a strategy and its rule; see `xm.Stream.also`."""
+        strategy, target = self.strategy(name), self.home.target
+        rule = self.rules.make(strategy, chosen=name == self.settings.strategy)
+        return readings_of(strategy, rule, target, aux, self.depths(name, aux).get(target, 0))
 
     def rule(self, name: str, strategy: Strategy, context: Context | None = None) -> Predictor:
         """The decision rule for a strategy's models, prepared; with the class names of a context, if there is one."""
@@ -114,10 +92,11 @@ class Cells:
         """What a strategy is given: train, val and unlabelled items of a task, and nothing of test."""
         target, depths, pool, namer = self.home.target, self.depths(name, aux), self.home.pool, self.home.reads_names
         centres = self.home.centres(task) if self.settings.centre == "unlabelled" else {}
+        readings = self.readings(name, aux)
 
         def stream(modality: str, samples: Sequence[Sample]) -> Stream | None:
-            found = pool.stream(modality, samples, depths.get(modality, 0))
-            return None if found is None else _centred(found, centres)
+            found = pool.stream(modality, samples, depths.get(modality, 0), readings if modality == target else None)
+            return None if found is None else without(found, centres, readings)
 
         streams = {m: stream(m, task.samples["train"][m]) for m in (target, *aux)}
         unlabelled = {m: stream(m, task.unlabelled.get(m, ())) for m in (target, *aux)}
@@ -132,8 +111,8 @@ class Cells:
             named=self.named & set(aux),
             towers=self.starts.begin(self.home.towers_at(depths, centres), depths, runs),
             device=self.home.device,
-            read_names=lambda: None if self.home.texts is None else _centred(self.home.texts, centres),
-            read_semantics=lambda name: _known(self.home.semantics(name), centres),
+            read_names=lambda: None if self.home.texts is None else without(self.home.texts, centres),
+            read_semantics=lambda name: known_without(self.home.semantics(name), centres),
             read_texts=partial(self.home.read, depth=depths.get(namer, 0)) if namer else None,
             seed=task.seed,
             objective=deepcopy(self.objective),  # a StepObjective of its own; a function stays itself
@@ -145,6 +124,8 @@ class Cells:
             read_prototypes=lambda: self.home.prototypes,
             make=self.make,
             runs=runs,
+            readings=readings,
+            make_reader=self.home.readers.reader,
         )
 
     def fit(self, name: str, task: Task, aux: tuple[str, ...], place: str) -> Tested:
@@ -165,7 +146,7 @@ class Cells:
         started = time.perf_counter()
         model = adapt(strategy, context)
         seconds = time.perf_counter() - started
-        tested, alone = self._test(name, model, context, task)
+        tested, alone = self._test(name, model, context, task, task.test)
         labels = {
             "train": self.home.pool.labels(task.target, task.samples["train"][task.target]),
             "val": 0 if context.val is None else len(context.val),
@@ -193,24 +174,25 @@ class Cells:
             seconds=round(seconds, 3),
             predictor=self.rules.name(strategy),
         )
-        rows = self._rows(task, context.depths)
-        label, predicted = tested["label"], tested["predicted"]
-        results = tuple(
-            replace(
-                result,
-                split=split,
-                value=measure(result.metric, label[part], predicted[part]),
-                n=len(part),
-                coverage=coverage(predicted[part]) if context.predictor.abstains else None,
-            )
-            for split, part in rows.items()
-        )
-        rule, centres = context.predictor.tensors, context.towers.centres()
-        return Tested(model, results, tested, rule, centres, tuple(rows.values()))
 
-    def _rows(self, task: Task, depths: Mapping[str, int]) -> dict[str, Tensor]:
+        def scored(split: str, label: Tensor, predicted: Tensor) -> Result:
+            value, share = measure(result.metric, label, predicted), coverage(predicted)
+            told = share if context.predictor.abstains else None
+            return replace(result, split=split, value=value, n=len(label), coverage=told)
+
+        rows, label, predicted = self._rows(task, context), tested["label"], tested["predicted"]
+        results = [scored(split, label[part], predicted[part]) for split, part in rows.items()]
+        for split, samples in self.viewed(task).items():
+            seen, _ = self._test(name, model, context, task, samples)
+            results.append(scored(split, seen["label"], seen["predicted"]))
+            tested |= {f"{split}/{key}": found for key, found in seen.items()}
+        rule, centres = context.predictor.tensors, context.towers.centres()
+        return Tested(model, tuple(results), tested, rule, centres, tuple(rows.values()))
+
+    def _rows(self, task: Task, context: Context) -> dict[str, Tensor]:
         """What is scored, by name: rows of the decisions on test."""
-        samples = self.home.pool.readable(task.target, task.test, depths.get(task.target, 0))
+        depth, readings = context.depths.get(task.target, 0), context.readings.values()
+        samples = self.home.pool.readable(task.target, task.test, depth, readings)
         rows = {"test": torch.arange(len(samples))}
         for name, within in self.parts.items():
             rows[name] = torch.tensor([i for i, sample in enumerate(samples) if within(sample)], dtype=torch.long)
@@ -218,14 +200,16 @@ class Cells:
                 raise DataError(f"no {task.target} item of {name} can be read (seed {task.seed})")
         return rows
 
-    def _test(self, name: str, model: nn.Module, context: Context, task: Task) -> tuple[dict[str, Tensor], bool]:
-        """What the model says of test, and whether it judges each item alone."""
+    def _test(
+        self, name: str, model: nn.Module, context: Context, task: Task, test: Sequence[Sample]
+    ) -> tuple[dict[str, Tensor], bool]:
+        """What the model says of samples of test, or of views of them, and whether it judges each item alone."""
         target, depth, rule = task.target, context.depths.get(task.target, 0), context.predictor
-        samples = self.home.pool.readable(target, task.test, depth)
-        stream = self.home.pool.stream(target, samples, depth)
+        samples = self.home.pool.readable(target, test, depth, context.readings.values())
+        stream = self.home.pool.stream(target, samples, depth, context.readings)
         if stream is None or stream.y is None:
             raise DataError(f"no {target} item of test can be read")
-        inputs = replace(_centred(stream, context.towers.centres()), y=None)
+        inputs = replace(without(stream, context.towers.centres(), context.readings), y=None)
         scores = decide(rule, model, inputs, self.home.device)
         if bool(scores.isnan().any()):
             raise UsageError(
@@ -236,7 +220,7 @@ class Cells:
         if alone and depends_on_others(rule, model, inputs, scores, self.home.device):
             alone = False
             self._warn_of_neighbours(name)
-        items = torch.tensor([self.numbers[id(sample.item)] for sample in samples])
+        items = torch.tensor([self.numbers[id(plain(sample.item))] for sample in samples])
         return {"label": stream.y.cpu(), "predicted": decisions(rule, scores).cpu(), "item": items}, alone
 
     def _warn_of_neighbours(self, name: str) -> None:
@@ -259,7 +243,8 @@ class Cells:
         """
         name, target = self.settings.strategy, self.home.target
         depths = self.depths(name, ())
-        stream = self.home.pool.stream(target, self.home.paired, depths.get(target, 0))
+        readings = self.readings(name, ())
+        stream = self.home.pool.stream(target, self.home.paired, depths.get(target, 0), readings)
         shots = max(shots for shots, _ in tasks)
         if stream is None or not shots:
             return
@@ -267,24 +252,12 @@ class Cells:
         def figure(seed: int) -> float:
             task = tasks[shots, seed]
             context = self.context(name, task, ())
-            context = replace(context, train={target: _centred(stream, context.towers.centres())})
+            context = replace(context, train={target: without(stream, context.towers.centres(), readings)})
             strategy = self.strategy(name)
             context.predictor = self.rule(name, strategy, context)
-            tested, _ = self._test(name, adapt(strategy, context), context, task)
+            tested, _ = self._test(name, adapt(strategy, context), context, task, task.test)
             return measure(self.settings.metric, tested["label"], tested["predicted"])
 
         results = [once(f"pair-labels/seed-{seed}", partial(figure, seed)) for seed in self.settings.seeds]
         text = f"{name} on the {target} side of the pairs, with its labels"
         yield Reference("pair-labels", text, len(stream), *mean_std(results), len(results))
-
-
-def _known(found: Known, centres: Mapping[str, Tensor]) -> Known:
-    return _centred(found, centres) if isinstance(found, Stream) else found
-
-
-def _centred(stream: Stream, centres: Mapping[str, Tensor]) -> Stream:
-    """A stream of embeddings without what is common to its modality; trunk outputs stay, as their tower does that."""
-    centre = centres.get(stream.modality)
-    if centre is None or EMBEDDING not in stream.x:
-        return stream
-    return replace(stream, x={EMBEDDING: centred(stream.x[EMBEDDING], centre)})

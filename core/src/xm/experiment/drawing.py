@@ -41,6 +41,7 @@ class Drawing:
         self.named = named
         self.given = given or {}
         self.views = Views(settings.views)
+        self.test_views = Views(settings.test_view)
         self._key = key
         self._draws: dict[int, Draws] = {}
         self._unlabelled: dict[int, Unlabelled] = {}
@@ -67,6 +68,10 @@ class Drawing:
         train[task.target] = self.views.of(train[task.target])
         task = replace(task, samples={**task.samples, "train": train, "val": val})
         return task if self.settings.unlabelled == NONE else self.unlabelled(seed).of(task)
+
+    def viewed(self, task: Task) -> dict[str, tuple[Sample, ...]]:
+        """Test samples of a task in the views that are scored besides, by the split's name: "test:noise"."""
+        return {f"test:{name}": samples for name, samples in self.test_views.each(task.test).items()}
 
     def unlabelled(self, seed: int) -> Unlabelled:
         """What the tasks of a seed may have without labels."""

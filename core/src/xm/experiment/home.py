@@ -18,11 +18,12 @@ from xm.encoders.aligned import Alignment, opened
 from xm.encoders.choice import Chosen, EncoderChoice
 from xm.encoders.encoder import Encoder
 from xm.encoders.store import FeatureStore
-from xm.experiment.pool import Pool
+from xm.experiment.pool import Pool, seen_in
+from xm.experiment.readings import Readers
 from xm.foundation.errors import DataError, no_names, no_semantics
 from xm.learning.context import Known
 from xm.learning.model import EMBEDDING, Tower, Towers
-from xm.learning.stream import Prototypes, Stream
+from xm.learning.stream import Prototypes, Reading, Stream
 
 
 @dataclass
@@ -56,6 +57,7 @@ class Home:
         self.towers = Towers()
         self.pool = Pool(self.store, self.towers, self.device)
         self._known: dict[str, Known] = {}
+        self.readers = Readers(self.target, self.encoders, self.dataset, self.store, self.device)
 
     @property
     def encoder(self) -> Encoder:
@@ -72,12 +74,20 @@ class Home:
         """The modality whose encoder reads class names."""
         return None if self.namer is None else self.namer.encoder.modality
 
-    def move_in(self, tasks: Iterable[Task], opened: Iterable[Mapping[str, int]] = ()) -> None:
+    def move_in(
+        self,
+        tasks: Iterable[Task],
+        opened: Iterable[Mapping[str, int]] = (),
+        readings: Iterable[Reading] = (),
+        viewed: Iterable[Sample] = (),
+    ) -> None:
         """Make the towers, and read every sample of the tasks and of the pairs an alignment learned from.
 
         Args:
             tasks: whose samples are needed.
             opened: by modality, how deep strategies open its encoder; samples are read at each of these depths.
+            readings: of the target's samples besides, each with its depth.
+            viewed: samples of the target in no task: views of test.
         """
         for modality in (self.target, *self.aux):
             self._add_tower(modality)
@@ -88,7 +98,7 @@ class Home:
                     samples[modality] += drawn
             for modality, unlabelled in task.unlabelled.items():
                 samples[modality] += unlabelled
-        samples[self.target] += self.paired
+        samples[self.target] += [*self.paired, *viewed]
         for modality, found in samples.items():
             for depth in sorted({0, *(depths.get(modality, 0) for depths in opened)}):
                 encoder = self.encoders[modality].encoder
@@ -97,6 +107,13 @@ class Home:
         for modality in dict.fromkeys(m for depths in opened for m, depth in depths.items() if depth):
             if modality not in self.alignments:
                 self.alignments[modality] = self.align(self.encoders[modality].encoder, self.encoder)
+        own = samples[self.target]
+        for reading in dict.fromkeys(readings):
+            if (self.target, reading) not in self.pool:
+                encoder = self.readers.chosen(reading).encoder
+                items = seen_in([sample.item for sample in own], reading)
+                self.store.share_out(encoder, items, depth=reading.depth or 0)
+                self.pool.add_reading(self.target, encoder, own, reading)
         self.note(f"home space: {self.encoder.space} ({self.encoder.dim} dimensions)")
 
     def _add_tower(self, modality: str) -> None:

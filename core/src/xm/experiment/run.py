@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xm.data.naming import unique
 from xm.data.paths import modality_of
 from xm.encoders.aligned import opened, restored
 from xm.encoders.encoder import Encoder
@@ -20,18 +19,19 @@ from xm.encoders.reference import encoder_again
 from xm.encoders.store import FeatureStore
 from xm.evaluation.metrics import coverage, measure
 from xm.evaluation.report import Prediction, Result
+from xm.experiment.index import read_index
 from xm.experiment.learned import taken_over
+from xm.experiment.readings import Rows, read_rows, readings_of
 from xm.experiment.scored import scored
 from xm.foundation.device import pick_device
 from xm.foundation.errors import DataError, RunError, UsageError, described, unknown
 from xm.foundation.events import Listener, logged
 from xm.foundation.files import cache_dir, read_tensors
-from xm.foundation.layout import ALIGNMENT, CENTRES, FORMAT, INDEX, MODEL, RULE, map_file
+from xm.foundation.layout import CENTRES, MODEL, RULE, map_file
 from xm.learning.model import Tower, Towers
 from xm.learning.predictor import NONE, Predictor, decide, decisions
 from xm.learning.start import begin
 from xm.learning.strategy import Strategy, make_strategy
-from xm.learning.stream import Stream
 from xm.plugins.plugin_manager import PluginManager, manager
 
 
@@ -75,26 +75,7 @@ class Run:
         self.listener = listener
         self.cache = cache or cache_dir()
         self.store = FeatureStore(self.cache / "features", listener=listener)
-        path = folder / INDEX
-        try:
-            self.index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            why = error.strerror or type(error).__name__
-            raise RunError(f"{folder}: not a run folder ({INDEX}: {why})") from None
-        except ValueError as error:
-            raise RunError(f"{path}: damaged ({error})") from None
-        found = self.index.get("format") if isinstance(self.index, dict) else None
-        if found != FORMAT:
-            raise RunError(
-                f"{path}: format {found!r}, but this xm reads {FORMAT}; train again, or install the xm that wrote it"
-            )
-        if self.index.get("kind") == ALIGNMENT:
-            raise RunError(
-                f"{folder}: is an alignment, not a classifier; name it as an encoder: --<modality>-encoder {folder}"
-            )
-        missing = [key for key in ("classes", "dataset", "results", "settings", "ways") if not self.index.get(key)]
-        if missing:
-            raise RunError(f"{path}: damaged (without {', '.join(missing)})")
+        self.index = read_index(folder)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -141,6 +122,11 @@ class Run:
         if modality not in ways:
             raise unknown("modality of this run", modality, ways)
         return encoder_again(ways[modality], modality, self.plugins, self.device, self.folder)
+
+    def _reader(self, reference: str) -> Encoder:
+        """An encoder that the target's items are read by besides."""
+        way = {"encoder": reference, "fingerprint": self.index["readers"].get(reference)}
+        return encoder_again(way, self.target, self.plugins, self.device, self.folder)
 
     def strategy(self, result: Result) -> Strategy:
         """The strategy of a model, with the settings it had."""
@@ -201,10 +187,8 @@ class Run:
         predictions: list[Prediction | None] = [None] * len(items)
         for name, rows in by_modality.items():
             encoder = self.encoder(name)
-            model, depth = self.model(result, {name: encoder}), self.depths(result).get(name, 0)
-            rule = self.rule(result)
             given = [items[i] if encoder.accepts_names else _as_path(items[i]) for i in rows]
-            for i, prediction in zip(rows, self._predict(model, rule, encoder, given, depth), strict=True):
+            for i, prediction in zip(rows, self._predict(result, encoder, given), strict=True):
                 predictions[i] = replace(prediction, item=items[i])
         return [prediction for prediction in predictions if prediction is not None]
 
@@ -213,18 +197,28 @@ class Run:
         found = modality_of(Path(item).name, known) if isinstance(item, str | Path) else None
         return found or self.target
 
-    def _predict(
-        self, model: nn.Module, rule: Predictor, encoder: Encoder, items: Sequence[Any], depth: int
-    ) -> Iterator[Prediction]:
-        features = FeatureStore(None).features(encoder, items, depth=depth)
+    def _read(self, store: FeatureStore, result: Result, encoder: Encoder, items: Sequence[Any]) -> Rows:
+        """Items as a model and its rule take them."""
+        modality, depth = encoder.modality, self.depths(result).get(encoder.modality, 0)
+        strategy = self.strategy(result) if modality == self.target else None
+        readings = readings_of(strategy, self.rule(result), modality, result.aux, depth)
+
+        def tower() -> Tower:
+            return Tower(self._way_home(modality, encoder, 0), self._beside(result, CENTRES).get(modality)).cpu()
+
+        return read_rows(store, encoder, items, depth, readings, by=self._reader, tower=tower)
+
+    def _predict(self, result: Result, encoder: Encoder, items: Sequence[Any]) -> Iterator[Prediction]:
+        read = self._read(FeatureStore(None), result, encoder, items)
         labels = unique(self.classes)
         values: Iterator[tuple[list[float], int]] = iter(())
-        if len(features.kept):
-            found = decide(rule, model, Stream(encoder.modality, features.x), self.device)
+        if read.stream is not None:
+            rule = self.rule(result)
+            found = decide(rule, self.model(result, {encoder.modality: encoder}), read.stream, self.device)
             values = iter(zip(found.tolist(), decisions(rule, found).tolist(), strict=True))
         for i, item in enumerate(items):
-            if i in features.failed:
-                yield Prediction(item, None, {}, features.failed[i].reason)
+            if i in read.failed:
+                yield Prediction(item, None, {}, read.failed[i].reason)
             else:
                 chances, decided = next(values)
                 label = None if decided == NONE else labels[decided]
@@ -254,14 +248,11 @@ class Run:
         result = self.pick(pick)
         samples = scored(self.index, self.folder, data, result.seed, self.plugins, self.cache, self.listener)
         encoder = self.encoder(self.target)
-        depth = self.depths(result).get(self.target, 0)
-        features = self.store.features(encoder, [sample.item for sample in samples], depth=depth)
-        if not len(features.kept):
+        read = self._read(self.store, result, encoder, [sample.item for sample in samples])
+        if read.stream is None:
             raise DataError(f"no {self.target} item of {data or self.index['dataset']} can be read")
-        labels = torch.tensor([samples[i].label or 0 for i in features.kept.tolist()])
-        model, inputs = self.model(result, {self.target: encoder}), Stream(self.target, features.x)
-        rule = self.rule(result)
-        probabilities = decide(rule, model, inputs, self.device)
+        labels, rule = torch.tensor([samples[i].label or 0 for i in read.kept]), self.rule(result)
+        probabilities = decide(rule, self.model(result, {self.target: encoder}), read.stream, self.device)
         among = labels.unique().to(probabilities.device) if present else None
         predicted = decisions(rule, probabilities, among).cpu()
         name = metric or self.index["settings"]["metric"]
@@ -293,12 +284,6 @@ class Run:
         places = (self.folder / result.model / name, self.folder / name)
         found = next((read_tensors(path) for path in places if path.exists()), {})
         return {key: value.to(self.device) for key, value in found.items()}
-
-
-def unique(names: Sequence[str]) -> list[str]:
-    """The names, of which those that are there more than once have their numbers behind them."""
-    counts = Counter(names)
-    return [name if counts[name] == 1 else f"{name} (class {number})" for number, name in enumerate(names)]
 
 
 def _as_path(item: Any) -> Any:

@@ -65,6 +65,7 @@ class TrainSettings(Config):
         (), description="conditions on the target's samples: train.NAME=VALUE[,VALUE], test.NAME=VALUE[,VALUE]"
     )
     views: tuple[str, ...] = Field((), description="of the target's train items, beside themselves: flip, crop1, crop2")
+    test_view: tuple[str, ...] = Field((), description="views of test that models are scored on besides: noise, blur:2")
     start: tuple[Path, ...] = Field((), description="runs whose tuned encoders, or more, training goes on from")
     metric: str = Field("accuracy", description="accuracy, balanced-accuracy or macro-f1")
     trackers: tuple[str, ...] = Field(("jsonl",), description="listeners to the run's events")
@@ -94,7 +95,7 @@ class TrainSettings(Config):
         return self
 
     def _twice(self) -> Iterator[str]:
-        for name in ("aux", "shots", "seeds", "trackers", "views"):
+        for name in ("aux", "shots", "seeds", "trackers", "views", "test_view"):
             values = getattr(self, name)
             repeated = [value for value in dict.fromkeys(values) if values.count(value) > 1]
             if repeated:

@@ -165,6 +165,7 @@ class Experiment:
             make=lambda name, given: make_strategy(name, given, self.plugins),
             starts=self.starts,
             parts=parts(self.settings.conditions),
+            viewed=self.drawing.viewed,
         )
 
     @cached_property
@@ -188,8 +189,11 @@ class Experiment:
         """Do it all and write the run folder."""
         for modality in (self.settings.modality, *self.settings.aux):
             _ = self.encoders[modality]  # a wrong reference is told before anything is computed
-        self.drawing.views.check(self.encoders[self.settings.modality].encoder)
+        for views in (self.drawing.views, self.drawing.test_views):
+            views.check(self.encoders[self.settings.modality].encoder)
         cells = list(self._cells())
+        readings = [reading for name, aux, _, _ in cells for reading in self.cells.readings(name, aux).values()]
+        self.home.readers.check(readings)
         if not cells:
             raise UsageError(f"strategy {self.settings.strategy!r} needs an auxiliary modality; name one with --aux")
         tasks = self.tasks()
@@ -213,7 +217,8 @@ class Experiment:
             if twice := self.contents.twice(tasks.values()):
                 self._tell(Event("warning", {"message": twice}))
             depths = {name: self.cells.depths(name, aux) for name, aux, _, _ in cells}
-            self.home.move_in(tasks.values(), depths.values())
+            viewed = [s for task in tasks.values() for seen in self.drawing.viewed(task).values() for s in seen]
+            self.home.move_in(tasks.values(), depths.values(), readings, viewed)
             results, self.hits = fit_all(self.cells, cells, tasks, writer, self._tell, self.listener)
             references = tuple(self.cells.references(tasks, writer.once))
             comparisons = tuple(with_the_target_alone(results, self.hits))
@@ -236,7 +241,11 @@ class Experiment:
             self.home.pairable,
             [(task.digest, task.unlabelled_digest) for task in tasks.values()],
             contents,
-            [*(encoder.fingerprint() for encoder in used.values()), *self.starts.key()],
+            [
+                *(encoder.fingerprint() for encoder in used.values()),
+                *self.home.readers.fingerprints().values(),
+                *self.starts.key(),
+            ],
             [self.objective, *strategies.values(), *rules],
             self.plugins,
         )
@@ -249,6 +258,7 @@ class Experiment:
             "settings": self.settings.model_dump(mode="json"),
             "ways": self.home.ways(),
             "namer": self.home.reads_names,
+            "readers": self.home.readers.fingerprints(),
             "tasks": {f"shots-{shots}/seed-{seed}": task.digest for (shots, seed), task in tasks.items()},
             "unlabelled": {f"shots-{k}/seed-{i}": t.unlabelled_digest for (k, i), t in tasks.items() if t.unlabelled},
             "contents": contents,

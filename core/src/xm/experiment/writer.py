@@ -18,8 +18,8 @@ from torch import Tensor
 from xm.data.task import Task
 from xm.evaluation.report import Report, Result
 from xm.evaluation.significance import Hits
-from xm.experiment.cells import Tested
 from xm.experiment.settings import TrainSettings
+from xm.experiment.tested import Tested, hits_of
 from xm.foundation.distributed import gather, leads
 from xm.foundation.errors import RunError
 from xm.foundation.events import Event, Listener
@@ -126,8 +126,9 @@ class RunWriter(AbstractContextManager["RunWriter"]):
             for path in {folder / MODEL, *folder.glob("*.safetensors"), *run.glob("*.safetensors")}:
                 with safe_open(path, "pt"):  # reads no more than the header, which says how long the file is
                     pass
-            whole, rows = Hits.of(read_tensors(folder / TESTED)), read_tensors(said.with_name(ROWS))
-            return Kept(results, {r.scored: whole[rows[str(i)].numpy()] for i, r in enumerate(results)})
+            rows = read_tensors(said.with_name(ROWS))
+            parts = [rows[str(i)] for i in range(len(rows))]
+            return Kept(results, hits_of(results, read_tensors(folder / TESTED), parts))
         except (OSError, RunError, SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
             text = f"{folder}: damaged ({type(error).__name__}), and will be made again"
             self.listener(Event("warning", {"message": text}))

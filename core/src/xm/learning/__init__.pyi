@@ -77,5 +77,7 @@ from .stream import (
     Batch as Batch,
     Inputs as Inputs,
     Prototypes as Prototypes,
+    Reader as Reader,
+    Reading as Reading,
     Stream as Stream,
 )

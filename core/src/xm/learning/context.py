@@ -19,7 +19,7 @@ from xm.learning.predictor import Argmax, Predictor, decide, decisions
 from xm.learning.sampler import AUXILIARY, shares_of
 from xm.learning.schedule import Plan
 from xm.learning.start import Start
-from xm.learning.stream import Prototypes, Stream
+from xm.learning.stream import Prototypes, Reader, Reading, Stream
 
 if TYPE_CHECKING:
     from xm.learning.strategy import Strategy
@@ -68,6 +68,8 @@ class Context:
         make: a registered strategy by its name and settings.
         runs: earlier runs that the user wants to start from (``--start``). `towers` began from them already, each from
             the first whose encoder and depth are the same.
+        readings: what else was read of the target's items, by the names in the streams' `also`.
+        make_reader: what is known of an encoder, by its reference.
         record: what the strategy wants to be kept in the run (chosen settings, searched ranges); plain values.
     """
 
@@ -93,6 +95,8 @@ class Context:
     read_prototypes: Callable[[], Mapping[str, Prototypes]] = dict
     make: Callable[[str, Mapping[str, Any] | None], Strategy] = no_strategy
     runs: Sequence[Start] = ()
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    make_reader: Callable[[str], Reader] | None = None
     record: dict[str, object] = field(default_factory=dict)
 
     @cached_property
@@ -143,6 +147,17 @@ class Context:
         """
         return self.read_semantics(name)
 
+    def reader(self, name: str) -> Reader:
+        """What is known of the encoder of a reading.
+
+        Raises:
+            ValueError: if there is no reading of that name by another encoder.
+        """
+        reference = self.readings[name].encoder if name in self.readings else None
+        if reference is None or self.make_reader is None:
+            raise ValueError(f"there is no reading {name!r} by another encoder")
+        return self.make_reader(reference)
+
     @property
     def generator(self) -> torch.Generator:
         """A generator seeded for this fit, new at each call."""
@@ -178,7 +193,7 @@ class Context:
             **changes: attributes of this context that are others for it: ``train``, ``val``.
 
         Raises:
-            UsageError: if it opens encoders at other depths than this context has.
+            UsageError: if it opens encoders at other depths than this context has, or needs other readings.
         """
         inner = self.make(strategy, settings) if isinstance(strategy, str) else strategy
         aux = tuple(name for name in self.train if name != self.target)
@@ -188,6 +203,8 @@ class Context:
                 f"{type(inner).__name__} opens encoders at depths {wanted or 'of none'}, and here they are at "
                 f"{dict(self.depths) or 'none'}: it can't be used inside this strategy"
             )
+        if lacking := [n for n in inner.readings(self.target, aux) if n not in self.readings]:
+            raise UsageError(f"{type(inner).__name__} needs the reading {lacking[0]!r}, which is not made here")
         context = replace(self, record={}, **changes)
         model = adapt(inner, context)
         if context.record:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from xm.foundation.device import seeded
-from xm.learning.stream import Prototypes, Stream
+from xm.learning.stream import Prototypes, Reading, Stream
 from xm.plugins.config import Configurable
 
 PART, LEAST = 2**20, 64
@@ -48,6 +48,14 @@ class Predictor(Configurable, ABC):
         """
         return {}
 
+    def readings(self, modality: str) -> Mapping[str, Reading]:
+        """What else of the items of a modality is to be read, by a name each: it is in the inputs' `also`.
+
+        Raises:
+            UsageError: if the rule can't judge the modality.
+        """
+        return {}
+
     @abstractmethod
     def predict(self, model: nn.Module, inputs: Stream) -> Tensor:
         """Probabilities (n, classes); the decision is the largest. May take gradients."""
@@ -79,7 +87,7 @@ def decide(predictor: Predictor, model: nn.Module, inputs: Stream, device: torch
     So inputs that are large (trunk outputs, pixels) are on the device a part at a time, too.
     """
     n = len(inputs)
-    numbers = sum(value[:1].numel() for value in inputs.x.values())
+    numbers = sum(value[:1].numel() for x in (inputs.x, *inputs.also.values()) for value in x.values())
     rows = max(LEAST, PART // numbers) if predictor.scope == "item" else n
     parts = [inputs[torch.arange(i, min(i + rows, n))] for i in range(0, n, rows)] if rows < n else [inputs]
     return torch.cat([predictor.predict(model, part.to(device)) for part in parts])

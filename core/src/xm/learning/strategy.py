@@ -16,7 +16,7 @@ from xm.learning.model import LinearClassifier, Towers, load_towers
 from xm.learning.objectives import Objective, cross_entropy
 from xm.learning.schedule import ParameterGroup, Plan
 from xm.learning.start import tail_tensors
-from xm.learning.stream import Batch, Stream
+from xm.learning.stream import Batch, Reading, Stream
 from xm.plugins.config import Config, Configurable
 from xm.plugins.plugin_manager import PluginManager
 from xm.plugins.specs import StrategySpec
@@ -49,6 +49,10 @@ class Strategy(Configurable):
             aux: the auxiliary modalities.
             namer: of the encoder that reads class names; None if there is none.
         """
+        return {}
+
+    def readings(self, target: str, aux: Sequence[str]) -> Mapping[str, Reading]:
+        """What else of the target's items is to be read, by a name each: they are in the streams' `also`."""
         return {}
 
     def build(self, context: Context) -> nn.Module:
@@ -140,6 +144,9 @@ class Wrapping(Strategy):
 
     def depths(self, target: str, aux: Sequence[str], namer: str | None) -> Mapping[str, int]:
         return self.inner.depths(target, aux, namer)
+
+    def readings(self, target: str, aux: Sequence[str]) -> Mapping[str, Reading]:
+        return self.inner.readings(target, aux)
 
     def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
         return self.inner.restore(towers, tensors)

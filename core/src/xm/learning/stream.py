@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, TypeAlias
 
 import torch
@@ -29,6 +29,36 @@ class Prototypes:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """The same rows, read once more.
+
+    Attributes:
+        encoder: another one of the modality, by its reference ("openclip"); None: its own.
+        view: as a user types it, "noise:0.2"; None: the item as it is.
+        depth: at which the trunk is read; None: the one at which the strategy opened the encoder, and 0 of another.
+    """
+
+    encoder: str | None = None
+    view: str | None = None
+    depth: int | None = None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What is known of another encoder that items are read by.
+
+    Attributes:
+        dim: of its unit vectors.
+        texts: the class names through the templates in its space; None if no encoder reads names there.
+        prototypes: its own classifier, if it has one.
+    """
+
+    dim: int
+    texts: Stream | None = None
+    prototypes: Prototypes | None = None
+
+
+@dataclass(frozen=True)
 class Stream:
     """n samples of one modality, as tensors.
 
@@ -41,6 +71,8 @@ class Stream:
             where a sample belongs to none, None if no sample belongs to any.
         group: the same of what must not be split: a speaker, a recording.
         origin: the same of where samples come from: a site, a set of captions.
+        also: the same rows read once more, by the names of `Strategy.readings` and `Predictor.readings`, n rows each:
+            ``embedding`` at home; of another encoder ``embedding`` in its space; at another depth its trunk's outputs.
     """
 
     modality: str
@@ -50,6 +82,7 @@ class Stream:
     pair: Tensor | None = None
     group: Tensor | None = None
     origin: Tensor | None = None
+    also: Mapping[str, Inputs] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.x.values())))
@@ -71,6 +104,16 @@ class Stream:
         weight = self.labels.new_ones(len(self), dtype=torch.float32) if self.weight is None else self.weight
         return weight / weight.sum()
 
+    def reading(self, name: str) -> Self:
+        """The same samples as they were read once more.
+
+        Raises:
+            ValueError: if they were not.
+        """
+        if name not in self.also:
+            raise ValueError(f"the {self.modality} stream has no reading {name!r} (it has: {', '.join(self.also)})")
+        return replace(self, x=self.also[name], also={})
+
     def times(self, factor: float) -> Self:
         """The same samples, each of `factor` times the weight."""
         one = torch.ones(len(self), device=next(iter(self.x.values())).device)
@@ -78,7 +121,7 @@ class Stream:
 
     def __getitem__(self, rows: Tensor) -> Self:
         """The samples at `rows` (indices)."""
-        return self._each(lambda value: value[rows])
+        return self._each(lambda value: value[rows.to(value.device)])
 
     def to(self, device: torch.device | str) -> Self:
         """On `device`, without waiting for the copy."""
@@ -90,9 +133,13 @@ class Stream:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
         """With all its tensors changed."""
-        whole = {field.name: getattr(self, field.name) for field in fields(self)}
+
+        def each(x: Inputs) -> Inputs:
+            return {name: change(value) for name, value in x.items()}
+
+        whole = {one.name: getattr(self, one.name) for one in fields(self)}
         changed: dict[str, Any] = {name: change(value) for name, value in whole.items() if isinstance(value, Tensor)}
-        return replace(self, x={name: change(value) for name, value in self.x.items()}, **changed)
+        return replace(self, x=each(self.x), also={name: each(x) for name, x in self.also.items()}, **changed)
 
 
 Batch: TypeAlias = Mapping[str, Stream]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from random import Random
 from threading import Lock
 from typing import Any
 
@@ -13,13 +12,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from xm.data.content import item_name
 from xm.data.member import Member, opened
 from xm.data.types import View
+from xm.data.views import VIEWS as VIEWS, seen as seen_by
 from xm.foundation.errors import ItemError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 """Of the files that Pillow reads and users have."""
-
-VIEWS = ("flip", "crop")
-"""Kinds of views of an image."""
 
 _LAZY = Lock()
 """Held while a Pillow image is decoded: the same one may be in a batch twice, in two threads."""
@@ -29,7 +26,7 @@ def read_image(item: Any, *, upright: bool = True) -> Image.Image:
     """One image, decoded, in the mode it has; safe to call from several threads.
 
     Args:
-        item: a path, a member of a tar, a Pillow image, or a uint8 array (h, w), (h, w, 3) or (h, w, 4).
+        item: a path, a member of a tar, a Pillow image, a uint8 array (h, w), (h, w, 3) or (h, w, 4), or a view of one.
         upright: turn it as its EXIF orientation says.
 
     Raises:
@@ -60,16 +57,27 @@ def read_image(item: Any, *, upright: bool = True) -> Image.Image:
 
 
 def seen(image: Image.Image, view: View) -> Image.Image:
-    """An image in a view: "flip" is its mirror image; "crop1", "crop2" … are squares of its short side.
+    """A decoded image in a view, of those that are registered for images.
 
-    A square lies anywhere along the long side and is mirrored in half of the cases (the views of Lin et al., CVPR 2023,
-    before their resizing). Content and name decide, so it is the same on every machine.
+    Raises:
+        ItemError: if there is none of that kind.
     """
-    if view.kind == "flip":
-        return ImageOps.mirror(image)
-    if view.kind != "crop":
-        raise ItemError(item_name(view), f"images have no view {view.name!r}; there are {', '.join(VIEWS)}")
-    draw = Random(view.name.encode() + image.resize((8, 8)).tobytes())
+    found: Image.Image = seen_by("image", image, view)
+    return found
+
+
+def flip(image: Image.Image, view: View) -> Image.Image:
+    """The view "flip": the mirror image."""
+    return ImageOps.mirror(image)
+
+
+def crop(image: Image.Image, view: View) -> Image.Image:
+    """The views "crop1", "crop2" …: squares of the short side, the views of Lin et al. (CVPR 2023) before resizing.
+
+    A square lies anywhere along the long side and is mirrored in half of the cases. Content and name decide, so it is
+    the same on every machine.
+    """
+    draw = view.draw(image.resize((8, 8)).tobytes())
     side = min(image.size)
     left, top = draw.randint(0, image.width - side), draw.randint(0, image.height - side)
     part = image.crop((left, top, left + side, top + side))

@@ -17,6 +17,8 @@ from torchaudio.transforms import Resample  # type: ignore[import-untyped]
 
 from xm.data.content import item_name
 from xm.data.member import File, Member, opened
+from xm.data.types import View
+from xm.data.views import VIEWS as VIEWS, seen
 from xm.foundation.errors import ItemError
 from xm.media.lengths import LengthPolicy, shares, windows
 
@@ -38,23 +40,34 @@ def read_sound(item: Any, rate: int) -> Tensor:
     """One sound as (samples,), float32, at `rate`: the mean over its channels, resampled by torchaudio.
 
     Args:
-        item: a path, a member of a tar, or ``(samples, rate)``: floats (n,) within -1 to 1, and their rate in Hz.
+        item: a path, a member of a tar, ``(samples, rate)``: floats (n,) within -1 to 1, and their rate in Hz, or a
+            view of one, which is seen at the rate that the item has.
         rate: wanted, in Hz.
 
     Raises:
         ItemError: if it is neither, can't be decoded, is cut short, holds no samples or any that is not finite.
     """
     name = sound_name(item)
-    file = Path(item) if isinstance(item, str) else item
-    samples, given = _from_file(file, name) if isinstance(file, Path | Member) else _from_array(item, name)
-    if not len(samples):
-        raise ItemError(name, "is empty: it holds no samples")
-    if not bool(torch.isfinite(samples).all()):
-        raise ItemError(name, "holds samples that are not finite")
+    samples, given = _decoded(item)
     if given * rate // math.gcd(given, rate) ** 2 > _FILTER:
         raise ItemError(name, f"its rate of {given} Hz has no short ratio to {rate} Hz; resample it first")
     resampled: Tensor = samples if given == rate else _resampler(given, rate)(samples)
     return resampled
+
+
+def _decoded(item: Any) -> tuple[Tensor, int]:
+    """Samples (n,), float32, and their rate."""
+    name = sound_name(item)
+    if isinstance(item, View):
+        samples, given = seen("audio", _decoded(item.item), item)
+    else:
+        file = Path(item) if isinstance(item, str) else item
+        samples, given = _from_file(file, name) if isinstance(file, Path | Member) else _from_array(item, name)
+    if not len(samples):
+        raise ItemError(name, "is empty: it holds no samples")
+    if not bool(torch.isfinite(samples).all()):
+        raise ItemError(name, "holds samples that are not finite")
+    return samples, given
 
 
 def sound_name(item: Any) -> str:

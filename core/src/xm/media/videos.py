@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from xm.data.content import item_name
 from xm.data.member import File
+from xm.data.types import View
+from xm.data.views import VIEWS as VIEWS, seen
 from xm.foundation.errors import ItemError
 from xm.media._libav import Times, mono, opened, pixels, read_times, video_stream
 
@@ -94,12 +96,15 @@ def read_clip(item: Any, sampling: Sampling) -> list[Image]:
     """The sampled frames of a video, upright, each (h, w, 3) RGB.
 
     Args:
-        item: a path, a member of a tar, or a uint8 array (frames, h, w, 3).
+        item: a path, a member of a tar, a uint8 array (frames, h, w, 3), or a view of one.
         sampling: which frames.
 
     Raises:
-        ItemError: if it is neither, or can't be decoded.
+        ItemError: if it is none of these, or can't be decoded.
     """
+    if isinstance(item, View):
+        found: list[Image] = seen("video", read_clip(item.item, sampling), item)
+        return found
     if isinstance(item, np.ndarray):
         if item.dtype != np.uint8 or item.ndim != 4 or item.shape[3] != 3 or not item.size:
             raise ItemError(item_name(item), "expected uint8 of shape (frames, h, w, 3)")
@@ -110,6 +115,11 @@ def read_clip(item: Any, sampling: Sampling) -> list[Image]:
         raise ItemError(item_name(item), "is no video; give a path or a uint8 array (frames, h, w, 3)")
     video = probe(item)
     return read_frames(video, sampling(video))
+
+
+def flip(frames: Sequence[Image], view: View) -> list[Image]:
+    """The view "flip": each frame's mirror image."""
+    return [np.ascontiguousarray(frame[:, ::-1]) for frame in frames]
 
 
 def probe(path: str | File) -> Video:

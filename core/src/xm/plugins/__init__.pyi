@@ -26,5 +26,6 @@ from .specs import (
     Spec as Spec,
     StrategySpec as StrategySpec,
     TrackerSpec as TrackerSpec,
+    ViewSpec as ViewSpec,
     load_target as load_target,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xm.plugins.hookspecs import hookimpl
-from xm.plugins.specs import DatasetSpec, ObjectiveSpec, PredictorSpec, TrackerSpec
+from xm.plugins.specs import DatasetSpec, ObjectiveSpec, PredictorSpec, TrackerSpec, ViewSpec
 
 
 @hookimpl
@@ -49,6 +49,30 @@ def predictors() -> list[PredictorSpec]:
             target="xm.learning:Argmax",
             summary="the class with the highest probability",
         )
+    ]
+
+
+@hookimpl
+def views() -> list[ViewSpec]:
+    return [
+        ViewSpec(
+            name="flip",
+            target="xm.media.images:flip",
+            summary="the mirror image",
+            modality="image",
+        ),
+        ViewSpec(
+            name="crop",
+            target="xm.media.images:crop",
+            summary="a square of the short side, mirrored in half of the cases",
+            modality="image",
+        ),
+        ViewSpec(
+            name="flip",
+            target="xm.media.videos:flip",
+            summary="each frame's mirror image",
+            modality="video",
+        ),
     ]
 
 

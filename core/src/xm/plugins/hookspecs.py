@@ -16,8 +16,10 @@ from xm.plugins.specs import (
     EncoderSpec,
     ObjectiveSpec,
     PredictorSpec,
+    Spec,
     StrategySpec,
     TrackerSpec,
+    ViewSpec,
 )
 
 hookspec = pluggy.HookspecMarker("xm")
@@ -52,6 +54,10 @@ class Hooks:
         """Predictors: decision rules over a fitted model."""
 
     @hookspec
+    def views(self) -> list[ViewSpec]:  # type: ignore[empty-body]
+        """Views: other ways to see an item, for training, for testing and at test time."""
+
+    @hookspec
     def trackers(self) -> list[TrackerSpec]:  # type: ignore[empty-body]
         """Trackers: listeners to the events of a run."""
 
@@ -62,3 +68,18 @@ class Hooks:
     @hookspec
     def commands(self) -> list[CommandSpec]:  # type: ignore[empty-body]
         """Commands added to the program `xm`."""
+
+
+KINDS: dict[str, tuple[str, type[Spec]]] = {
+    "encoders": ("encoder", EncoderSpec),
+    "strategies": ("strategy", StrategySpec),
+    "aligners": ("aligner", AlignerSpec),
+    "objectives": ("objective", ObjectiveSpec),
+    "datasets": ("dataset", DatasetSpec),
+    "predictors": ("predictor", PredictorSpec),
+    "views": ("view", ViewSpec),
+    "trackers": ("tracker", TrackerSpec),
+    "benchmarks": ("benchmark", BenchmarkSpec),
+    "commands": ("command", CommandSpec),
+}
+"""By hook: what its specs are, in a word, and their type."""

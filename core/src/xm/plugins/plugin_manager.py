@@ -23,7 +23,7 @@ import pluggy
 
 from xm.foundation.errors import PluginError, UsageError, described, unknown
 from xm.plugins import builtin
-from xm.plugins.hookspecs import Hooks
+from xm.plugins.hookspecs import KINDS, Hooks
 from xm.plugins.registry import Registry
 from xm.plugins.specs import (
     ANY,
@@ -37,6 +37,7 @@ from xm.plugins.specs import (
     Spec,
     StrategySpec,
     TrackerSpec,
+    ViewSpec,
 )
 
 GROUP = "xm"
@@ -121,10 +122,10 @@ class PluginManager:
         unspecified = [c.name for c in self._pluggy.get_hookcallers(plugin) or () if not c.has_spec()]
         if unspecified:
             self._pluggy.unregister(name=name)
-            raise PluginError(str(unknown("hook", unspecified[0], _KINDS)))
+            raise PluginError(str(unknown("hook", unspecified[0], KINDS)))
         if not self._pluggy.get_hookcallers(plugin):
             self._pluggy.unregister(name=name)
-            named = ", ".join(hook for hook in _KINDS if callable(getattr(plugin, hook, None)))
+            named = ", ".join(hook for hook in KINDS if callable(getattr(plugin, hook, None)))
             has = f"has a function named as a hook ({named}) but none" if named else "has no function that is"
             raise PluginError(f"{has} marked @hookimpl (from xm import hookimpl)")
 
@@ -152,7 +153,7 @@ class PluginManager:
 
     def plugins(self) -> list[Plugin]:
         """All plugins that were found, broken ones included, by name. Asks every hook, so that errors show."""
-        for hook in _KINDS:
+        for hook in KINDS:
             self._registry(hook)
         return [self._found[name] for name in sorted(self._found)]
 
@@ -166,7 +167,7 @@ class PluginManager:
 
         A name is the plugin's that was found first: core, installed plugins by alphabet, files.
         """
-        kind, spec_type = _KINDS[hook]
+        kind, spec_type = KINDS[hook]
         owner: dict[str, str] = {}
         left_out: dict[str, list[str]] = {}
         found: list[tuple[str, Spec]] = []
@@ -175,12 +176,12 @@ class PluginManager:
                 if not isinstance(spec, spec_type):
                     got = type(spec).__name__
                     self._fail(name, f"hook {hook} returned a {got}; expected {spec_type.__name__}")
-                elif spec.name in owner:
-                    owned = f"is already registered by {owner[spec.name]!r}; choose another name"
-                    self._fail(name, f"{kind} {spec.name!r} {owned}")
-                    left_out.setdefault(spec.name, []).append(name)
+                elif spec.key in owner:
+                    owned = f"is already registered by {owner[spec.key]!r}; choose another name"
+                    self._fail(name, f"{kind} {spec.key!r} {owned}")
+                    left_out.setdefault(spec.key, []).append(name)
                 else:
-                    owner[spec.name] = name
+                    owner[spec.key] = name
                     found.append((name, spec))
         return Registry(kind, sorted(found, key=lambda pair: pair[0]), left_out)
 
@@ -236,6 +237,11 @@ class PluginManager:
         return self._registry("predictors")
 
     @property
+    def views(self) -> Registry[ViewSpec]:
+        """Views by modality and name: "image/flip"."""
+        return self._registry("views")
+
+    @property
     def trackers(self) -> Registry[TrackerSpec]:
         """Trackers by name."""
         return self._registry("trackers")
@@ -257,19 +263,6 @@ class PluginManager:
     def suffixes(self) -> dict[str, str]:
         """File suffix to modality, as the registered encoders say."""
         return {s: spec.modality for spec in self.encoders.values() for s in spec.suffixes}
-
-
-_KINDS: dict[str, tuple[str, type[Spec]]] = {
-    "encoders": ("encoder", EncoderSpec),
-    "strategies": ("strategy", StrategySpec),
-    "aligners": ("aligner", AlignerSpec),
-    "objectives": ("objective", ObjectiveSpec),
-    "datasets": ("dataset", DatasetSpec),
-    "predictors": ("predictor", PredictorSpec),
-    "trackers": ("tracker", TrackerSpec),
-    "benchmarks": ("benchmark", BenchmarkSpec),
-    "commands": ("command", CommandSpec),
-}
 
 
 def _a(answer: object) -> str:

@@ -12,7 +12,7 @@ S = TypeVar("S", bound=Spec)
 
 
 class Registry(dict[str, S], Generic[S]):
-    """Specs of one hook by name; `find` answers an unknown name with the nearest one.
+    """Specs of one hook by name (`Spec.key`); `find` answers an unknown name with the nearest one.
 
     Attributes:
         kind: what they are, in a word.
@@ -21,9 +21,9 @@ class Registry(dict[str, S], Generic[S]):
     """
 
     def __init__(self, kind: str, specs: Iterable[tuple[str, S]], left_out: Mapping[str, list[str]]) -> None:
-        super().__init__((spec.name, spec) for _, spec in specs)
+        super().__init__((spec.key, spec) for _, spec in specs)
         self.kind = kind
-        self.plugin_of = {spec.name: plugin for plugin, spec in specs}
+        self.plugin_of = {spec.key: plugin for plugin, spec in specs}
         self.left_out = left_out
 
     def find(self, name: str) -> S:

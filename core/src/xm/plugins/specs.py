@@ -7,6 +7,7 @@ first use. Specs hold plain values only, so that ``xm --help`` stays fast.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,11 @@ class Spec:
     name: str
     target: str
     summary: str = ""
+
+    @property
+    def key(self) -> str:
+        """What it is known by among its kind: its name."""
+        return self.name
 
     def load(self) -> Any:
         """Import the implementation."""
@@ -166,6 +172,35 @@ class DatasetSpec(Spec):
 @dataclass(frozen=True, kw_only=True)
 class PredictorSpec(Spec):
     """A decision rule over a fitted model (`xm.Predictor`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewSpec(Spec):
+    """Another way to see an item. The target is ``(decoded, View) -> decoded``; see `xm.data.seen` for what is decoded.
+
+    It draws from the view's name and the item's content alone (`xm.data.View.draw`), and leaves its input as it was.
+    Several modalities may have a view of one name.
+
+    Attributes:
+        modality: of the items.
+        strength: what the number behind the colon says (``noise:0.2``), in words; "" if it takes none.
+        least: strength that can be given.
+        most: strength that can be given.
+    """
+
+    modality: str
+    strength: str = ""
+    least: float = -math.inf
+    most: float = math.inf
+
+    @staticmethod
+    def key_of(modality: str, name: str) -> str:
+        """As views are known: "image/flip"."""
+        return f"{modality}/{name}"
+
+    @property
+    def key(self) -> str:
+        return self.key_of(self.modality, self.name)
 
 
 @dataclass(frozen=True, kw_only=True)

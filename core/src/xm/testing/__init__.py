@@ -11,6 +11,9 @@ pytest.register_assert_rewrite(
         f"{__name__}.{module}"
         for module in (
             "_checks",
+            "_readings",
+            "_space",
+            "_things",
             "synthetic",
             "aligners",
             "datasets",
@@ -19,6 +22,7 @@ pytest.register_assert_rewrite(
             "objectives",
             "predictors",
             "strategies",
+            "views",
         )
     )
 )
@@ -32,6 +36,7 @@ from xm.testing.losses import ObjectiveConformance
 from xm.testing.objectives import PairObjectiveConformance
 from xm.testing.predictors import PredictorConformance
 from xm.testing.strategies import StrategyConformance
+from xm.testing.views import ViewConformance
 
 __all__ = [
     "AlignerConformance",
@@ -41,6 +46,7 @@ __all__ = [
     "PairObjectiveConformance",
     "PredictorConformance",
     "StrategyConformance",
+    "ViewConformance",
     "installed",
     "synthetic",
 ]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from xm.foundation.errors import XMError
 from xm.learning.model import LinearClassifier, class_means
 from xm.learning.predictor import NONE, Predictor, decide, decisions
-from xm.learning.stream import Prototypes, Stream
+from xm.learning.stream import Prototypes, Reading, Stream
 from xm.plugins.specs import PredictorSpec
 from xm.testing import _checks as checks, synthetic as synthetic
 
@@ -63,10 +63,18 @@ class PredictorConformance:
         assert predictor.scope in ("item", "set", "sequence")
         checks.explains_settings(spec.load())
 
+    def test_readings(self, spec: PredictorSpec) -> None:
+        """What else is to be read of the items is said by name, the same each time."""
+        readings = dict(self.make(spec).readings(synthetic.TARGET))
+        assert all(isinstance(name, str) for name in readings), f"names of readings: {list(readings)}"
+        assert all(isinstance(one, Reading) for one in readings.values()), f"no readings: {readings}"
+        assert dict(self.make(spec).readings(synthetic.TARGET)) == readings, "other readings each time"
+
     @pytest.mark.parametrize("n", (1, 200))
     def test_probabilities(self, spec: PredictorSpec, n: int) -> None:
         """Plain numbers (n, classes), finite, none negative, each row's sum 1, or at most 1 if the rule abstains."""
-        out = self.decided(self.prepared(spec), _inputs()[torch.arange(n)])
+        predictor = self.prepared(spec)
+        out = self.decided(predictor, _inputs(predictor)[torch.arange(n)])
         wanted = (n, len(synthetic.CLASSES))
         assert out.shape == wanted, f"probabilities have shape {tuple(out.shape)}, not {wanted}"
         assert out.is_floating_point(), f"probabilities are {out.dtype}"
@@ -82,7 +90,7 @@ class PredictorConformance:
     def test_beats_chance(self, spec: PredictorSpec) -> None:
         """Where the model is right, most decisions are: half of five classes at least, of those that are decided on."""
         predictor, labels = self.prepared(spec), synthetic.held_out().labels
-        found = decisions(predictor, self.decided(predictor, _inputs()))
+        found = decisions(predictor, self.decided(predictor, _inputs(predictor)))
         decided = found != NONE
         assert bool(decided.any()), "the rule abstains from everything"
         accuracy = float(torch.eq(found, labels)[decided].float().mean())
@@ -90,7 +98,8 @@ class PredictorConformance:
 
     def test_items_are_judged_alone(self, spec: PredictorSpec) -> None:
         """With `scope` "item", a row depends neither on the other items nor on what was predicted before."""
-        predictor, inputs = self.prepared(spec), _inputs()
+        predictor = self.prepared(spec)
+        inputs = _inputs(predictor)
         if predictor.scope != "item":
             pytest.skip(f"{spec.name} sees all items together (scope {predictor.scope})")
         rows = torch.arange(0, len(inputs), 20)
@@ -100,7 +109,7 @@ class PredictorConformance:
 
     def test_never_sees_labels(self, spec: PredictorSpec) -> None:
         """With labels, with wrong ones and without, the probabilities are the same."""
-        inputs = _inputs()
+        inputs = _inputs(self.make(spec))
         wrong = torch.zeros(len(inputs), dtype=torch.long)
         without, *labelled = (
             self.decided(self.prepared(spec), replace(inputs, y=y)) for y in (None, synthetic.held_out().y, wrong)
@@ -114,24 +123,27 @@ class PredictorConformance:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(state)
                 predictor = self.prepared(spec)
-                found += [self.decided(predictor, _inputs()) for _ in range(2)]
+                found += [self.decided(predictor, _inputs(predictor)) for _ in range(2)]
         assert all(torch.equal(found[0], other) for other in found[1:]), "the same inputs, other probabilities"
 
     def test_leaves_the_process_alone(self, spec: PredictorSpec) -> None:
-        model, inputs = self.model(), _inputs()
+        model, inputs = self.model(), _inputs(self.make(spec))
         with checks.leaves_the_process_alone():
             decide(self.prepared(spec), model, inputs, torch.device("cpu"))
 
     def test_leaves_the_model_alone(self, spec: PredictorSpec) -> None:
         """Weights, gradients, mode and inputs are afterwards as they were before."""
-        model, untouched, inputs = self.model(), self.model(), _inputs()
+        model, untouched, inputs = self.model(), self.model(), _inputs(self.make(spec))
         decide(self.prepared(spec), model, inputs, torch.device("cpu"))
         assert checks.equal_tensors(model.state_dict(), untouched.state_dict()), "the model's weights were changed"
         assert not any(module.training for module in model.modules()), "the model was left in training mode"
         trainable = [[p.requires_grad for p in one.parameters()] for one in (model, untouched)]
         assert trainable[0] == trainable[1], "what can be trained was changed"
         assert all(p.grad is None for p in model.parameters()), "gradients were left in the model"
-        assert checks.equal_tensors(dict(inputs.x), dict(_inputs().x)), "the inputs were changed"
+        fresh = _inputs(self.make(spec))
+        assert checks.equal_tensors(dict(inputs.x), dict(fresh.x)), "the inputs were changed"
+        same = (checks.equal_tensors(dict(inputs.also[name]), dict(fresh.also[name])) for name in fresh.also)
+        assert inputs.also.keys() == fresh.also.keys() and all(same), "the inputs' readings were changed"
 
     def test_restore(self, spec: PredictorSpec, tmp_path: Path) -> None:
         """The tensors that `prepare` returned, through a file, are all that a new predictor needs."""
@@ -141,7 +153,8 @@ class PredictorConformance:
         predictor.tensors = found
         restored = self.make(spec)
         restored.tensors = checks.through_file(dict(found), tmp_path) if found else {}
-        assert torch.equal(self.decided(restored, _inputs()), self.decided(predictor, _inputs()))
+        inputs = _inputs(predictor)
+        assert torch.equal(self.decided(restored, inputs), self.decided(predictor, inputs))
         assert checks.equal_tensors(dict(restored.tensors), dict(found)), "predicting changes the tensors"
 
     def test_without_names(self, spec: PredictorSpec) -> None:
@@ -152,11 +165,12 @@ class PredictorConformance:
         except XMError as error:
             checks.one_line(error)
         else:
-            self.decided(predictor, _inputs())
+            self.decided(predictor, _inputs(predictor))
 
     def test_works_offline(self, spec: PredictorSpec, monkeypatch: Any) -> None:
         checks.refuse_connections(monkeypatch)
-        self.decided(self.prepared(spec), _inputs())
+        predictor = self.prepared(spec)
+        self.decided(predictor, _inputs(predictor))
 
 
 def _names() -> Stream:
@@ -168,6 +182,6 @@ def _prototypes() -> Mapping[str, Prototypes]:
     return synthetic.context(()).prototypes
 
 
-def _inputs() -> Stream:
-    """Trunk outputs of 200 samples, unlabelled."""
-    return replace(synthetic.held_out(), y=None)
+def _inputs(predictor: Predictor) -> Stream:
+    """Trunk outputs of 200 samples, unlabelled, with the readings that the predictor wants."""
+    return synthetic.also(replace(synthetic.held_out(), y=None), predictor.readings(synthetic.TARGET))

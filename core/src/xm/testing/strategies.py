@@ -50,12 +50,17 @@ class StrategyConformance:
         """A new context, with samples of the target if the strategy needs them. No modality at all: skipped."""
         if not spec.needs_target and not aux:
             pytest.skip("a strategy without samples of the target needs an auxiliary modality")
-        given = {"target": spec.needs_target, "unlabelled": spec.needs_unlabelled, **more}
-        return synthetic.context(aux, depths=self.depths(spec, aux), semantics=self.semantics, **given)
+        depths, readings = self.depths(spec, aux), self.make(spec).readings(synthetic.TARGET, aux)
+        given = {"target": spec.needs_target, "unlabelled": spec.needs_unlabelled, "readings": readings, **more}
+        return synthetic.context(aux, depths=depths, semantics=self.semantics, **given)
 
     def depths(self, spec: StrategySpec, aux: tuple[str, ...]) -> Mapping[str, int]:
         """How deep the strategy opens encoders."""
         return self.make(spec).depths(synthetic.TARGET, aux, synthetic.NAMES)
+
+    def held_out(self, spec: StrategySpec, aux: tuple[str, ...] = AUX[1]) -> Stream:
+        """Trunk outputs of the target that no context holds, with the strategy's readings: 200 samples."""
+        return synthetic.also(synthetic.held_out(), self.make(spec).readings(synthetic.TARGET, aux))
 
     def adapted(self, spec: StrategySpec, context: Context) -> nn.Module:
         return adapt(self.make(spec), context)
@@ -75,7 +80,7 @@ class StrategyConformance:
         if not val and self.make(spec).needs_val:
             pytest.skip(f"{spec.name} needs val")
         model = self.adapted(spec, self.context(spec, aux, val=val, shots=shots))
-        held_out = synthetic.held_out()
+        held_out = self.held_out(spec, aux)
         logits = _logits(model, held_out)
         assert logits.shape == (len(held_out), len(synthetic.CLASSES))
         assert bool(logits.isfinite().all()), "logits are not finite"
@@ -129,6 +134,8 @@ class StrategyConformance:
         for modality in (synthetic.TARGET, *synthetic.AUXILIARY):
             depth = depths.get(modality, 0)
             raw = synthetic.trunk_outputs(modality, 3, draw=5, depth=depth)
+            if modality == synthetic.TARGET:
+                raw = synthetic.also(raw, self.make(spec).readings(modality, AUX[2]))
             logits = _logits(model, raw)
             assert bool(logits.isfinite().all())
             if not depth:
@@ -136,7 +143,7 @@ class StrategyConformance:
                 torch.testing.assert_close(logits, embedded, atol=1e-4, rtol=1e-4)
 
     def test_items_are_judged_alone(self, spec: StrategySpec) -> None:
-        model, held_out = self.adapted(spec, self.context(spec)), synthetic.held_out()
+        model, held_out = self.adapted(spec, self.context(spec)), self.held_out(spec)
         assert not model.training, "the model is not in evaluation mode"
         rows = torch.arange(0, len(held_out), 20)
         single = torch.cat([_logits(model, held_out[row[None]]) for row in rows])
@@ -201,7 +208,7 @@ class StrategyConformance:
     @pytest.mark.parametrize("aux", AUX, ids=len)
     def test_restore(self, spec: StrategySpec, aux: tuple[str, ...], tmp_path: Path) -> None:
         """The model's own tensors, through a file, and new towers give the same logits."""
-        model, held_out = self.adapted(spec, self.context(spec, aux)), synthetic.held_out()
+        model, held_out = self.adapted(spec, self.context(spec, aux)), self.held_out(spec, aux)
         tensors = checks.through_file(own_tensors(model), tmp_path)
         restored = self.make(spec).restore(synthetic.towers(self.depths(spec, aux)), tensors).eval()
         torch.testing.assert_close(_logits(restored, held_out), _logits(model, held_out), atol=1e-6, rtol=1e-6)
@@ -262,4 +269,5 @@ def _same(one: Stream | None, other: Stream | None) -> bool:
 
 def _tensors(stream: Stream) -> dict[str, Tensor]:
     optional = {name: getattr(stream, name) for name in ("y", "weight", "pair", "group", "origin")}
+    optional |= {f"also {name} {key}": value for name, x in stream.also.items() for key, value in x.items()}
     return {**stream.x, **{f"its {name}": value for name, value in optional.items() if value is not None}}

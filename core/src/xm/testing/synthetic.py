@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm.alignment.aligner import AlignContext, Pairs
-from xm.encoders.encoder import Encoder, Prototypes, Tail
+from xm.encoders.encoder import Prototypes, Tail
 from xm.foundation.errors import no_semantics
 from xm.learning.context import Context, Known
 from xm.learning.maps import Affine
 from xm.learning.model import Behind, Tower, Towers
 from xm.learning.start import Start, begin
 from xm.learning.strategy import make_strategy
-from xm.learning.stream import Inputs, Stream
+from xm.learning.stream import Inputs, Reader, Reading, Stream
 from xm.plugins.plugin_manager import manager
+from xm.testing._readings import OTHER_DIM as OTHER_DIM, also as also
+from xm.testing._space import (
+    AUXILIARY as AUXILIARY,
+    CLASSES as CLASSES,
+    DIM as DIM,
+    DRAWN,
+    NAMES as NAMES,
+    SALT,
+    TARGET as TARGET,
+    turned,
+)
+from xm.testing._things import (
+    GROUPS as GROUPS,
+    KNOWN as KNOWN,
+    THINGS as THINGS,
+    ThingEncoder as ThingEncoder,
+    align_context as align_context,
+)
 
 THEIRS = ("Ants", "Honey bee", "Tabby cat")
 """Of the classifier that the target's encoder was trained with: near the first classes."""
-
-CLASSES = ("ant", "bee", "cat", "dog", "eel")
-DIM = 16
-TARGET = "seen"
-NAMES = "named"
-AUXILIARY = (NAMES, "heard")
-DRAWN = 1000
-"""Between numbers of pairs and groups of two draws."""
-_SALT = {TARGET: 1, NAMES: 2, "heard": 3}
 
 
 class OpenTail(nn.Module):
@@ -54,7 +62,7 @@ class Words(OpenTail):
         super().__init__()
         generator = torch.Generator().manual_seed(50)
         table = 0.1 * torch.randn(VOCABULARY, DIM, generator=generator)
-        table[1 : 1 + len(CLASSES)] += _directions() @ _turn(NAMES, DIM)
+        table[1 : 1 + len(CLASSES)] += _directions() @ turned(NAMES, DIM)
         self.words = nn.Embedding(VOCABULARY, DIM, _weight=table)
 
     def embed(self, x: Inputs) -> Tensor:
@@ -99,7 +107,7 @@ def towers(depths: Mapping[str, int] | None = None) -> Towers:
     depths = depths or {}
     found = {}
     for name in (TARGET, *AUXILIARY):
-        turn = [] if name == TARGET else [Affine(_turn(name, DIM).T.contiguous(), torch.zeros(DIM))]
+        turn = [] if name == TARGET else [Affine(turned(name, DIM).T.contiguous(), torch.zeros(DIM))]
         depth = depths.get(name, 0)
         if not depth:
             found[name] = Tower(nn.Sequential(Tail(), *turn))
@@ -129,11 +137,11 @@ def trunk_outputs(modality: str, per_class: int, draw: int, depth: int = 0) -> S
     y = torch.arange(len(CLASSES)).repeat_interleave(per_class)
     if (modality, depth) == (NAMES, -1):
         return replace(read_texts([f"{CLASSES[label]} w{draw}{i}" for i, label in enumerate(y)], depth), y=y)
-    offset = 0.5 * _turn(TARGET, DIM)[len(CLASSES) + _SALT[modality]]
-    generator = torch.Generator().manual_seed(1000 * _SALT[modality] + draw)
+    offset = 0.5 * turned(TARGET, DIM)[len(CLASSES) + SALT[modality]]
+    generator = torch.Generator().manual_seed(1000 * SALT[modality] + draw)
     noise = torch.randn(len(y), DIM, generator=generator)
     x = _directions()[y] + offset + 0.2 * noise
-    features = 3 * x if modality == TARGET else 3 * x @ _turn(modality, DIM)
+    features = 3 * x if modality == TARGET else 3 * x @ turned(modality, DIM)
     row = torch.arange(len(y))
     number = DRAWN * draw + row
     pair = torch.where(row > 0, number, -1)
@@ -164,6 +172,7 @@ def context(
     semantics: Mapping[str, Literal["texts", "matrix", "triples"]] | None = None,
     runs: Sequence[Start] = (),
     tails: Mapping[str, Mapping[str, Tensor]] | None = None,
+    readings: Mapping[str, Reading] | None = None,
 ) -> Context:
     """A new context; nothing in it is shared with another one.
 
@@ -176,6 +185,7 @@ def context(
         semantics: what is known of the classes: a kind by name.
         runs: that the strategy is to start from.
         tails: what opened towers take over of them (`Strategy.tuned`), by modality.
+        readings: of the target's samples.
     """
     there = semantics or {}
 
@@ -189,7 +199,8 @@ def context(
     def samples(modality: str, per_class: int, draw: int) -> Stream:
         depth = given.get(modality, 0)
         found = trunk_outputs(modality, per_class, draw, depth)
-        return found if depth else ways.embed(found)
+        found = found if depth else ways.embed(found)
+        return also(found, readings or {}) if modality == TARGET else found
 
     def without_labels() -> Stream:
         found = replace(samples(TARGET, 12, draw=6), y=None)
@@ -214,7 +225,15 @@ def context(
         read_prototypes=lambda: {TARGET: Prototypes(THEIRS, _directions()[: len(THEIRS)])},
         make=lambda name, settings: make_strategy(name, settings, manager()),
         runs=runs,
+        readings=readings or {},
+        make_reader=reader,
     )
+
+
+def reader(reference: str) -> Reader:
+    """What is known of the encoder of a synthetic reading: the names in its space, and no classifier."""
+    texts = towers().embed(trunk_outputs(NAMES, 2, draw=3))
+    return Reader(OTHER_DIM, also(texts, {reference: Reading(encoder=reference)}).reading(reference))
 
 
 def held_out() -> Stream:
@@ -222,88 +241,6 @@ def held_out() -> Stream:
     return trunk_outputs(TARGET, 40, draw=4)
 
 
-THINGS = 160
-KNOWN = 120
-"""Things below are classes of the encoders' own classifiers and in pairs; those above are held out."""
-GROUPS = 12
-"""Classes of things that are near each other, where an aligner learns from classes."""
-
-
-@dataclass(eq=False)
-class ThingEncoder(Encoder):
-    """Encodes things. A thing is a number, or its name ("thing 7"); all encoders see one hidden vector of it.
-
-    Attributes:
-        classifies: whether it has a classifier of its own, over the known things.
-    """
-
-    modality: str
-    dim: int
-    accepts_names: bool = False
-    classifies: bool = True
-
-    def __post_init__(self) -> None:
-        self.space = f"space of {self.modality}"
-
-    def fingerprint(self) -> str:
-        return f"{self.modality} {self.dim} {self.classifies}"
-
-    def trunk(self, items: Sequence[Any]) -> Inputs:
-        rows = torch.tensor([int(str(item).removeprefix("thing ")) for item in items], dtype=torch.long)
-        generator = torch.Generator().manual_seed(_SALT[self.modality])
-        noise = 0.02 * torch.randn(THINGS, self.dim, generator=generator)
-        features = (_hidden() @ _turn(self.modality, self.dim)[: _hidden().shape[1]] + noise)[rows]
-        if not self.classifies:
-            return {"features": features}
-        return {"features": features, "scores": (20 * features @ self._rows().T).softmax(dim=1)}
-
-    def prototypes(self) -> Prototypes | None:
-        return Prototypes(tuple(f"thing {i}" for i in range(KNOWN)), self._rows()) if self.classifies else None
-
-    def _rows(self) -> Tensor:
-        return _hidden()[:KNOWN] @ _turn(self.modality, self.dim)[: _hidden().shape[1]]
-
-
-def align_context(source: str, *, complete: bool = True, grouped: bool = False) -> AlignContext:
-    """The way from "heard" or "named" to "seen".
-
-    Args:
-        complete: with pairs, names and classifiers; else with nothing that an aligner could learn from.
-        grouped: the pairs are of `GROUPS` classes, and the target's side of them is labelled.
-    """
-    target = ThingEncoder(TARGET, 12, classifies=complete)
-    namer = ThingEncoder(NAMES, 24, accepts_names=True, classifies=False)
-    leaving = namer if source == NAMES else ThingEncoder(source, 14, classifies=complete)
-    known = range(KNOWN)
-    pairs = Pairs(leaving.trunk(known), target.trunk(known), _group() if grouped else None)
-    labelled = Stream(TARGET, pairs.target, pairs.group) if grouped else None
-    return AlignContext(
-        source=leaving,
-        target=target,
-        namer=namer if complete else None,
-        pairs=pairs if complete else None,
-        features=lambda encoder, items: encoder.trunk(items),
-        labelled=labelled if complete else None,
-    )
-
-
-def _group() -> Tensor:
-    """Of each known thing, which of the first `GROUPS` things is nearest to it."""
-    return (_hidden()[:KNOWN] @ _hidden()[:GROUPS].T).argmax(dim=1)
-
-
-def _hidden() -> Tensor:
-    """A unit vector for each thing, (THINGS, 6)."""
-    return normalize(torch.randn(THINGS, 6, generator=torch.Generator().manual_seed(0)), dim=1)
-
-
 def _directions() -> Tensor:
     """A unit vector for each class, orthogonal to the others: (classes, DIM)."""
-    return _turn(TARGET, DIM)[: len(CLASSES)]
-
-
-def _turn(modality: str, dim: int) -> Tensor:
-    """An orthogonal matrix (dim, dim)."""
-    generator = torch.Generator().manual_seed(100 + _SALT[modality])
-    turn: Tensor = torch.linalg.qr(torch.randn(dim, dim, generator=generator)).Q
-    return turn
+    return turned(TARGET, DIM)[: len(CLASSES)]

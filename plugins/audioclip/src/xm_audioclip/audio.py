@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from xm import UsageError, fingerprint_of
 from xm.learning import Inputs
-from xm.media.sounds import SILENCE, SUFFIXES, loud_windows, read_sound
+from xm.media.sounds import SILENCE, SUFFIXES, VIEWS, loud_windows, read_sound
 from xm_audioclip.encoder import AudioClip
 from xm_audioclip.reference import AMPLITUDES
 
@@ -43,6 +43,7 @@ class AudioEncoder(AudioClip):
 
     modality = "audio"
     suffixes = SUFFIXES
+    views = VIEWS
     batch_size = RUN
 
     def __init__(self, argument: str = "") -> None:

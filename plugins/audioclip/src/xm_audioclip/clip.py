@@ -54,6 +54,7 @@ class TextEncoder(AudioClip):
 
     modality = "text"
     suffixes = (".txt",)
+    views = VIEWS
     accepts_names = True
 
     def fingerprint(self) -> str:

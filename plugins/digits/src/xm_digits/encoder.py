@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from xm import Encoder, ItemError, fingerprint_of
+from xm.data import VIEWS
 from xm.encoders import read_text
 from xm.learning import Inputs
 from xm.plugins import manager
@@ -28,6 +29,7 @@ class Spoken(Encoder):
 
     modality = "text"
     suffixes = (".txt",)
+    views = VIEWS
     accepts_names = True
 
     def __init__(self, argument: str = "") -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, ClassVar, Self
 
 import torch
@@ -11,10 +10,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from xm import Preparing, Prototypes, fingerprint_of
-from xm.data import View
 from xm.encoders import compute, prepare
 from xm.learning import Inputs
-from xm.media.videos import SUFFIXES, read_clip
+from xm.media.videos import SUFFIXES, VIEWS, read_clip
 from xm_frames.named import Named, computed, named, told
 from xm_frames.reference import FrameOptions, below, parse
 
@@ -50,12 +48,12 @@ class Frames(Preparing):
 
     modality = "video"
     suffixes = SUFFIXES
+    views = VIEWS
 
     def __init__(self, argument: str = "") -> None:
         reference, self.options = parse(self.name, argument, self.options_type)
         self.images = below(self.name, reference, "image")
         self.space, self.dim = self.images.space, self.images.dim
-        self.views = tuple(kind for kind in self.images.views if kind == "flip")  # a crop would be another each frame
         self.batch_size = max(1, self.images.batch_size // self.options.n)
 
     def fingerprint(self) -> str:
@@ -67,11 +65,10 @@ class Frames(Preparing):
         Raises:
             ItemError: if the video can't be decoded, or the image encoder refuses a frame of it.
         """
-        wrap = partial(View, name=item.name) if isinstance(item, View) else _itself
-        clip = read_clip(item.item if isinstance(item, View) else item, self.options.sample)
+        clip = read_clip(item, self.options.sample)
         name = named(item)
         with told(name, WHERE):
-            return Named(name, [prepare(self.images, wrap(Image.fromarray(frame))) for frame in clip])
+            return Named(name, [prepare(self.images, Image.fromarray(frame)) for frame in clip])
 
     def compute(self, prepared: Sequence[Named]) -> Inputs:
         """``features`` (n, dim), and ``scores`` (n, classes) if the image encoder has them: means over frames."""
@@ -111,7 +108,3 @@ class Frames(Preparing):
 def pooled(x: Inputs) -> Inputs:
     """The mean over time as ``features`` (n, dim), instead of ``frames`` (n, T, dim); the rest as it is."""
     return {"features": x["frames"].mean(dim=1), **{name: value for name, value in x.items() if name != "frames"}}
-
-
-def _itself(frame: Any) -> Any:
-    return frame

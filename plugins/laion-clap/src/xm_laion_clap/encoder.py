@@ -15,7 +15,7 @@ from xm import Preparing, UsageError, fingerprint_of
 from xm.encoders import read_text
 from xm.learning import Inputs
 from xm.media import lengths
-from xm.media.sounds import SILENCE, SUFFIXES, loud_windows, read_sound
+from xm.media.sounds import SILENCE, SUFFIXES, VIEWS, loud_windows, read_sound
 from xm_laion_clap import model
 from xm_laion_clap.mel import log_mel
 from xm_laion_clap.source import CONFIG, digest, resolve
@@ -65,6 +65,7 @@ class AudioEncoder(_Clap):
 
     modality = "audio"
     suffixes = SUFFIXES
+    views = VIEWS
     batch_size = 16
 
     @cached_property
@@ -124,6 +125,7 @@ class TextEncoder(_Clap):
 
     modality = "text"
     suffixes = (".txt",)
+    views = VIEWS
     accepts_names = True
     sized = True
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from xm.data import VIEWS
 from xm.encoders import read_text
 from xm_openclip.encoder import Front, OpenClip
 from xm_openclip.model import tokenizer
@@ -31,6 +32,7 @@ class TextEncoder(OpenClip):
 
     modality = "text"
     suffixes = (".txt",)
+    views = VIEWS
     accepts_names = True
 
     def _settings(self) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""Encoders without weights: pixels, log-mel pictures, and several encoders side by side."""
+"""Encoders without weights: pixels, log-mel pictures, and several encoders side by side; views."""

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from xm import Preparing, UsageError, fingerprint_of
+from xm.data import VIEWS
 from xm.encoders import Trunk, read_text
 from xm.learning import Inputs
 from xm_offline.minilm import network, weights
@@ -24,6 +25,7 @@ class MiniLM(Preparing):
 
     modality = "text"
     suffixes = (".txt",)
+    views = VIEWS
     space = "minilm"
     dim = 384
     accepts_names = True

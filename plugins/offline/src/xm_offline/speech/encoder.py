@@ -13,7 +13,7 @@ from xm import Preparing, UsageError, fingerprint_of
 from xm.foundation import spread
 from xm.learning import Inputs
 from xm.media.lengths import LengthPolicy, parse_length, split_length, windows
-from xm.media.sounds import SILENCE, SUFFIXES, check_loud, read_sound
+from xm.media.sounds import SILENCE, SUFFIXES, VIEWS, check_loud, read_sound
 from xm_offline.speech import network, weights
 
 SPAN = 24_000
@@ -45,6 +45,7 @@ class Speech(Preparing):
 
     modality = "audio"
     suffixes = SUFFIXES
+    views = VIEWS
     space = "speech"
     dim = 2 * network.DIM
 

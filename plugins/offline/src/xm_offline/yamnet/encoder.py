@@ -14,7 +14,7 @@ from xm import Preparing, Prototypes, UsageError, fingerprint_of
 from xm.foundation import spread
 from xm.learning import Inputs
 from xm.media.lengths import CHUNKS, parse_length, split_length, windows
-from xm.media.sounds import SUFFIXES, check_loud, read_sound
+from xm.media.sounds import SUFFIXES, VIEWS, check_loud, read_sound
 from xm_offline.yamnet import logmel, network, weights
 
 
@@ -32,6 +32,7 @@ class YamNet(Preparing):
 
     modality = "audio"
     suffixes = SUFFIXES
+    views = VIEWS
     space = "yamnet"
     dim = 1024
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from xm import Encoder, Preparing, UsageError, fingerprint_of
-from xm.encoders import compute, make_encoder, prepare
+from xm.data import VIEWS
+from xm.encoders import compute, known_views, make_encoder, prepare
 from xm.learning import Inputs
 from xm.plugins import manager
 
@@ -48,7 +49,9 @@ class Concat(Preparing):
                     "join encoders of one modality"
                 )
         self.suffixes = tuple(s for s in self.parts[0].suffixes if all(s in part.suffixes for part in self.parts))
-        self.views = tuple(v for v in self.parts[0].views if all(v in part.views for part in self.parts))
+        known = [known_views(part) for part in self.parts]
+        alike = all(part.views == VIEWS for part in self.parts)
+        self.views = VIEWS if alike else tuple(v for v in known[0] if all(v in other for other in known))
         self.accepts_names = all(part.accepts_names for part in self.parts)
         self.batch_size = min(part.batch_size for part in self.parts)
         self.sized = any(isinstance(part, Preparing) and part.sized for part in self.parts)

@@ -16,7 +16,7 @@ from xm import ItemError, Preparing, UsageError, fingerprint_of
 from xm.foundation import threads
 from xm.learning import Inputs
 from xm.media.lengths import parse_length, shares, split_length, windows
-from xm.media.sounds import SILENCE, SUFFIXES, read_sound, sound_name
+from xm.media.sounds import SILENCE, SUFFIXES, VIEWS, read_sound, sound_name
 
 RATE = 16_000
 WINDOW, HOP, FFT = 400, 160, 512  # samples: 25 ms, 10 ms
@@ -49,6 +49,7 @@ class LogMel(Preparing):
 
     modality = "audio"
     suffixes = SUFFIXES
+    views = VIEWS
     batch_size = 256
 
     def __init__(self, argument: str = "") -> None:

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from xm import ItemError, Preparing, UsageError, fingerprint_of
-from xm.data import File, item_name
+from xm.data import File, View, item_name
 from xm.learning import Inputs
-from xm.media.images import SUFFIXES, VIEWS, read_image
+from xm.media.images import SUFFIXES, VIEWS, read_image, seen
 
 MAX_SIDE = 512
 
@@ -55,8 +55,6 @@ class Pixels(Preparing):
         """(side * side,) in 0..1, row by row of the picture."""
         name = item if isinstance(item, str) else item_name(item)
         grey = _grey(item, name)
-        if grey.ndim != 2 or 0 in grey.shape:
-            raise ItemError(name, f"expected a grey picture (height, width), got shape {grey.shape}")
         if not np.isfinite(grey).all():
             raise ItemError(name, "holds values that are not finite")
         picture = torch.from_numpy(grey - min(float(grey.min()), 0.0))
@@ -74,12 +72,20 @@ class Pixels(Preparing):
 
 def _grey(item: Any, name: str) -> NDArray[np.float64]:
     """Grey values (height, width), in the item's own range."""
+    if isinstance(item, View):
+        below = item.item
+        file = isinstance(below, str | File | Image.Image)
+        image = read_image(below) if file else Image.fromarray(_grey(below, name).astype(np.float32))
+        return _grey(seen(image, item), name)
     if isinstance(item, str | File | Image.Image):
         image = read_image(item)
         if image.mode not in ("I", "I;16", "I;16B", "I;16L", "F"):  # those have one band, of more than 8 bits
             image = image.convert("L")
         return np.asarray(image, dtype=np.float64)
     try:
-        return np.asarray(item, dtype=np.float64)
+        grey = np.asarray(item, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ItemError(name, "expected a path, a PIL image or a 2-D array of numbers") from error
+    if grey.ndim != 2 or 0 in grey.shape:
+        raise ItemError(name, f"expected a grey picture (height, width), got shape {grey.shape}")
+    return grey
