@@ -253,7 +253,7 @@ class Run:
             raise DataError(f"no {self.target} item of {data or self.index['dataset']} can be read")
         labels, rule = torch.tensor([samples[i].label or 0 for i in read.kept]), self.rule(result)
         probabilities = decide(rule, self.model(result, {self.target: encoder}), read.stream, self.device)
-        among = labels.unique().to(probabilities.device) if present else None
+        among = torch.tensor(sorted(set(labels.tolist())), device=probabilities.device) if present else None
         predicted = decisions(rule, probabilities, among).cpu()
         name = metric or self.index["settings"]["metric"]
         return replace(

@@ -44,4 +44,5 @@ class Chow(Predictor):
             logits: Tensor = model(inputs)
             probabilities = (logits.float() / self.config.temperature).softmax(dim=1)
             unsure = probabilities.max(dim=1, keepdim=True).values < self.config.least
-            return probabilities * (1 - 0.5 * unsure)
+            shares: Tensor = probabilities * (1 - 0.5 * unsure)
+            return shares
