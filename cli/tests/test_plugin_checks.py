@@ -49,7 +49,7 @@ def strategies():
 
 OTHERS = """
 from xm import (Aligner, AlignerSpec, BenchmarkSpec, DatasetSpec, ObjectiveSpec, PairObjective, Predictor,
-                PredictorSpec, TrackerSpec, hookimpl)
+                PredictorSpec, StepObjective, TrackerSpec, hookimpl)
 
 class Rule(Predictor):
     scope = "all"
@@ -65,6 +65,17 @@ class Map(Aligner):
 class Distance(PairObjective):
     def forward(self, batch):
         return None
+
+class Fading(StepObjective):
+    def __call__(self, logits, labels, weights=None):
+        return None
+
+class Short(StepObjective):
+    def __call__(self, logits, labels):
+        return None
+
+class Unwritten(StepObjective):
+    pass
 
 def loss(logits, labels):
     return 0
@@ -88,7 +99,8 @@ def aligners():
 
 @hookimpl
 def objectives():
-    return [ObjectiveSpec(name="loss", target="own:loss"), ObjectiveSpec(name="distance", target="own:Distance")]
+    own = {"loss": "loss", "distance": "Distance", "fading": "Fading", "short": "Short", "unwritten": "Unwritten"}
+    return [ObjectiveSpec(name=name, target=f"own:{target}") for name, target in own.items()]
 
 @hookimpl
 def datasets():
@@ -127,6 +139,7 @@ def test_what_is_right_is_ok(check: Callable[[str, str], Any]) -> None:
     for text, name, kind, suite in [
         (ENCODER, "colours", "encoder", "EncoderConformance"),
         (STRATEGY, "median", "strategy", "StrategyConformance"),
+        (OTHERS, "fading", "objective", "ObjectiveConformance"),
     ]:
         done = check(text, name)
         assert (done.exit_code, done.stdout.splitlines()) == (
@@ -204,6 +217,8 @@ def test_mistakes_of_other_kinds(check: Callable[[str, str], Any]) -> None:
         ("map", "aligner map: error: Map does not write restore"),
         ("loss", "objective loss: error: loss(logits, labels) does not take what it is called with: logits, labels, w"),
         ("distance", "objective distance: error: Distance is an objective of pairs: say so in its spec, pairs=True"),
+        ("unwritten", "objective unwritten: error: Unwritten does not write __call__"),
+        ("short", "objective short: error: Short(logits, labels) does not take what it is called with: logits, labels"),
         ("data", "dataset data: error: open_it(source) does not take what it is called with: source, *, suffixes"),
         ("table", "tracker table: error: table() does not take what it is called with: the run's folder"),
         (

@@ -33,6 +33,7 @@ SUITES = {
     "dataset": "DatasetConformance",
     "predictor": "PredictorConformance",
     "view": "ViewConformance",
+    "objective": "ObjectiveConformance",
 }
 """The class of `xm.testing` that looks at what a thing computes, by kind."""
 

@@ -63,6 +63,14 @@ def test_csv(folder: Path) -> None:
     )
 
 
+def test_where_samples_come_from(folder: Path) -> None:
+    table = csv(folder, "path,source\na.jpg,web\nb.jpg,\n")
+    assert [sample.source for sample in read(table).samples] == ["web", None]
+    assert read(jsonl(folder, {"text": "hi", "source": "captions"})).samples == (
+        Sample("hi", "text", source="captions"),
+    )
+
+
 def test_jsonl(folder: Path) -> None:
     table = jsonl(folder, {"path": "a.jpg", "label": 3}, "", {"text": "hi", "label": None, "group": "g"})
     assert read(table).samples == (

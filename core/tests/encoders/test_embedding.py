@@ -66,6 +66,18 @@ def test_a_bank_holds_everything(embed: Embed, plugins: PluginManager, table: Pa
         bank.stream("test", "audio")
 
 
+def test_a_bank_knows_what_rows_belong_together(embed: Embed, images: Path, tmp_path: Path) -> None:
+    lines = ["path,label,group,source"]
+    lines += [
+        f"{path},{path.parent.name},g{path.stem},{'' if path.stem == '0' else 'web'}" for path in images.rglob("*.toy")
+    ]
+    (tmp_path / "table.csv").write_text("\n".join(lines), encoding="utf-8")
+    embed(str(tmp_path / "table.csv"), modalities=("image",))
+    [rows] = Bank(tmp_path / "bank.safetensors").rows.values()
+    assert {row["group"] for row in rows} == {f"g{n}" for n in range(12)}
+    assert sorted(row.get("source", "") for row in rows) == [""] * 5 + ["web"] * 55
+
+
 def test_one_modality_and_a_dataset_without_splits(embed: Embed, images: Path, tmp_path: Path) -> None:
     done = embed(str(images), modalities=("image",))
     assert done.rows == {"any_image": 60}

@@ -143,6 +143,17 @@ def test_one_step_is_adamw_on_the_objective() -> None:
     torch.testing.assert_close(trained, expected, atol=2e-7, rtol=0)
 
 
+@pytest.mark.parametrize("more", [{"betas": "0.5,0.9"}, {"schedule": "constant"}, {"schedule": "linear"}])
+def test_betas_and_schedule_reach_the_loop(more: Mapping[str, Any]) -> None:
+    """Of steps after the warm-up; saying the defaults changes nothing."""
+    given = {"steps": 20, "lr": 1e-2}
+    plain, same, other = (
+        Contrastive({**given, **one}).fit(pairs_context()).state_dict()["1.bias"]
+        for one in ({}, {"betas": (0.9, 0.999), "schedule": "cosine"}, more)
+    )
+    assert torch.equal(plain, same) and not torch.equal(plain, other)
+
+
 def test_the_objective_sees_unit_vectors_groups_and_the_frozen_target() -> None:
     context = pairs_context(group=torch.arange(40) // 2)
     pairs = pairs_of(context)
@@ -294,7 +305,16 @@ def test_an_opened_tail_is_trained_with_the_map() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"sides": "target"}, {"start": "zero"}, {"batch_size": 1}, {"val": 1.0}, {"map": "x"}]
+    "wrong",
+    [
+        {"sides": "target"},
+        {"start": "zero"},
+        {"batch_size": 1},
+        {"val": 1.0},
+        {"map": "x"},
+        {"betas": (0.9, 1.0)},
+        {"schedule": "step"},
+    ],
 )
 def test_wrong_settings(wrong: Mapping[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"Contrastive: {next(iter(wrong))}"):
