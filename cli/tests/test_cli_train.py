@@ -106,6 +106,15 @@ def test_mistakes_are_one_line_with_the_nearest_name(xm: Xm) -> None:
     assert not list(Path().glob("runs/*"))  # nothing half-written
 
 
+def test_runs_to_start_from_are_named(xm: Xm, run_folder: Path, tmp_path: Path) -> None:
+    words = ("train", "--modality", "word", "--data", "toys", "--shots", "1", "--seeds", "1")
+    done = xm(*words, "--start", tmp_path / "nothing")
+    assert done.exit_code == 5 and "nothing: not a run folder" in done.stderr
+    done = xm(*words, "--start", run_folder)
+    assert done.exit_code == 2 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"error: --start {run_folder}: nothing is taken from it: strategy 'linear' opens no")
+
+
 def test_a_folder_that_is_taken_is_refused(xm: Xm, tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from xm import BenchmarkSpec
+from xm import BenchmarkSpec, EncoderSpec
+from xm.data.types import View
 from xm.evaluation.report import Report
 from xm.experiment.benchmark import BenchReport, bench
 from xm.experiment.training import train
@@ -115,6 +116,31 @@ def test_it_goes_on_to_the_same_run(
     whole = go(out=tmp_path / "runs" / "whole")
     assert files(Path(report.run)) == files(Path(whole.run))
     assert report.results == whole.results and report.notes == whole.notes
+
+
+def test_rows_of_parts_and_of_views_of_test_are_taken_up(
+    go: Run, interrupted: Any, plugins: PluginManager, toy: Any, table: Path, tmp_path: Path
+) -> None:
+    """Several results a model, of some of its decisions, or of others."""
+
+    class Seeing(toy.ToyImage):  # type: ignore[misc]
+        views = ("flip",)
+
+        def _vector(self, item: Any) -> Any:
+            return -super()._vector(item.item) if isinstance(item, View) else super()._vector(item)
+
+    toy.Seeing = Seeing
+    plugins.encoders["toy-image"] = EncoderSpec(
+        name="toy-image", target="xm_toy:Seeing", modality="image", suffixes=(".toy",), priority=10
+    )
+    lines = table.read_text().splitlines()
+    told = [f"{line},{('de', 'en')[number % 2]}" for number, line in enumerate(lines[1:])]
+    table.write_text("\n".join([f"{lines[0]},meta.language", *told]))
+    given = {"where": ("test.language=de,en",), "test_view": ("flip",)}
+    interrupted(3, **given)
+    report, whole = go(**given), go(out=tmp_path / "runs" / "whole", **given)
+    assert len({result.split for result in report.results}) == 4
+    assert report.results == whole.results and report.comparisons == whole.comparisons
 
 
 def test_seconds_are_those_of_the_fit(go: Run, interrupted: Any, events: Stop) -> None:

@@ -55,11 +55,12 @@ def key_of(
     """
     more = hashlib.blake2b(digest_size=16)
     for sample in dataset.samples:
-        if sample.metadata:
-            more.update(repr((sample.modality, sample.label, sorted(sample.metadata.items()))).encode())
-    for name, known in dataset.semantics.items():
-        matrix = None if known.matrix is None else content_key(known.matrix)
-        more.update(repr((name, known.texts, known.attributes, known.triples, matrix)).encode())
+        known = (sample.group, sample.source, sample.pair, sample.tags, sorted(sample.metadata.items()))
+        if any(known):
+            more.update(repr((sample.modality, sample.label, *known)).encode())
+    for name, given in dataset.semantics.items():
+        matrix = None if given.matrix is None else content_key(given.matrix)
+        more.update(repr((name, given.texts, given.attributes, given.triples, matrix)).encode())
     for sample in pairable.samples:
         if sample.pair is not None:
             line = f"{sample.modality} {sample.pair} {sample.label} {stamp(sample.item)}\n"
