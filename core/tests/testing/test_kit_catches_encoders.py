@@ -54,6 +54,61 @@ class Batchwise(Sound):
         return {"features": x - 0.5 * x.mean(dim=0)}
 
 
+class Lettered(Sound):
+    """Each letter is a place; nothing is wrong with it."""
+
+    pooled = True
+
+    def places(self, items: Sequence[Any]) -> dict[str, Tensor]:
+        for item in items:
+            self.count(item)
+        texts = [[c for c in item if c.isalpha()] for item in items]
+        longest = max(map(len, texts))
+        tokens, mask = torch.zeros(len(items), longest, self.dim), torch.zeros(len(items), longest)
+        for i, text in enumerate(texts):
+            for j, letter in enumerate(text):
+                tokens[i, j, ord(letter) - ord("a")], mask[i, j] = 1, 1
+        grid = torch.linspace(0, 1, longest)[:, None].expand(len(items), -1, 1)
+        return {"tokens": tokens, "mask": mask.bool(), "grid": grid}
+
+
+class OtherMean(Lettered):
+    """Says that the mean of places is the vector, though it is not."""
+
+    def places(self, items: Sequence[Any]) -> dict[str, Tensor]:
+        x = super().places(items)
+        return {**x, "tokens": x["tokens"].roll(1, dims=2)}
+
+
+class NoMask(Lettered):
+    def places(self, items: Sequence[Any]) -> dict[str, Tensor]:
+        x = super().places(items)
+        return {**x, "mask": torch.ones_like(x["mask"], dtype=torch.float32)}
+
+
+class FarOff(Lettered):
+    def places(self, items: Sequence[Any]) -> dict[str, Tensor]:
+        x = super().places(items)
+        return {**x, "grid": 7 * x["grid"]}
+
+
+class Narrow(Lettered):
+    def places(self, items: Sequence[Any]) -> dict[str, Tensor]:
+        x = super().places(items)
+        return {**x, "tokens": x["tokens"][..., :20]}
+
+
+class Together(Lettered):
+    """Centres the places of a batch together."""
+
+    pooled = False
+
+    def places(self, items: Sequence[Any]) -> dict[str, Tensor]:
+        x = super().places(items)
+        mean = x["tokens"].sum(dim=(0, 1)) / x["mask"].sum()
+        return {**x, "tokens": (x["tokens"] - mean) * x["mask"][..., None]}
+
+
 class Constant(Sound):
     def count(self, item: Any) -> Tensor:
         return torch.ones(self.dim)
@@ -123,6 +178,10 @@ CASES: list[tuple[type[Encoder], Check]] = [
     (Restless, lambda given, encoder: SUITE.test_fingerprint(given, encoder)),
     (Split, lambda _, encoder: SUITE.test_depth_0_is_encode(encoder, ITEMS)),
     (Wordy, lambda _, encoder: SUITE.test_bad_item(encoder, 7)),
+    *(
+        (one, lambda _, encoder: SUITE.test_places(encoder, ITEMS))
+        for one in (OtherMean, NoMask, FarOff, Narrow, Together)
+    ),
     (Elsewhere, lambda given, encoder: SUITE.test_says_what_it_is(given, encoder)),
 ]
 
@@ -141,4 +200,4 @@ def test_taking_anything_is_caught() -> None:
 
 @pytest.mark.parametrize("check", [check for _, check in CASES])
 def test_a_sound_one_is_not(check: Check) -> None:
-    check(spec(Sound), Sound())
+    check(spec(Lettered), Lettered())

@@ -12,6 +12,7 @@ from .embedding import (
 from .encoder import (
     Derived as Derived,
     Encoder as Encoder,
+    Placed as Placed,
     Preparing as Preparing,
     Promptable as Promptable,
     Prototypes as Prototypes,

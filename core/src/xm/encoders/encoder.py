@@ -43,6 +43,31 @@ class Promptable(Protocol):
         ...
 
 
+@runtime_checkable
+class Placed(Protocol):
+    """An encoder that gives a vector for each place of an item too: cells of an image, moments of a sound.
+
+    Attributes:
+        pooled: whether an item's vector is the mean of its places, scaled to unit length.
+    """
+
+    pooled: bool
+
+    def places(self, items: Sequence[Any]) -> Inputs:
+        """Local vectors of n items, on any device; they are computed anew each time, as they are large.
+
+        Returns:
+            ``tokens`` (n, m, dim), float32: vectors in the encoder's own space, of any length; ``mask`` (n, m), bool:
+            which of them an item has, the others are zeros; ``grid`` (n, m, axes), float32: where their middles lie,
+            0..1 of what the encoder sees: (down, right) in an image, (time,) in a sound or a video.
+
+        Raises:
+            ItemError: for an item that can't be read. Rows never depend on the other items, but for how many zeros
+                stand behind them.
+        """
+        ...
+
+
 class Encoder(ABC):
     """Maps items of one modality to unit vectors in a space.
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from xm.data.content import item_name
-from xm.encoders.encoder import Encoder
+from xm.encoders.encoder import Encoder, Placed
 from xm.encoders.pipeline import encode
 from xm.foundation.errors import XMError
 from xm.plugins.specs import ANY, EncoderSpec
@@ -111,6 +111,29 @@ class EncoderConformance:
         scores = encoder.trunk(items)["scores"]
         assert scores.shape == (len(items), len(prototypes.names))
         assert float(scores.min()) >= 0 and float(scores.max()) <= 1 + 1e-5
+
+    def test_places(self, encoder: Encoder, items: Sequence[Any]) -> None:
+        """Local vectors, of an encoder that is `xm.encoders.Placed`; if it says so, their mean is the item's vector."""
+        if not isinstance(encoder, Placed):
+            pytest.skip("the encoder has no local vectors")
+        n, x = len(items), encoder.places(items)
+        tokens, mask, grid = (x[name].cpu() for name in ("tokens", "mask", "grid"))
+        m = tokens.shape[1]
+        assert tokens.shape == (n, m, encoder.dim), f"tokens have shape {tuple(tokens.shape)}, not (n, m, dim)"
+        assert tokens.dtype == torch.float32 and bool(tokens.isfinite().all()), "tokens are no finite float32"
+        assert mask.shape == (n, m) and mask.dtype == torch.bool, f"the mask is {mask.dtype} {tuple(mask.shape)}"
+        assert bool(mask.any(dim=1).all()), "an item has no place"
+        assert not bool(tokens[~mask].any()), "behind an item's places there are no zeros"
+        assert grid.shape[:2] == (n, m) and grid.ndim == 3, f"the grid has shape {tuple(grid.shape)}, not (n, m, axes)"
+        assert float(grid.min()) >= 0 and float(grid.max()) <= 1, "the grid is not within 0 and 1"
+        for i, item in enumerate(items):
+            alone = encoder.places([item])
+            own = alone["tokens"].cpu()[0][alone["mask"].cpu()[0]]
+            torch.testing.assert_close(own, tokens[i][mask[i]], atol=1e-3, rtol=1e-3, msg=lambda m: f"alone: {m}")
+        if encoder.pooled:
+            mean = torch.nn.functional.normalize(tokens.sum(dim=1) / mask.sum(dim=1, keepdim=True), dim=1)
+            vectors = encoder.encode(items).cpu()
+            torch.testing.assert_close(mean, vectors, atol=1e-4, rtol=1e-4, msg=lambda m: f"the mean of places: {m}")
 
     def test_bad_item(self, encoder: Encoder, bad_item: Any) -> None:
         with pytest.raises(XMError) as caught:

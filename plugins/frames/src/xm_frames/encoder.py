@@ -49,6 +49,7 @@ class Frames(Preparing):
     modality = "video"
     suffixes = SUFFIXES
     views = VIEWS
+    pooled = True
 
     def __init__(self, argument: str = "") -> None:
         reference, self.options = parse(self.name, argument, self.options_type)
@@ -73,6 +74,13 @@ class Frames(Preparing):
     def compute(self, prepared: Sequence[Named]) -> Inputs:
         """``features`` (n, dim), and ``scores`` (n, classes) if the image encoder has them: means over frames."""
         return pooled(self.over_time(prepared))
+
+    def places(self, items: Sequence[Any]) -> Inputs:
+        """Each frame's unit vector: ``tokens`` (n, T, dim), in order of time."""
+        tokens = self.over_time([self.prepare(item) for item in items])["frames"].cpu()
+        middles = (torch.arange(tokens.shape[1]) + 0.5) / tokens.shape[1]
+        grid = middles[:, None].expand(len(tokens), -1, 1)
+        return {"tokens": tokens, "mask": torch.ones(tokens.shape[:2], dtype=torch.bool), "grid": grid}
 
     def over_time(self, prepared: Sequence[Named]) -> Inputs:
         """``frames`` (n, T, dim), unit vectors in order of time; and ``scores`` (n, classes), means over frames."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -31,6 +32,7 @@ class EfficientNetLite0(Preparing):
     space = "efficientnet-lite0"
     dim = 1280
     batch_size = 64
+    pooled = True
 
     def __init__(self, argument: str = "") -> None:
         if argument:
@@ -64,6 +66,18 @@ class EfficientNetLite0(Preparing):
             return {"features": features, "scores": logits.softmax(dim=1)}
 
         return self._run(scored, prepared)
+
+    def places(self, items: Sequence[Any]) -> Inputs:
+        """The 7 x 7 cells of each image, whose mean is pooled: ``tokens`` (n, 49, 1280), row by row."""
+
+        def cells(images: Tensor) -> dict[str, Tensor]:
+            return {"tokens": self._network.maps(images).flatten(2).transpose(1, 2).contiguous()}
+
+        tokens = self._run(cells, [self.prepare(item) for item in items])["tokens"]
+        side = math.isqrt(tokens.shape[1])
+        middle = (torch.arange(side) + 0.5) / side
+        grid = torch.cartesian_prod(middle, middle).expand(len(tokens), -1, -1)
+        return {"tokens": tokens, "mask": torch.ones(tokens.shape[:2], dtype=torch.bool), "grid": grid}
 
     def networks(self) -> tuple[nn.Module, ...]:
         return () if self.device.type == "cpu" else (self._network,)

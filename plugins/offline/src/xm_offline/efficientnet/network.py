@@ -39,9 +39,13 @@ class Network(nn.Module):
         self.classifier = cast(nn.Linear, model._fc)
         self.body = model.requires_grad_(False).to(memory_format=CHANNELS_LAST)
 
+    def maps(self, images: Tensor) -> Tensor:
+        """Before pooling: (n, 1280, 7, 7)."""
+        maps: Tensor = self.body.extract_features(images.contiguous(memory_format=CHANNELS_LAST))
+        return maps
+
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        maps = self.body.extract_features(images.contiguous(memory_format=CHANNELS_LAST))
-        features = maps.mean(dim=(2, 3))
+        features = self.maps(images).mean(dim=(2, 3))
         return features, self.classifier(features)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from xm import Preparing, Prototypes, UsageError, fingerprint_of
 from xm.foundation import spread
@@ -35,6 +36,7 @@ class YamNet(Preparing):
     views = VIEWS
     space = "yamnet"
     dim = 1024
+    pooled = True
 
     def __init__(self, argument: str = "") -> None:
         rest, words = split_length(argument)
@@ -68,13 +70,34 @@ class YamNet(Preparing):
 
     def prepare(self, item: Any) -> Tensor:
         """A sound's patches of log-mel, those that are not silent."""
+        return self._patches(item)[0]
+
+    def _patches(self, item: Any) -> tuple[Tensor, Tensor]:
+        """Patches, and where they lie."""
         samples = read_sound(item, logmel.RATE)
         if self.policy.longer == "crop":
             samples = windows(samples, logmel.PATCH, self.policy)[0]
-        patches = logmel.patches(samples, self.policy.shorter)
+        patches, middles = logmel.timed_patches(samples, self.policy.shorter)
         if len(patches) == 0:
             check_loud(float(samples.abs().max()), self.policy, item)
-        return patches
+        return patches, middles
+
+    def places(self, items: Sequence[Any]) -> Inputs:
+        """The patches that are not silent, 0.96 s each, whose mean is taken: ``tokens`` (n, m, 1024), in order of time."""
+        found = [self._patches(item) for item in items]
+        network = self._network
+        tokens = spread(lambda patches: torch.from_numpy(network(patches.numpy())[0]), [one for one, _ in found])
+        if not tokens:
+            return {
+                "tokens": torch.zeros(0, 0, self.dim),
+                "mask": torch.zeros(0, 0).bool(),
+                "grid": torch.zeros(0, 0, 1),
+            }
+        return {
+            "tokens": pad_sequence(tokens, batch_first=True),
+            "mask": pad_sequence([torch.ones(len(one), dtype=torch.bool) for one in tokens], batch_first=True),
+            "grid": pad_sequence([middles[:, None] for _, middles in found], batch_first=True),
+        }
 
     def prototypes(self) -> Prototypes:
         """The 521 AudioSet classes and the classifier's weight rows."""

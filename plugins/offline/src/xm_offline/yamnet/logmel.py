@@ -41,13 +41,19 @@ def patches(samples: Tensor, shorter: str = CHUNKS.shorter) -> Tensor:
 
     A sound shorter than a patch, or than the next whole step, is filled up as `xm.media.lengths.fill` does.
     """
+    return timed_patches(samples, shorter)[0]
+
+
+def timed_patches(samples: Tensor, shorter: str = CHUNKS.shorter) -> tuple[Tensor, Tensor]:
+    """As `patches`, and where the middle of each lies in the sound, filled up: (n,), 0..1."""
     steps = max(0, -(-(len(samples) - PATCH) // _STEP))
     padded = fill(samples, PATCH + steps * _STEP, shorter)
     loud = padded.abs().unfold(0, PATCH, _STEP).amax(dim=1) >= SILENCE
     window = torch.hann_window(WINDOW)  # periodic
     magnitude = torch.fft.rfft(padded.unfold(0, WINDOW, HOP) * window, FFT).abs()
     log_mel = torch.log(magnitude @ mel_matrix() + OFFSET)
-    return log_mel.unfold(0, FRAMES, PATCH_HOP).transpose(1, 2)[loud]
+    middles = (torch.arange(len(loud)) * _STEP + PATCH / 2) / len(padded)
+    return log_mel.unfold(0, FRAMES, PATCH_HOP).transpose(1, 2)[loud], middles[loud]
 
 
 @cache
