@@ -57,7 +57,7 @@ class Plugin:
 
 def scored(seed: int, rule: str, out: Path, scale: float, corruptions: list[str]) -> dict[str, float]:
     """Accuracy in % by what was scored: "test", "noise"."""
-    views = ["flip", *(f"zoom{ZOOMS * (seed - 1) + n}" for n in range(1, ZOOMS + 1))]
+    views = ["flip", *(f"zoom{ZOOMS * (seed - 1) + n}:0.8" for n in range(1, ZOOMS + 1))]
     rules: dict[str, Any] = (
         {} if rule == "argmax" else {"predictor": "tta", "predictor_set": {"views": views, **RULES[rule]}}
     )

@@ -72,7 +72,7 @@ def test_the_confident_ones_by_a_plain_loop(confident: float, kept: int) -> None
 
 
 def test_views_that_suit_the_modality() -> None:
-    assert list(ViewMean().readings("image"))[:2] == ["flip", "zoom1"]
+    assert list(ViewMean().readings("image"))[:2] == ["flip", "zoom1:0.8"]
     assert "shift1" in ViewMean().readings("audio")
     assert {name: one.view for name, one in ViewMean({"views": ["a", "b:2"]}).readings("smell").items()} == {
         "a": "a",

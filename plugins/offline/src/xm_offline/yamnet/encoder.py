@@ -83,16 +83,13 @@ class YamNet(Preparing):
         return patches, middles
 
     def places(self, items: Sequence[Any]) -> Inputs:
-        """The patches that are not silent, 0.96 s each, whose mean is taken: ``tokens`` (n, m, 1024), in order of time."""
+        """The patches of 0.96 s that are not silent, whose mean is taken: ``tokens`` (n, m, 1024), in order of time."""
         found = [self._patches(item) for item in items]
         network = self._network
         tokens = spread(lambda patches: torch.from_numpy(network(patches.numpy())[0]), [one for one, _ in found])
         if not tokens:
-            return {
-                "tokens": torch.zeros(0, 0, self.dim),
-                "mask": torch.zeros(0, 0).bool(),
-                "grid": torch.zeros(0, 0, 1),
-            }
+            none = torch.zeros(0, 0, self.dim)
+            return {"tokens": none, "mask": none[..., 0].bool(), "grid": none[..., :1]}
         return {
             "tokens": pad_sequence(tokens, batch_first=True),
             "mask": pad_sequence([torch.ones(len(one), dtype=torch.bool) for one in tokens], batch_first=True),
