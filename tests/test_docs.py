@@ -54,7 +54,7 @@ def ids(page: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.whole
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.mark for b in blocks(page))], ids=ids)
 def test_code_runs(page: Path, tmp_path: Path) -> None:
     site = tmp_path / "site-packages"
