@@ -90,14 +90,35 @@ def test_parts_of_test_have_rows_and_sentences_of_their_own() -> None:
     assert headers == ["learned from", "scored on", "1"]
     assert [row[:2] for row in rows_] == [
         ["image", "test"],
-        ["image", "language=de"],
         ["image + text", "test"],
+        ["image", "language=de"],
         ["image + text", "language=de"],
         ["image labels, train + val", ""],
     ]
     _, whole_said, part_said = differences(found, "ours")
     assert whole_said.startswith("  1 shot: helps: text (+10.0,")
     assert part_said.startswith("  1 shot, language=de: helps: text (+16.7,")
+
+
+def test_seen_and_unseen_classes_are_blocks_of_the_table_and_means_are_not_compared() -> None:
+    hits: dict[str, Hits] = {}
+    results = []
+    for aux in ((), ("text",)):
+        for split in ("test", "test:seen", "test:unseen", "test:harmonic", "test:generalised-seen"):
+            part = replace(result("ours", aux, 1, 1, 0.5), split=split)
+            results.append(part)
+            if "harmonic" not in split:
+                hits[part.scored] = Hits(np.arange(100), np.arange(100) < 50)
+    found = Report(tuple(results), (), tuple(with_the_target_alone(results, hits)), (), "runs/x", {})
+    parts = [row[1] for row in table(found, "ours")[1]]
+    assert parts == [
+        part for name in ("test", "seen", "unseen", "harmonic", "seen, generalised") for part in (name, name)
+    ] + [""]
+    assert [line.partition(": ")[0] for line in differences(found, "ours")[1:]] == [
+        "  1 shot",
+        "  1 shot, seen",
+        "  1 shot, unseen",
+    ]
 
 
 def test_a_difference_within_its_interval_is_not_clear() -> None:

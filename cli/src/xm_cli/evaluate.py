@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from xm import UsageError
 from xm_cli.made_with import made_with
-from xm_cli.options import Device, Features, Json, Pick, RunFolder, source_of
+from xm_cli.options import Device, Features, Json, Only, Pick, RunFolder, names_of, source_of
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, warn_of_plugins
 
@@ -28,12 +28,22 @@ def evaluate(
     present: Annotated[
         bool, typer.Option("--present", help="Decide among the classes that the data hold, not all of the run's.")
     ] = False,
+    add_class: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|data",
+            help="A new class for the model, or all that the data have and the run lacks; repeatable.",
+        ),
+    ] = None,
+    only: Only = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Score one model of a run, or all, on the test items of its own or of other data."""
     if all_ and pick:
         raise UsageError("--all and --pick exclude each other")
+    if add_class and "data" in add_class and len(add_class) > 1:
+        raise UsageError("--add-class data takes in all classes of the data: give it alone")
     data = source_of(data, features)
     warn_of_plugins()
     with Teller(notes=False) as teller:
@@ -44,9 +54,14 @@ def evaluate(
         opened = xm.load(run, device=device, listener=teller)
         picks = list(dict.fromkeys(result.model for result in opened.results)) if all_ else [pick]
         results = []
+        new: list[str] | Literal["data"] = "data" if add_class == ["data"] else add_class or []
+        known = {*opened.classes, *(add_class or ())}
         for wanted in picks:
             with made_with(run, opened.index.get("versions", {}), f"eval {run} …"):
-                results.append(opened.evaluate(data, pick=wanted, metric=metric, present=present))
+                scored = opened.evaluate(
+                    data, pick=wanted, metric=metric, present=present, add_classes=new, only=names_of(only, known)
+                )
+            results.append(scored)
             teller(Event("cell", {"done": len(results), "total": len(picks)}))
         report = Report(tuple(results), (), (), (), str(run), versions(opened.plugins))
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,14 @@ Pick = Annotated[
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+AddClass = Annotated[
+    list[str] | None,
+    typer.Option("--add-class", metavar="NAME", help="A new class, which the model takes in by its name; repeatable."),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="A,B", help="Decide among these classes alone; repeatable."),
+]
 Features = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Instead of --data: precomputed features, .npz or .safetensors."),
@@ -69,6 +78,13 @@ def rewritten(args: list[str]) -> list[str]:
             raise UsageError(f"{arg} needs an encoder: NAME or NAME:ARGUMENT")
         found += ["--encoder", f"{match['modality']}={reference}"]
     return found
+
+
+def names_of(given: Iterable[str] | None, known: Collection[str]) -> list[str]:
+    """Class names from a repeatable flag: a name, in which there may be commas, or several with commas between."""
+    return [
+        name for text in given or () for name in ([text] if text in known else map(str.strip, text.split(","))) if name
+    ]
 
 
 def source_of(data: str | None, features: Path | None) -> str | None:

@@ -14,7 +14,7 @@ import typer
 
 from xm import DataError, UsageError
 from xm_cli.made_with import made_with
-from xm_cli.options import Device, Pick, RunFolder
+from xm_cli.options import AddClass, Device, Only, Pick, RunFolder, names_of
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, print_table, warn, warn_of_plugins
 
@@ -52,6 +52,8 @@ def predict(
         str | None, typer.Option("-m", "--modality", metavar="NAME", help="Of the files; else by their suffix.")
     ] = None,
     pick: Pick = None,
+    add_class: AddClass = None,
+    only: Only = None,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Classes shown per item.", show_default=True)] = 3,
     format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
@@ -60,7 +62,8 @@ def predict(
     """Classify files, folders of files, or texts with a model of a run.
 
     JSON and CSV hold the probability of every class; --top is for the table. An item that can't be read is named on
-    standard error; the others are printed, and the exit code is 3.
+    standard error; the others are printed, and the exit code is 3. Whether models of a strategy take in new classes
+    says xm plugins show NAME.
     """
     if not files and not texts:
         raise UsageError("nothing to predict: name files or folders, or give --text")
@@ -72,13 +75,15 @@ def predict(
         import xm
 
         opened = xm.load(run, device=device)
+        new = add_class or []
+        classes = {"add_classes": new, "only": names_of(only, {*opened.classes, *new})}
         found: list[Prediction] = []
         with made_with(run, opened.index.get("versions", {}), f"predict {run} …"):
             if files:
                 paths = list(expand(map(Path, files), opened, modality))
-                found += opened.predict(paths, modality=modality, pick=pick)
+                found += opened.predict(paths, modality=modality, pick=pick, **classes)
             if texts:
-                found += opened.predict(texts, modality=modality or _reads_names(opened), pick=pick)
+                found += opened.predict(texts, modality=modality or _reads_names(opened), pick=pick, **classes)
     for prediction in found:
         if prediction.error is not None:
             warn(f"{prediction.item}: {prediction.error}")
@@ -86,7 +91,7 @@ def predict(
     if chosen is Format.json:
         print_json({"run": str(run), "model": opened.pick(pick).model, "predictions": [_plain(p) for p in found]})
     elif chosen is Format.csv:
-        _print_csv(found, opened.classes)
+        _print_csv(found, opened.candidates(**classes))
     else:
         _print_table(found, top)
     if any(prediction.error is not None for prediction in found):

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Row: TypeAlias = tuple[str, tuple[str, ...], str]
 """A strategy, its auxiliary modalities, and what was scored."""
 
+GENERALISED = "generalised-"
+"""Begins the names of parts of test that are decided among seen and unseen classes; tables say it behind."""
+
 NOTHING = "-"
 VERDICTS = ("helps", "no clear difference", "hurts")
 
@@ -44,7 +47,7 @@ def print_report(report: Report, strategy: str) -> None:
 
 
 def table(report: Report, strategy: str) -> tuple[list[str], list[list[str]]]:
-    """Headers and rows: one for each strategy, set of modalities and part of test, and what the labels cost.
+    """Headers and rows: one for each part of test, strategy and set of modalities, and what the labels cost.
 
     The first baseline that needs no sample of the target stands in the chosen strategy's rows, as 0 shots.
     """
@@ -53,9 +56,10 @@ def table(report: Report, strategy: str) -> tuple[list[str], list[list[str]]]:
     for s in report.summary:
         row = (strategy if s.strategy == free else s.strategy, s.aux, s.split)
         cells.setdefault(row, {})[s.shots] = figure(s.mean, s.std, s.seeds)
-    rows = sorted(cells, key=lambda row: row[0] != strategy)
+    splits = _splits(report)
+    rows = sorted(cells, key=lambda row: (splits.index(row[2]), row[0] != strategy))
     shots = sorted({s.shots for s in report.summary})
-    several, parted = len({name for name, _, _ in rows}) > 1, len(_splits(report)) > 1
+    several, parted = len({name for name, _, _ in rows}) > 1, len(splits) > 1
     target = report.results[0].target
 
     def line(name: str, learned: str, scored: str, figures: Iterable[str]) -> list[str]:
@@ -78,8 +82,9 @@ def _splits(report: Report) -> list[str]:
 
 
 def part_label(split: str) -> str:
-    """A part of test: "language=de" for "test:language=de"."""
-    return split.removeprefix("test:")
+    """A part of test in words: "language=de" for "test:language=de"."""
+    part = split.removeprefix("test:")
+    return f"{part.removeprefix(GENERALISED)}, {GENERALISED[:-1]}" if part.startswith(GENERALISED) else part
 
 
 def differences(report: Report, strategy: str) -> list[str]:
@@ -87,7 +92,7 @@ def differences(report: Report, strategy: str) -> list[str]:
 
     A difference to the target alone is clear if its 95 % interval does not hold zero.
     """
-    own = [c for c in report.comparisons if c.strategy == strategy]
+    own = [c for c in report.comparisons if c.strategy == strategy and GENERALISED not in c.split]
     lines = []
     cells = sorted({(c.shots, c.split) for c in own}, key=lambda cell: (cell[0], _splits(report).index(cell[1])))
     for shots, split in cells:

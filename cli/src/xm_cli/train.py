@@ -64,6 +64,13 @@ def train(
     val_shots: Annotated[
         int | None, typer.Option(metavar="N", help="Per class for val; else shots, at most 4.")
     ] = None,
+    unseen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="half|N|FILE",
+            help="Classes without a sample of the target in train and val: the second half, N by seed, or names.",
+        ),
+    ] = None,
     label_noise: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Of the target's labels in train and val, made wrong.")
     ] = None,

@@ -203,7 +203,7 @@ def test_a_label_that_train_never_saw() -> None:
         Draws(without(dataset(), "train", 1)).task(target="image", shots=1, seed=0)
     assert str(caught.value) == (
         "dataset 'd': class 'dog' has 5 image items in test (root/test/image/1/0) but none in train; "
-        "add some to train or leave the class out"
+        "add some to train, leave the class out, or name it in a file of unseen classes: --unseen FILE"
     )
     assert Draws(without(dataset(), "train", 1)).task(target="image", shots=0, seed=0).shots == 0
 

@@ -265,6 +265,73 @@ class Withholding(Layered):
         return {}
 
 
+class Averaging(Sound):
+    """Divides by how many samples a class has."""
+
+    def build(self, context: Context) -> nn.Module:
+        stream = context.train[context.target]
+        x, y = stream.x[EMBEDDING], stream.labels
+        means = torch.stack([x[y == label].mean(dim=0) for label in range(len(context.classes))])
+        return LinearClassifier(context.towers, means, 10.0, trainable=False)
+
+
+class Narrow(Sound):
+    """Has no logits of unseen classes."""
+
+    def finish(self, model: nn.Module, context: Context) -> nn.Module:
+        if context.seen is None or not isinstance(model, LinearClassifier):
+            return model
+        return LinearClassifier(context.towers, model.weight[context.seen], model.scale)
+
+
+class Confused(Sound):
+    """Learns of nothing but the first class, where some are unseen."""
+
+    def weight(self, weight: Tensor, context: Context) -> Tensor:
+        return weight if context.seen is None else weight * (torch.arange(len(weight)) == 0)[:, None]
+
+
+class Open(Sound):
+    """Takes in new classes by their names; nothing is wrong with it."""
+
+    def reclass(self, model: nn.Module, context: Context) -> nn.Module:
+        assert isinstance(model, LinearClassifier)
+        return model.extended(self.rows(context)[len(model.weight) :])
+
+    def rows(self, context: Context) -> Tensor:
+        return class_means(context.names, len(context.classes))
+
+
+class Secret(Open):
+    """Does not say so in its spec."""
+
+
+class Blind(Open):
+    """New classes are none's."""
+
+    def rows(self, context: Context) -> Tensor:
+        return -super().rows(context)
+
+
+class Empty(Open):
+    def rows(self, context: Context) -> Tensor:
+        return super().rows(context) / 0
+
+
+class Anew(Open):
+    """Makes the old rows of names too."""
+
+    def reclass(self, model: nn.Module, context: Context) -> nn.Module:
+        return LinearClassifier(context.towers, self.rows(context), 10.0, trainable=False)
+
+
+class Unchanged(Open):
+    """Leaves the model as it is."""
+
+    def reclass(self, model: nn.Module, context: Context) -> nn.Module:
+        return model
+
+
 SUITE = StrategyConformance()
 Check = Callable[[StrategySpec], None]
 
@@ -272,7 +339,8 @@ Check = Callable[[StrategySpec], None]
 def spec(strategy: type[Strategy]) -> StrategySpec:
     needy = issubclass(strategy, Learner | Ordered)
     name = strategy.__name__
-    return StrategySpec(name=name.lower(), target=f"{__name__}:{name}", needs_unlabelled=needy)
+    reclasses = issubclass(strategy, Open) and strategy is not Secret
+    return StrategySpec(name=name.lower(), target=f"{__name__}:{name}", needs_unlabelled=needy, reclasses=reclasses)
 
 
 def beats_chance(given: StrategySpec) -> None:
@@ -299,6 +367,9 @@ CASES: list[tuple[type[Strategy], Check, str]] = [
     (Foreign, SUITE.test_groups, "of no model"),
     (Noisy, SUITE.test_stepped, "torch's random state"),
     (Remembering, SUITE.test_stepped, "the strategy remembers another one"),
+    (Averaging, lambda given: SUITE.test_unseen_classes(given, ()), "with unseen classes logits are not finite"),
+    (Narrow, lambda given: SUITE.test_unseen_classes(given, ()), "logits have shape"),
+    (Confused, lambda given: SUITE.test_unseen_classes(given, ()), "are right among these classes"),
 ]
 
 
@@ -323,6 +394,26 @@ def test_another_model_after_restoring_is_caught(tmp_path: Path) -> None:
 def test_towers_that_nobody_can_start_from_are_caught(strategy: type[Strategy], said: str, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=said):
         SUITE.test_goes_on_from_a_run(spec(strategy), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        (Secret, "its spec is to say reclasses=True"),
+        (Blind, "of the new class's samples are right"),
+        (Empty, "logits of the new class are not finite"),
+        (Anew, "what is said of old classes is not what it was"),
+        (Unchanged, "logits of 4 classes and a new one have shape"),
+    ],
+)
+def test_a_broken_way_of_taking_in_classes_is_caught(strategy: type[Strategy], said: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=said):
+        SUITE.test_new_classes(spec(strategy), tmp_path)
+
+
+@pytest.mark.parametrize("strategy", (Sound, Open))
+def test_a_sound_way_is_not_and_neither_is_a_refusal(strategy: type[Strategy], tmp_path: Path) -> None:
+    SUITE.test_new_classes(spec(strategy), tmp_path)
 
 
 @pytest.mark.parametrize("strategy", (Sound, Trained))

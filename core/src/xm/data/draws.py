@@ -34,7 +34,7 @@ class Draws:
         self._named: dict[str, tuple[Sample, ...]] = {}
         self._digests = Digests()
         self._tests: dict[str, tuple[Sample, ...]] = {}
-        self._checked: set[tuple[str, bool]] = set()
+        self._checked: set[tuple[str, bool, frozenset[int] | None]] = set()
         self._said: set[str] = set()
         for sample in dataset.samples:
             if sample.split is None:
@@ -52,6 +52,7 @@ class Draws:
         aux_shots: int | None = None,
         val_shots: int | None = None,
         names: Collection[str] = (),
+        seen: frozenset[int] | None = None,
     ) -> Task:
         """Draw a task from a dataset with splits.
 
@@ -68,6 +69,8 @@ class Draws:
             aux_shots: `shots`, but at least 1, if None.
             val_shots: the smaller of `shots` and 4 (CoOp's), but at least 1, if None.
             names: modalities whose encoders read class names.
+            seen: labels of the classes that train and val may hold target samples of; None: all. Auxiliary samples
+                and test are of all classes.
 
         Raises:
             UsageError: for a modality that the data do not have, or a negative number of shots.
@@ -78,16 +81,17 @@ class Draws:
         val_wanted = max(1, min(shots, 4)) if val_shots is None else val_shots
         if min(shots, aux_shots, val_wanted) < 0:
             raise UsageError(f"shots can't be negative (shots {shots}, aux {aux_shots}, val {val_wanted})")
-        self.check(target, aux, names, learned=shots > 0)
-        published = self.published(target, shots, seed)
-        train = {target: published.get("train") or self.take(target, shots, seed)}
+        self.check(target, aux, names, learned=shots > 0, seen=seen)
+        published = self.published(target, shots, seed, seen)
+        train = {target: published.get("train") or self.take(target, shots, seed, seen)}
         for modality in aux:
             train[modality] = self.auxiliary(modality, aux_shots, seed, modality in names)
-        val = (published.get("val") if val_shots is None else None) or self.val(target, train[target], val_wanted, seed)
+        val = published.get("val") if val_shots is None else None
+        val = val or self.val(target, train[target], val_wanted, seed, seen)
         samples = {"train": train, "val": {target: val}, "test": {target: self.test(target)}}
         name, classes = self.dataset.name, self.dataset.classes
         digest = self._digests.of(classes, target, samples)
-        return Task(name, classes, target, shots, aux_shots, seed, samples, digest)
+        return Task(name, classes, target, shots, aux_shots, seed, samples, digest, seen=seen)
 
     def of(self, split: str, modality: str) -> dict[int, dict[Hashable, Sample]]:
         """Label to different items, in order."""
@@ -107,22 +111,28 @@ class Draws:
             self._orders[key] = order
         return self._orders[key]
 
-    def published(self, target: str, shots: int, seed: int) -> dict[str, tuple[Sample, ...]]:
+    def published(
+        self, target: str, shots: int, seed: int, seen: frozenset[int] | None = None
+    ) -> dict[str, tuple[Sample, ...]]:
         """Split to samples of a published draw; empty, with one warning a dataset, if there are only others."""
         draws = self.dataset.draws
         draw = draws.get((shots, seed), {})
-        found = {split: tuple(s for s in samples if s.modality == target) for split, samples in draw.items()}
+        found = {
+            split: tuple(s for s in samples if s.modality == target and (seen is None or s.label in seen))
+            for split, samples in draw.items()
+        }
         if found.get("train"):
-            self._warn_few(f"fewer {target} items in the published draw than its {shots} shots", found["train"], shots)
+            what = f"fewer {target} items in the published draw than its {shots} shots"
+            self._warn_few(what, found["train"], shots, seen)
         elif shots and any(s.modality == target for d in draws.values() for drawn in d.values() for s in drawn):
             what = f"no draw of {target} was published for shots {shots}, seed {seed}"
             self._warn("published", f"{self.dataset.name}: {what}; it is drawn here, as is all that was not published")
         return found
 
-    def take(self, modality: str, shots: int, seed: int) -> tuple[Sample, ...]:
+    def take(self, modality: str, shots: int, seed: int, seen: frozenset[int] | None = None) -> tuple[Sample, ...]:
         """Up to `shots` items a class from train."""
-        drawn = tuple(s for label in self._labels() for s in self.order(seed, "train", modality, label)[:shots])
-        self._warn_few(f"fewer {modality} items in train than the {shots} shots asked for", drawn, shots)
+        drawn = tuple(s for label in self._labels(seen) for s in self.order(seed, "train", modality, label)[:shots])
+        self._warn_few(f"fewer {modality} items in train than the {shots} shots asked for", drawn, shots, seen)
         return drawn
 
     def auxiliary(self, modality: str, shots: int, seed: int, named: bool) -> tuple[Sample, ...]:
@@ -145,16 +155,18 @@ class Draws:
             )
         return self._named[modality]
 
-    def val(self, target: str, train: Sequence[Sample], shots: int, seed: int) -> tuple[Sample, ...]:
+    def val(
+        self, target: str, train: Sequence[Sample], shots: int, seed: int, seen: frozenset[int] | None = None
+    ) -> tuple[Sample, ...]:
         """Up to `shots` items a class from val; if there is none, from what `train` leaves of train."""
         if self.of("val", target):
-            orders = [self.order(seed, "val", target, label) for label in self._labels()]
+            orders = [self.order(seed, "val", target, label) for label in self._labels(seen)]
         else:
             taken = {identity(sample.item) for sample in train}
-            wholes = [self.order(seed, "train", target, label)[::-1] for label in self._labels()]
+            wholes = [self.order(seed, "train", target, label)[::-1] for label in self._labels(seen)]
             orders = [[s for s in whole if identity(s.item) not in taken] for whole in wholes]
         drawn = tuple(sample for order in orders for sample in order[:shots])
-        self._warn_few(f"fewer {target} items for val than {shots}", drawn, shots)
+        self._warn_few(f"fewer {target} items for val than {shots}", drawn, shots, seen)
         return drawn
 
     def test(self, target: str) -> tuple[Sample, ...]:
@@ -164,13 +176,14 @@ class Draws:
             self._warn_few(f"not scored, as test holds no {target} of them", self._tests[target], 1)
         return self._tests[target]
 
-    def _labels(self) -> range:
-        return range(len(self.dataset.classes))
+    def _labels(self, seen: frozenset[int] | None = None) -> Sequence[int]:
+        """Of the seen classes; None: of all."""
+        return range(len(self.dataset.classes)) if seen is None else sorted(seen)
 
-    def _warn_few(self, what: str, drawn: Iterable[Sample], wanted: int) -> None:
+    def _warn_few(self, what: str, drawn: Iterable[Sample], wanted: int, seen: frozenset[int] | None = None) -> None:
         """One warning for all classes that have less than was asked for."""
         counts = Counter(sample.label for sample in drawn)
-        few = [label for label in self._labels() if counts[label] < wanted]
+        few = [label for label in self._labels(seen) if counts[label] < wanted]
         if few:
             shown = ", ".join(f"{self.dataset.classes[label]!r} has {counts[label]}" for label in few[:_SHOWN])
             more = f" and {len(few) - _SHOWN} more classes" if len(few) > _SHOWN else ""
@@ -183,7 +196,15 @@ class Draws:
             self._said.add(key)
             log.warning("%s", message)
 
-    def check(self, target: str, aux: Sequence[str], names: Collection[str], *, learned: bool) -> None:
+    def check(
+        self,
+        target: str,
+        aux: Sequence[str],
+        names: Collection[str],
+        *,
+        learned: bool,
+        seen: frozenset[int] | None = None,
+    ) -> None:
         """Raise what `task` says it raises."""
         if target not in self.modalities:
             raise unknown("modality", target, self.modalities)
@@ -195,12 +216,12 @@ class Draws:
                 raise UsageError(
                     f"dataset {self.dataset.name!r} has no labelled {modality} items in train; it has: {has or 'none'}"
                 )
-        if (target, learned) not in self._checked:
-            self._check_classes(target, learned=learned)
+        if (target, learned, seen) not in self._checked:
+            self._check_classes(target, learned=learned, seen=seen)
             self._check_overlap(target)
-            self._checked.add((target, learned))
+            self._checked.add((target, learned, seen))
 
-    def _check_classes(self, target: str, *, learned: bool) -> None:
+    def _check_classes(self, target: str, *, learned: bool, seen: frozenset[int] | None) -> None:
         classes = self.dataset.classes
         if len(classes) < 2:
             found = f"only {classes[0]!r}" if classes else "none"
@@ -211,11 +232,11 @@ class Draws:
                 f"dataset {self.dataset.name!r}: no labelled {target} items in test, so nothing could be "
                 f"scored (there are some in: {has or 'no split'})"
             )
-        unseen = [label for label in self._labels() if label not in self.of("train", target)]
-        if learned and unseen:
-            raise DataError(self._unseen(target, unseen))
+        lacking = [label for label in self._labels(seen) if label not in self.of("train", target)]
+        if learned and lacking:
+            raise DataError(self._lacking(target, lacking))
 
-    def _unseen(self, target: str, labels: Sequence[int]) -> str:
+    def _lacking(self, target: str, labels: Sequence[int]) -> str:
         """What to say of classes without an item in train; one with items in another split is named first."""
         more = f" ({len(labels) - 1} more classes are like it)" if len(labels) > 1 else ""
         elsewhere = ((label, split) for split in ("test", "val") for label in labels if label in self.of(split, target))
@@ -227,7 +248,7 @@ class Draws:
         file = item_name(next(iter(items.values())).item)
         return (
             f"{name} has {len(items)} {target} items in {split} ({file}) but none in train; "
-            f"add some to train or leave the class out{more}"
+            f"add some to train, leave the class out, or name it in a file of unseen classes: --unseen FILE{more}"
         )
 
     def _check_overlap(self, target: str) -> None:

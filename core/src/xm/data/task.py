@@ -29,6 +29,7 @@ class Task:
         digest: 32 hex digits over classes, target, items and labels; equal on every machine.
         unlabelled: modality to items that may be learned from without their labels; in none of `samples`.
         unlabelled_digest: 32 hex digits over them; "" if none were asked for.
+        seen: labels of the classes that train and val may hold target samples of; None: all.
     """
 
     dataset: str
@@ -41,6 +42,7 @@ class Task:
     digest: str
     unlabelled: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
     unlabelled_digest: str = ""
+    seen: frozenset[int] | None = None
 
     @property
     def test(self) -> tuple[Sample, ...]:

@@ -42,8 +42,10 @@ def with_the_target_alone(results: Sequence[Result], hits: Mapping[str, Hits]) -
 
     Args:
         results: of a run.
-        hits: by what a result says was `scored`: its model's folder, and a part of test behind it.
+        hits: by what a result says was `scored`: its model's folder, and a part of test behind it. A result of which
+            there are none, a mean of others, is not compared.
     """
+    results = [result for result in results if result.scored in hits]
     alone = {(r.strategy, r.shots, r.split, r.seed): hits[r.scored] for r in results if not r.aux and r.shots}
     cells: dict[tuple[str, tuple[str, ...], int, str], dict[int, Hits]] = {}
     for r in results:

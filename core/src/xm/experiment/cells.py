@@ -15,16 +15,17 @@ from torch import Tensor, nn
 from xm.data.task import Task
 from xm.data.types import Sample
 from xm.data.unlabelled import NONE
-from xm.evaluation.metrics import coverage, measure
+from xm.evaluation.metrics import measure
 from xm.evaluation.report import Reference, Result, mean_std
 from xm.experiment.centring import known_without, without
+from xm.experiment.figures import by_class, figure, figures, restricted, unseen_in
 from xm.experiment.home import Home
 from xm.experiment.pool import check_readable
 from xm.experiment.readings import readings_of
 from xm.experiment.rules import Rules
 from xm.experiment.settings import TrainSettings
 from xm.experiment.starting import Starts
-from xm.experiment.tested import Tested
+from xm.experiment.tested import DECIDED, RESTRICTED, Tested
 from xm.experiment.views import plain
 from xm.foundation.errors import DataError, UsageError
 from xm.foundation.events import Event, Listener
@@ -91,7 +92,7 @@ class Cells:
     def context(self, name: str, task: Task, aux: Sequence[str]) -> Context:
         """What a strategy is given: train, val and unlabelled items of a task, and nothing of test."""
         target, depths, pool, namer = self.home.target, self.depths(name, aux), self.home.pool, self.home.reads_names
-        centres = self.home.centres(task) if self.settings.centre == "unlabelled" else {}
+        centres = self._centres(task)
         readings = self.readings(name, aux)
 
         def stream(modality: str, samples: Sequence[Sample]) -> Stream | None:
@@ -126,6 +127,7 @@ class Cells:
             runs=runs,
             readings=readings,
             make_reader=self.home.readers.reader,
+            seen=None if task.seen is None else torch.tensor(sorted(task.seen), device=self.home.device),
         )
 
     def fit(self, name: str, task: Task, aux: tuple[str, ...], place: str) -> Tested:
@@ -164,8 +166,8 @@ class Cells:
             seed=task.seed,
             split="test",
             metric=self.settings.metric,
-            value=measure(self.settings.metric, tested["label"], tested["predicted"]),
-            n=len(tested["label"]),
+            value=0.0,
+            n=0,
             val=None if context.val is None else context.accuracy(model),
             labels=labels,
             transductive=not alone,
@@ -174,20 +176,18 @@ class Cells:
             seconds=round(seconds, 3),
             predictor=self.rules.name(strategy),
         )
-
-        def scored(split: str, label: Tensor, predicted: Tensor) -> Result:
-            value, share = measure(result.metric, label, predicted), coverage(predicted)
-            told = share if context.predictor.abstains else None
-            return replace(result, split=split, value=value, n=len(label), coverage=told)
-
-        rows, label, predicted = self._rows(task, context), tested["label"], tested["predicted"]
-        results = [scored(split, label[part], predicted[part]) for split, part in rows.items()]
+        rows, abstains = self._rows(task, context), context.predictor.abstains
+        results = list(figures(result, tested, rows, abstains=abstains))
+        results[0] = replace(results[0], record={**result.record, **unseen_in(task.classes, task.seen)})
         for split, samples in self.viewed(task).items():
             seen, _ = self._test(name, model, context, task, samples)
-            results.append(scored(split, seen["label"], seen["predicted"]))
-            tested |= {f"{split}/{key}": found for key, found in seen.items()}
-        rule, centres = context.predictor.tensors, context.towers.centres()
-        return Tested(model, tuple(results), tested, rule, centres, tuple(rows.values()))
+            results.append(figure(result, split, seen["label"], seen["predicted"], abstains=abstains))
+            tested |= {f"{split}/{key}": seen[key] for key in DECIDED}
+        return Tested(model, tuple(results), tested, context.predictor.tensors, self._centres(task), rows)
+
+    def _centres(self, task: Task) -> dict[str, Tensor]:
+        """What embeddings are freed of, by modality."""
+        return self.home.centres(task) if self.settings.centre == "unlabelled" else {}
 
     def _rows(self, task: Task, context: Context) -> dict[str, Tensor]:
         """What is scored, by name: rows of the decisions on test."""
@@ -198,6 +198,9 @@ class Cells:
             rows[name] = torch.tensor([i for i, sample in enumerate(samples) if within(sample)], dtype=torch.long)
             if not len(rows[name]):
                 raise DataError(f"no {task.target} item of {name} can be read (seed {task.seed})")
+        if task.seen is not None:
+            labels = torch.tensor([sample.label for sample in samples])
+            rows |= by_class(labels, len(task.classes), task.seen)
         return rows
 
     def _test(
@@ -221,7 +224,10 @@ class Cells:
             alone = False
             self._warn_of_neighbours(name)
         items = torch.tensor([self.numbers[id(plain(sample.item))] for sample in samples])
-        return {"label": stream.y.cpu(), "predicted": decisions(rule, scores).cpu(), "item": items}, alone
+        found = {"label": stream.y.cpu(), "predicted": decisions(rule, scores).cpu(), "item": items}
+        if task.seen is not None:
+            found[RESTRICTED] = restricted(rule, model, inputs, scores, stream.y, task.seen).cpu()
+        return found, alone
 
     def _warn_of_neighbours(self, name: str) -> None:
         text = (

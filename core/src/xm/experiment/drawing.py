@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from xm.alignment.maker import without_held_out
 from xm.data.content import identity
 from xm.data.draws import Draws
 from xm.data.noise import corrupted
 from xm.data.splits import UNLABELLED
 from xm.data.task import Task
 from xm.data.types import Dataset, Sample
-from xm.data.unlabelled import NONE, REST, SPLIT, Unlabelled, of_split
+from xm.data.unlabelled import NONE, REST, SPLIT, Unlabelled, check_unlabelled, of_split
+from xm.data.unseen import listed, unseen_classes, without_samples
 from xm.experiment.settings import TrainSettings, split_as
 from xm.experiment.views import Views
+from xm.foundation.errors import UsageError
 
 
 class Drawing:
@@ -53,6 +56,71 @@ class Drawing:
             self._draws[key] = Draws(split_as(self.dataset, self.settings, seed))
         return self._draws[key]
 
+    def unseen(self, seed: int) -> frozenset[int]:
+        """The labels of the classes that tasks of a seed hold no sample of the target of; none, unless asked for."""
+        given = self.settings.unseen
+        return frozenset() if given is None else unseen_classes(given, self.dataset.classes, seed)
+
+    def seen(self, seed: int) -> frozenset[int] | None:
+        """The labels of the other classes; None where all are seen."""
+        return frozenset(range(len(self.dataset.classes))) - self.unseen(seed) if self.settings.unseen else None
+
+    def unseen_names(self) -> dict[str, list[str]]:
+        """The unseen classes in words, by seed; empty where all are seen."""
+        seeds = self.settings.seeds if self.settings.unseen else ()
+        return {str(seed): [self.dataset.classes[label] for label in sorted(self.unseen(seed))] for seed in seeds}
+
+    def pairable(self) -> Dataset:
+        """What alignments may learn from: samples that are neither val, test nor unseen for any of the seeds."""
+        seeds = self.settings.seeds
+        unseen = frozenset().union(*map(self.unseen, seeds))
+        return without_samples(
+            without_held_out([self.draws(seed).dataset for seed in seeds]), self.settings.modality, unseen
+        )
+
+    def notes(self) -> Iterator[str]:
+        """What is to be said of the data and of what is made of them, a sentence or two each."""
+        yield from self.draws(self.settings.seeds[0]).dataset.notes
+        yield from self._of_unseen()
+        if self.settings.label_noise:
+            yield f"{self.settings.label_noise:.0%} of the target's labels in train and val are wrong, on purpose."
+
+    def _of_unseen(self) -> Iterator[str]:
+        drawn = {labels: listed(labels, self.dataset.classes) for labels in map(self.unseen, self.settings.seeds)}
+        if not self.settings.unseen:
+            return
+        first, names = next(iter(drawn.items()))
+        by_seed = "by each seed others; by the first " if len(drawn) > 1 else ""
+        yield (
+            f"Unseen: {len(first)} of {len(self.dataset.classes)} classes have no {self.settings.modality} in train "
+            f"and val ({by_seed}{names})."
+        )
+        yield (
+            "Unseen means without a label here: the encoders may have met these classes when they were trained, and "
+            "class names and auxiliary samples of them may be learned from."
+        )
+
+    def tasks(self, wanted: Iterable[tuple[int, int]], needy: Sequence[str]) -> dict[tuple[int, int], Task]:
+        """Tasks by shots and seed.
+
+        Args:
+            wanted: their shots and seeds.
+            needy: strategies that learn from unlabelled items.
+
+        Raises:
+            DataError: if one has no unlabelled item of the target, and they are needed.
+            UsageError: if they are needed and were not asked for.
+        """
+        if needy and self.settings.unlabelled == NONE:
+            raise UsageError(
+                f"strategy {needy[0]!r} learns from unlabelled items: say where they are, with --unlabelled rest (what "
+                "the draws leave of train), split (the split 'unlabelled') or a folder"
+            )
+        tasks = {(shots, seed): self.task(shots, seed) for shots, seed in wanted}
+        if self.settings.unlabelled != NONE:
+            check_unlabelled(tasks.values(), self.settings.unlabelled)
+        return tasks
+
     def task(self, shots: int, seed: int) -> Task:
         """The task with all auxiliary modalities; in train with views of the target's items, and asked-for noise."""
         task = self.draws(seed).task(
@@ -63,6 +131,7 @@ class Drawing:
             aux_shots=self.settings.aux_shots,
             val_shots=self.settings.val_shots if shots else 0,
             names=self.named,
+            seen=self.seen(seed),
         )
         train, val = ({**task.samples[split], task.target: self._target(task, split)} for split in ("train", "val"))
         train[task.target] = self.views.of(train[task.target])
@@ -89,4 +158,5 @@ class Drawing:
     def _target(self, task: Task, split: str) -> tuple[Sample, ...]:
         """The target's samples of a split, with as many wrong labels as were asked for."""
         drawn, share = task.samples[split].get(task.target, ()), self.settings.label_noise
-        return corrupted(drawn, len(task.classes), share, split, task.shots, task.seed) if share else drawn
+        labels = range(len(task.classes)) if task.seen is None else sorted(task.seen)
+        return corrupted(drawn, labels, share, split, task.shots, task.seed) if share else drawn

@@ -20,7 +20,7 @@ from xm.encoders.encoder import Encoder
 from xm.encoders.store import FeatureStore
 from xm.experiment.pool import Pool, seen_in
 from xm.experiment.readings import Readers
-from xm.foundation.errors import DataError, no_names, no_semantics
+from xm.foundation.errors import DataError, UsageError, no_names, no_semantics
 from xm.learning.context import Known
 from xm.learning.model import EMBEDDING, Tower, Towers
 from xm.learning.stream import Prototypes, Reading, Stream
@@ -262,6 +262,32 @@ class Home:
             "pairs": alignment.pairs,
         }
 
-    def maps(self) -> dict[str, dict[str, Tensor]]:
-        """The tensors of each modality's map; none where the spaces are one."""
-        return {modality: alignment.tensors() for modality, alignment in self.alignments.items() if alignment.aligner}
+    def maps(self, *, names: bool = False) -> dict[str, dict[str, Tensor]]:
+        """The tensors of each modality's map; none where the spaces are one.
+
+        Args:
+            names: with that of the encoder that reads class names, which need not be of these modalities.
+        """
+        found = {**self.alignments}
+        if names and self.namer is not None and self._naming is not None:
+            found.setdefault(self.namer.encoder.modality, self._naming)
+        return {modality: alignment.tensors() for modality, alignment in found.items() if alignment.aligner}
+
+    def names(self) -> dict[str, Any] | None:
+        """How class names are read, in plain values, so that others can be; None if none are."""
+        if self.namer is None or self._naming is None:
+            return None
+        modality, dim = self.namer.encoder.modality, self.encoder.dim
+        way = self._way(modality, self._naming)
+        return {"modality": modality, "templates": list(self.dataset.templates), "dim": dim, **way}
+
+    @cached_property
+    def _naming(self) -> Alignment | None:
+        """The way home of class names; None if there is none."""
+        if self.namer is None:
+            return None
+        try:
+            made = self.alignments.get(self.namer.encoder.modality)
+            return made or self.align(self.namer.encoder, self.encoder)
+        except UsageError:  # no aligner applies, and nothing asked for one
+            return None

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xm.data.naming import unique
 from xm.data.paths import modality_of
-from xm.encoders.aligned import opened, restored
 from xm.encoders.encoder import Encoder
-from xm.encoders.reference import encoder_again
 from xm.encoders.store import FeatureStore
 from xm.evaluation.metrics import coverage, measure
 from xm.evaluation.report import Prediction, Result
-from xm.experiment.index import read_index
-from xm.experiment.learned import taken_over
-from xm.experiment.readings import Rows, read_rows, readings_of
+from xm.experiment.figures import confined
+from xm.experiment.new_classes import labels_of, take_in, with_new
+from xm.experiment.restored import Restored
 from xm.experiment.scored import scored
-from xm.foundation.device import pick_device
-from xm.foundation.errors import DataError, RunError, UsageError, described, unknown
+from xm.foundation.errors import DataError, UsageError, unknown
 from xm.foundation.events import Listener, logged
-from xm.foundation.files import cache_dir, read_tensors
-from xm.foundation.layout import CENTRES, MODEL, RULE, map_file
-from xm.learning.model import Tower, Towers
+from xm.foundation.files import cache_dir
 from xm.learning.predictor import NONE, Predictor, decide, decisions
-from xm.learning.start import begin
-from xm.learning.strategy import Strategy, make_strategy
+from xm.learning.stream import Stream
 from xm.plugins.plugin_manager import PluginManager, manager
 
 
@@ -58,7 +52,7 @@ def load(
     return Run(Path(run), plugins or manager(), device, cache, listener)
 
 
-class Run:
+class Run(Restored):
     """A run, read lazily: its results, its models, and prediction with them."""
 
     def __init__(
@@ -69,23 +63,10 @@ class Run:
         cache: Path | None = None,
         listener: Listener = logged,
     ) -> None:
-        self.folder = folder
-        self.plugins = plugins
-        self.device = pick_device(device)
+        super().__init__(folder, plugins, device)
         self.listener = listener
         self.cache = cache or cache_dir()
         self.store = FeatureStore(self.cache / "features", listener=listener)
-        self.index = read_index(folder)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """In words."""
-        return tuple(self.index["classes"])
-
-    @property
-    def target(self) -> str:
-        """The modality that was trained for."""
-        return str(self.index["settings"]["modality"])
 
     @cached_property
     def results(self) -> tuple[Result, ...]:
@@ -111,65 +92,14 @@ class Run:
             raise unknown("model", wanted, (r.model for r in self.results))
         return fitting[0]
 
-    def encoder(self, modality: str) -> Encoder:
-        """The encoder of a modality, as it was in training.
-
-        Raises:
-            UsageError: if the run has no such modality.
-            RunError: if weights or preprocessing differ from training's.
-        """
-        ways = self.index["ways"]
-        if modality not in ways:
-            raise unknown("modality of this run", modality, ways)
-        return encoder_again(ways[modality], modality, self.plugins, self.device, self.folder)
-
-    def _reader(self, reference: str) -> Encoder:
-        """An encoder that the target's items are read by besides."""
-        way = {"encoder": reference, "fingerprint": self.index["readers"].get(reference)}
-        return encoder_again(way, self.target, self.plugins, self.device, self.folder)
-
-    def strategy(self, result: Result) -> Strategy:
-        """The strategy of a model, with the settings it had."""
-        settings = self.index["settings"]
-        given = settings["set"] if result.strategy == settings["strategy"] else None
-        return make_strategy(result.strategy, given, self.plugins)
-
-    def depths(self, result: Result) -> Mapping[str, int]:
-        """How deep the encoders were opened for a model."""
-        return self.strategy(result).depths(self.target, result.aux, self.index.get("namer"))
-
-    def model(self, result: Result, encoders: Mapping[str, Encoder]) -> nn.Module:
-        """A model again, with its `towers`."""
-        path = self.folder / result.model / MODEL
-        try:
-            restored = self.strategy(result).restore(self.towers(result, encoders), read_tensors(path))
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise RunError(
-                f"{path}: does not hold a model of strategy {result.strategy!r} ({described(error)})"
-            ) from error
-        return restored.to(self.device).eval()
-
-    def towers(self, result: Result, encoders: Mapping[str, Encoder]) -> Towers:
-        """As a model's training began, for the modalities of `encoders` and for those that its strategy opened."""
-        depths, centres, towers = self.depths(result), self._beside(result, CENTRES), Towers()
-        for modality in dict.fromkeys((*encoders, *depths)):
-            encoder, depth = encoders.get(modality) or self.encoder(modality), depths.get(modality, 0)
-            tower = Tower(self._way_home(modality, encoder, depth), centres.get(modality))
-            towers[modality] = begin(tower, taken_over(self.folder, modality, depth))
-        return towers
-
-    def _way_home(self, modality: str, encoder: Encoder, depth: int) -> nn.Module:
-        way = self.index["ways"][modality]
-        path = self.folder / map_file(modality)
-        tensors = read_tensors(path) if way["aligner"] else {}
-        try:
-            given = self.index["settings"].get("aligner_set")
-            return opened(restored(way["aligner"], tensors, encoder, self.plugins, given), encoder, depth)
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise RunError(f"{path}: does not hold a map of {way['aligner']!r} ({described(error)})") from error
-
     def predict(
-        self, items: Sequence[Any], *, modality: str | None = None, pick: str | None = None
+        self,
+        items: Sequence[Any],
+        *,
+        modality: str | None = None,
+        pick: str | None = None,
+        add_classes: Sequence[str] = (),
+        only: Sequence[str] = (),
     ) -> list[Prediction]:
         """Predictions for items, in their order; one that can't be read has an error instead of a label.
 
@@ -177,10 +107,16 @@ class Run:
             items: paths, or what the encoder reads. A string is a path, unless the encoder reads names.
             modality: of the items; None: by the paths' suffix, else the run's target.
             pick: which model, see `pick`.
+            add_classes: names of new classes, which the model takes in (`xm.Strategy.reclass`).
+            only: names of the classes to decide among; none: all.
+
+        Raises:
+            UsageError: for a new class that is there already, or a model that can't take any in.
         """
         if isinstance(items, str | Path):
             raise UsageError(f"predict takes a list of items: [{str(items)!r}]")
-        result = self.pick(pick)
+        result, classes = self.pick(pick), with_new(self.classes, add_classes)
+        labels = labels_of(classes, only)
         by_modality: dict[str, list[int]] = {}
         for i, item in enumerate(items):
             by_modality.setdefault(modality or self._modality(item), []).append(i)
@@ -188,41 +124,58 @@ class Run:
         for name, rows in by_modality.items():
             encoder = self.encoder(name)
             given = [items[i] if encoder.accepts_names else _as_path(items[i]) for i in rows]
-            for i, prediction in zip(rows, self._predict(result, encoder, given), strict=True):
+            for i, prediction in zip(rows, self._predict(result, encoder, given, classes, labels), strict=True):
                 predictions[i] = replace(prediction, item=items[i])
         return [prediction for prediction in predictions if prediction is not None]
+
+    def candidates(self, add_classes: Sequence[str] = (), only: Sequence[str] = ()) -> list[str]:
+        """The classes that `predict` decides among, by their names there, in order.
+
+        Raises:
+            UsageError: as `predict` does.
+        """
+        classes = with_new(self.classes, add_classes)
+        return [unique(classes)[label] for label in labels_of(classes, only)]
 
     def _modality(self, item: Any) -> str:
         known = {s: m for s, m in self.plugins.suffixes().items() if m in self.index["ways"]}
         found = modality_of(Path(item).name, known) if isinstance(item, str | Path) else None
         return found or self.target
 
-    def _read(self, store: FeatureStore, result: Result, encoder: Encoder, items: Sequence[Any]) -> Rows:
-        """Items as a model and its rule take them."""
-        modality, depth = encoder.modality, self.depths(result).get(encoder.modality, 0)
-        strategy = self.strategy(result) if modality == self.target else None
-        readings = readings_of(strategy, self.rule(result), modality, result.aux, depth)
+    def _decided(
+        self, result: Result, inputs: Stream, encoder: Encoder, classes: Sequence[str], labels: Sequence[int]
+    ) -> tuple[Predictor, Tensor]:
+        """The rule of a model, and its probabilities (n, classes), zero but for some.
 
-        def tower() -> Tower:
-            return Tower(self._way_home(modality, encoder, 0), self._beside(result, CENTRES).get(modality)).cpu()
+        Args:
+            result: of the model.
+            inputs: n items.
+            encoder: of their modality.
+            classes: the run's, and new ones behind them.
+            labels: of the classes to decide among.
+        """
+        model, rule = self.model(result, {inputs.modality: encoder}), self.rule(result)
+        if len(classes) > len(self.classes):
+            model = take_in(self, result, model, rule, classes)
+        found = decide(rule, model, inputs, self.device)
+        return rule, confined(model, inputs, found, labels) if len(labels) < len(classes) else found
 
-        return read_rows(store, encoder, items, depth, readings, by=self._reader, tower=tower)
-
-    def _predict(self, result: Result, encoder: Encoder, items: Sequence[Any]) -> Iterator[Prediction]:
-        read = self._read(FeatureStore(None), result, encoder, items)
-        labels = unique(self.classes)
+    def _predict(
+        self, result: Result, encoder: Encoder, items: Sequence[Any], classes: Sequence[str], labels: Sequence[int]
+    ) -> Iterator[Prediction]:
+        read, names = self.read(FeatureStore(None), result, encoder, items), unique(classes)
         values: Iterator[tuple[list[float], int]] = iter(())
         if read.stream is not None:
-            rule = self.rule(result)
-            found = decide(rule, self.model(result, {encoder.modality: encoder}), read.stream, self.device)
-            values = iter(zip(found.tolist(), decisions(rule, found).tolist(), strict=True))
+            rule, found = self._decided(result, read.stream, encoder, classes, labels)
+            values = iter(zip(found[:, list(labels)].tolist(), decisions(rule, found).tolist(), strict=True))
         for i, item in enumerate(items):
             if i in read.failed:
                 yield Prediction(item, None, {}, read.failed[i].reason)
             else:
                 chances, decided = next(values)
-                label = None if decided == NONE else labels[decided]
-                yield Prediction(item, label, dict(zip(labels, chances, strict=True)), abstained=label is None)
+                label = None if decided == NONE else names[decided]
+                probabilities = dict(zip((names[k] for k in labels), chances, strict=True))
+                yield Prediction(item, label, probabilities, abstained=label is None)
 
     def evaluate(
         self,
@@ -231,6 +184,8 @@ class Run:
         pick: str | None = None,
         metric: str | None = None,
         present: bool = False,
+        add_classes: Sequence[str] | Literal["data"] = (),
+        only: Sequence[str] = (),
     ) -> Result:
         """Score a model again: on its own test split, or on other data.
 
@@ -241,23 +196,32 @@ class Run:
             metric: its name; None: the run's.
             present: decide among the classes that the scored items have, not among all of the run's. So are published
                 figures on versions of a test set that hold some of its classes (ImageNet-A, ImageNet-R).
+            add_classes: names of new classes, which the model takes in (`xm.Strategy.reclass`); "data": those of the
+                data that the run lacks.
+            only: names of the classes to decide among, and to score items of; none: all.
 
         Raises:
-            DataError: if the data hold a class that training never saw.
+            DataError: if the data hold a class that training never saw, and it is not to be added.
+            UsageError: for a new class that is there already, or a model that can't take any in.
         """
-        result = self.pick(pick)
-        samples = scored(self.index, self.folder, data, result.seed, self.plugins, self.cache, self.listener)
+        result, given = self.pick(pick), None if add_classes == "data" else with_new(self.classes, add_classes)
+        places = (self.plugins, self.cache, self.listener)
+        samples, classes = scored(self.index, self.folder, data, result.seed, *places, classes=given)
+        chosen = labels_of(classes, only)
+        samples = [sample for sample in samples if sample.label in chosen]
         encoder = self.encoder(self.target)
-        read = self._read(self.store, result, encoder, [sample.item for sample in samples])
+        read = self.read(self.store, result, encoder, [sample.item for sample in samples])
         if read.stream is None:
             raise DataError(f"no {self.target} item of {data or self.index['dataset']} can be read")
-        labels, rule = torch.tensor([samples[i].label or 0 for i in read.kept]), self.rule(result)
-        probabilities = decide(rule, self.model(result, {self.target: encoder}), read.stream, self.device)
+        labels = torch.tensor([samples[i].label or 0 for i in read.kept])
+        rule, probabilities = self._decided(result, read.stream, encoder, classes, chosen)
         among = torch.tensor(sorted(set(labels.tolist())), device=probabilities.device) if present else None
         predicted = decisions(rule, probabilities, among).cpu()
         name = metric or self.index["settings"]["metric"]
+        new = list(classes[len(self.classes) :])
         return replace(
             result,
+            record={**result.record, **({"added": new} if new else {})},
             metric=name,
             value=measure(name, labels, predicted),
             n=len(labels),
@@ -269,21 +233,6 @@ class Run:
     def predictor(self) -> Predictor:
         """The decision rule of the model that `pick` gives."""
         return self.rule(self.pick())
-
-    def rule(self, result: Result) -> Predictor:
-        """The decision rule of a model, as it was in training."""
-        settings = self.index["settings"]
-        name = result.predictor or settings["predictor"]
-        own = settings["predictor"] or result.strategy == settings["strategy"]
-        found: Predictor = self.plugins.predictors.find(name).load()(settings.get("predictor_set") if own else None)
-        found.tensors = self._beside(result, RULE)
-        return found
-
-    def _beside(self, result: Result, name: str) -> dict[str, Tensor]:
-        """Tensors of a file beside a model, or in the run's folder, on the device; empty if there is no such file."""
-        places = (self.folder / result.model / name, self.folder / name)
-        found = next((read_tensors(path) for path in places if path.exists()), {})
-        return {key: value.to(self.device) for key, value in found.items()}
 
 
 def _as_path(item: Any) -> Any:

@@ -28,8 +28,10 @@ def scored(
     plugins: PluginManager,
     cache: Path,
     listener: Listener,
-) -> list[Sample]:
-    """The target's samples, labelled by the run's classes.
+    *,
+    classes: Sequence[str] | None,
+) -> tuple[list[Sample], tuple[str, ...]]:
+    """The target's samples, labelled by the classes, and these.
 
     Args:
         index: of the run.
@@ -39,12 +41,16 @@ def scored(
         plugins: that open the data.
         cache: where data that are made are kept.
         listener: hears a warning where all is scored.
+        classes: the run's, and new ones behind them; None: new ones are those of the data that the run lacks.
 
     Raises:
         DataError: if the run's own data are gone or have changed, or other data do not fit.
+        UsageError: if no data are named to take new classes from.
     """
-    target = str(index["settings"]["modality"])
+    target, known = str(index["settings"]["modality"]), tuple(index["classes"] if classes is None else classes)
     if data is None:
+        if classes is None:
+            raise UsageError("--add-class data: name the data with --data; the run's own hold its own classes")
         samples: Sequence[Sample] = _own(index, target, seed, plugins, cache)
     else:
         dataset = open_dataset(data, plugins, cache)
@@ -56,8 +62,10 @@ def scored(
         if not samples:
             held = ", ".join(sorted({sample.modality for sample in dataset.samples})) or "none"
             raise DataError(f"{data} holds no {target} to score (its modalities: {held})")
-        samples = _labelled(samples, dataset, tuple(index["classes"]), folder)
-    return [sample for sample in samples if sample.label is not None]
+        if classes is None:
+            known = (*known, *(name for name in dict.fromkeys(dataset.classes) if name not in known))
+        samples = _labelled(samples, dataset, known, folder)
+    return [sample for sample in samples if sample.label is not None], known
 
 
 def _own(index: Mapping[str, Any], target: str, seed: int, plugins: PluginManager, cache: Path) -> list[Sample]:
@@ -97,6 +105,9 @@ def _labelled(samples: Sequence[Sample], dataset: Dataset, classes: tuple[str, .
     for sample in samples:
         name = None if sample.label is None else dataset.classes[sample.label]
         if name is not None and name not in known:
-            raise DataError(f"{item_name(sample.item)}: class {name!r} was not in training ({folder})")
+            raise DataError(
+                f"{item_name(sample.item)}: class {name!r} was not in training ({folder}); a model that can take new "
+                "classes in does so with --add-class data"
+            )
         found.append(sample if name is None else replace(sample, label=known[name]))
     return found

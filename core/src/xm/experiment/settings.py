@@ -39,6 +39,11 @@ class TrainSettings(Config):
     seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="of the draws")
     aux_shots: int | None = Field(None, ge=0, description="per class and auxiliary modality; none: as shots")
     val_shots: int | None = Field(None, ge=0, description="per class for val; none: shots, at most 4 (CoOp)")
+    unseen: str | None = Field(
+        None,
+        description="classes without a sample of the target in train and val: half (the second), a number of them, or "
+        "a file of their names",
+    )
     label_noise: float = Field(0.0, ge=0, le=1, description="share of the target's labels made wrong, in train and val")
     unlabelled: str = Field(
         NONE, description="items to learn from without labels: rest (of train), split, or a folder; none"

@@ -13,6 +13,12 @@ from xm.evaluation.significance import Hits
 DECIDED = ("label", "predicted", "item")
 """What is kept of each decision."""
 
+RESTRICTED = "restricted"
+"""Of the decisions on test: those among the seen classes, or among the unseen ones, whichever an item is of."""
+
+SEEN, UNSEEN, HARMONIC = "test:seen", "test:unseen", "test:harmonic"
+"""Splits: items of seen classes, decided among these; of unseen ones, among these; the two figures' harmonic mean."""
+
 
 @dataclass(frozen=True)
 class Tested:
@@ -22,10 +28,11 @@ class Tested:
         model: itself.
         results: its figures, those of all of test first, then those of its parts, then those of its views.
         decisions: of test, (n,) each: ``label``, what the model ``predicted``, and ``item``, its number in the dataset;
-            and of its views, behind the split's name: ``test:noise/label``.
+            where classes are unseen also ``restricted``, what it predicted among those of an item's own kind; and of
+            its views, behind the split's name: ``test:noise/label``.
         rule: what the decision rule knows of the classes.
         centres: what embeddings were freed of, by modality.
-        rows: of the results on test and its parts, which of the decisions each counts.
+        rows: of test and its parts, by the split's name, which of the decisions its result counts.
     """
 
     model: nn.Module
@@ -33,7 +40,7 @@ class Tested:
     decisions: Mapping[str, Tensor]
     rule: Mapping[str, Tensor]
     centres: Mapping[str, Tensor]
-    rows: tuple[Tensor, ...]
+    rows: Mapping[str, Tensor]
 
     @property
     def result(self) -> Result:
@@ -46,10 +53,14 @@ class Tested:
         return hits_of(self.results, self.decisions, self.rows)
 
 
-def hits_of(results: Sequence[Result], decisions: Mapping[str, Tensor], rows: Sequence[Tensor]) -> dict[str, Hits]:
-    """What a model had right, by what each result says was `scored`; see `Tested`."""
-    whole = Hits.of(decisions)
-    found = {result.scored: whole[part.numpy()] for result, part in zip(results, rows, strict=False)}
-    for result in results[len(rows) :]:
-        found[result.scored] = Hits.of({key: decisions[f"{result.split}/{key}"] for key in DECIDED})
+def hits_of(results: Sequence[Result], decisions: Mapping[str, Tensor], rows: Mapping[str, Tensor]) -> dict[str, Hits]:
+    """What a model had right, by what each result says was `scored`; see `Tested`. A mean of others has none."""
+    whole, found = Hits.of(decisions), {}
+    own = Hits.of({**decisions, "predicted": decisions.get(RESTRICTED, decisions["predicted"])})
+    for result in results:
+        split = result.split
+        if split in rows:
+            found[result.scored] = (own if split in (SEEN, UNSEEN) else whole)[rows[split].numpy()]
+        elif f"{split}/label" in decisions:
+            found[result.scored] = Hits.of({key: decisions[f"{split}/{key}"] for key in DECIDED})
     return found

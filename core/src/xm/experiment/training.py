@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from xm.alignment.maker import AlignmentMaker, WaysHome, without_held_out
+from xm.alignment.maker import AlignmentMaker, WaysHome
 from xm.data.contents import Contents
 from xm.data.open import located, open_dataset
 from xm.data.task import Task
-from xm.data.unlabelled import NONE, REST, SPLIT, check_unlabelled, open_unlabelled
+from xm.data.unlabelled import NONE, REST, SPLIT, open_unlabelled
 from xm.data.where import parts
 from xm.encoders.choice import EncoderChoice
 from xm.encoders.store import FeatureStore
@@ -113,9 +113,9 @@ class Experiment:
 
     @cached_property
     def home(self) -> Home:
-        """The target's space. Alignments learn from what is neither val nor test for any of the seeds."""
+        """The target's space."""
         settings, strict = self.settings, self.settings.on_error == "fail"
-        pairable = without_held_out([self.drawing.draws(seed).dataset for seed in settings.seeds])
+        pairable = self.drawing.pairable()
         store = FeatureStore(self.cache / "features", strict=strict, listener=self._tell, contents=self.contents)
         maker = AlignmentMaker(
             self.plugins,
@@ -175,6 +175,11 @@ class Experiment:
         others = [s for s in self.plugins.strategies.values() if s.baseline and self.settings.baselines]
         return {spec.name: spec for spec in (chosen, *others)}
 
+    @property
+    def _reclasses(self) -> bool:
+        """Whether a strategy's models may take in new classes."""
+        return any(spec.reclasses for spec in self.strategies.values())
+
     def strategy(self, name: str) -> Strategy:
         """A new strategy of that name; the user's settings go to the chosen one."""
         made = make_strategy(name, self.settings.set if name == self.settings.strategy else None, self.plugins)
@@ -203,13 +208,7 @@ class Experiment:
         self.starts.fit(wanted.values(), self.encoders, self.settings.strategy, chosen.uses_runs)
         with RunWriter(self.settings, self.plugins, self._key(tasks, contents), self._tell) as writer:
             self.trackers = writer.trackers
-            for note in self.drawing.draws(self.settings.seeds[0]).dataset.notes:
-                self._note(note)
-            if self.settings.label_noise:
-                self._note(
-                    f"{self.settings.label_noise:.0%} of the target's labels in train and val are wrong, on purpose."
-                )
-            for note in (*self.starts.notes(), *unsure):
+            for note in (*self.drawing.notes(), *self.starts.notes(), *unsure):
                 self._note(note)
             if self.settings.centre == "none":
                 for name in self.strategies:  # what a rule lacks is told before items are read
@@ -226,7 +225,8 @@ class Experiment:
             report = Report(tuple(results), references, comparisons, told, "", versions(self.plugins), start)
             learned = Learned.of_tasks(tasks, self.contents, self.starts.keys())
             more = {**self.starts.files(), Path(LEARNED): learned.tensors}
-            return writer.finish(report, self._index(tasks, contents), self.home.maps(), more)
+            maps = self.home.maps(names=self._reclasses)
+            return writer.finish(report, self._index(tasks, contents), maps, more)
 
     def _key(self, tasks: Mapping[tuple[int, int], Task], contents: Mapping[str, str]) -> str:
         """Equal for trainings whose results are: what one of them has finished serves the other."""
@@ -245,6 +245,7 @@ class Experiment:
                 *(encoder.fingerprint() for encoder in used.values()),
                 *self.home.readers.fingerprints().values(),
                 *self.starts.key(),
+                repr(self.drawing.unseen_names()),
             ],
             [self.objective, *strategies.values(), *rules],
             self.plugins,
@@ -258,31 +259,20 @@ class Experiment:
             "settings": self.settings.model_dump(mode="json"),
             "ways": self.home.ways(),
             "namer": self.home.reads_names,
+            "names": self.home.names() if self._reclasses else None,
             "readers": self.home.readers.fingerprints(),
             "tasks": {f"shots-{shots}/seed-{seed}": task.digest for (shots, seed), task in tasks.items()},
             "unlabelled": {f"shots-{k}/seed-{i}": t.unlabelled_digest for (k, i), t in tasks.items() if t.unlabelled},
+            "unseen": self.drawing.unseen_names(),
             "contents": contents,
             "tests": {str(seed): self.contents.of(task.test) for (_, seed), task in tasks.items()},
             "place": located(self.settings.data, self.plugins),
         }
 
     def tasks(self) -> dict[tuple[int, int], Task]:
-        """By shots and seed.
-
-        Raises:
-            DataError: if one has no unlabelled item of the target, and they are needed.
-            UsageError: if they are needed and were not asked for.
-        """
+        """By shots and seed; see `Drawing.tasks`."""
         needy = [name for name, spec in self.strategies.items() if spec.needs_unlabelled]
-        if needy and self.settings.unlabelled == NONE:
-            raise UsageError(
-                f"strategy {needy[0]!r} learns from unlabelled items: say where they are, with --unlabelled rest (what "
-                "the draws leave of train), split (the split 'unlabelled') or a folder"
-            )
-        tasks = {(shots, seed): self.drawing.task(shots, seed) for _, _, shots, seed in self._cells()}
-        if self.settings.unlabelled != NONE:
-            check_unlabelled(tasks.values(), self.settings.unlabelled)
-        return tasks
+        return self.drawing.tasks(((shots, seed) for _, _, shots, seed in self._cells()), needy)
 
     def _cells(self) -> Iterator[Cell]:
         """Strategy, auxiliary modalities, shots and seed of every model."""

@@ -108,7 +108,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         shared = run if self.settings.predictor and not tested.centres else folder
         if tested.rule and not (shared / RULE).exists():
             write_tensors(shared / RULE, tested.rule)
-        write_tensors(run / KEPT / place / ROWS, {str(i): rows for i, rows in enumerate(tested.rows)})
+        write_tensors(run / KEPT / place / ROWS, tested.rows)
         write_json(run / KEPT / place / RESULTS, [asdict(result) for result in tested.results])
 
     def kept(self, places: Iterable[str]) -> dict[str, Kept]:
@@ -127,8 +127,7 @@ class RunWriter(AbstractContextManager["RunWriter"]):
                 with safe_open(path, "pt"):  # reads no more than the header, which says how long the file is
                     pass
             rows = read_tensors(said.with_name(ROWS))
-            parts = [rows[str(i)] for i in range(len(rows))]
-            return Kept(results, hits_of(results, read_tensors(folder / TESTED), parts))
+            return Kept(results, hits_of(results, read_tensors(folder / TESTED), rows))
         except (OSError, RunError, SafetensorError, ValueError, KeyError, TypeError, IndexError) as error:
             text = f"{folder}: damaged ({type(error).__name__}), and will be made again"
             self.listener(Event("warning", {"message": text}))

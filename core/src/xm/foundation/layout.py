@@ -15,7 +15,8 @@ FORMAT = 1
 INDEX = "xm.json"
 MODEL = "model.safetensors"
 TESTED = "tested.safetensors"
-"""What a model said of test: ``label``, ``predicted`` and ``item``, its number in the dataset; (n,) each."""
+"""What a model said of test: ``label``, ``predicted`` and ``item``, its number in the dataset; (n,) each. With unseen
+classes also ``restricted``: what it predicted among the seen ones, or the unseen ones, whichever an item is of."""
 
 ALIGNMENT = "alignment"
 """The kind of a run that ``xm align`` wrote; a run of ``xm train`` says none."""

@@ -66,6 +66,7 @@ from .schedule import (
     Plan as Plan,
     learning_rate as learning_rate,
 )
+from .seen import among_seen as among_seen
 from .start import Start as Start
 from .strategy import (
     Strategy as Strategy,

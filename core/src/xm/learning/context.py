@@ -15,7 +15,7 @@ from xm.foundation.events import Listener, silent
 from xm.learning.loop import FitResult, fit
 from xm.learning.model import Towers
 from xm.learning.objectives import Objective, cross_entropy
-from xm.learning.predictor import Argmax, Predictor, decide, decisions
+from xm.learning.predictor import Argmax, Predictor, among, decide, decisions
 from xm.learning.sampler import AUXILIARY, shares_of
 from xm.learning.schedule import Plan
 from xm.learning.start import Start
@@ -70,6 +70,8 @@ class Context:
             the first whose encoder and depth are the same.
         readings: what else was read of the target's items, by the names in the streams' `also`.
         make_reader: what is known of an encoder, by its reference.
+        seen: (k,) labels, ascending, of the classes that `train` and `val` have target samples of, where they are not
+            all: of the others there may be names and auxiliary samples. Val is decided among them.
         record: what the strategy wants to be kept in the run (chosen settings, searched ranges); plain values.
     """
 
@@ -97,6 +99,7 @@ class Context:
     runs: Sequence[Start] = ()
     readings: Mapping[str, Reading] = field(default_factory=dict)
     make_reader: Callable[[str], Reader] | None = None
+    seen: Tensor | None = None
     record: dict[str, object] = field(default_factory=dict)
 
     @cached_property
@@ -225,6 +228,8 @@ class Context:
             raise ValueError("there is no labelled val")
         model.eval()
         probabilities = decide(self.predictor, model, self.val, self.device)
+        if self.seen is not None:
+            probabilities = among(probabilities, self.seen.to(probabilities.device))
         y = self.val.y.to(self.device)
         hit = (decisions(self.predictor, probabilities) == y).float().mean()
         likelihood = probabilities.gather(1, y[:, None]).clamp_min(1e-12).log().mean()

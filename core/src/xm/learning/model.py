@@ -116,6 +116,11 @@ class LinearClassifier(nn.Module):
         embedding: Tensor = self.towers[stream.modality](stream.x)
         return self.scale * embedding @ self.weight.T
 
+    def extended(self, rows: Tensor) -> LinearClassifier:
+        """The classifier with rows (new, dim) of new classes behind its own, and nothing to be trained."""
+        weight = torch.cat([self.weight, rows.to(self.weight)])
+        return LinearClassifier(self.towers, weight, self.scale, trainable=False)
+
 
 def class_means(stream: Stream, classes: int) -> Tensor:
     """The mean embedding of each class, scaled to unit length: (classes, dim). Zeros where a class has none."""

@@ -93,6 +93,12 @@ def decide(predictor: Predictor, model: nn.Module, inputs: Stream, device: torch
     return torch.cat([predictor.predict(model, part.to(device)) for part in parts])
 
 
+def among(probabilities: Tensor, classes: Tensor) -> Tensor:
+    """The same (n, classes), all of them given to some classes (k,); rows of zeros where these had nothing."""
+    kept = torch.zeros_like(probabilities).index_copy(1, classes, probabilities.index_select(1, classes))
+    return kept * (probabilities.sum(dim=1, keepdim=True) / kept.sum(dim=1, keepdim=True).clamp_min(1e-30))
+
+
 ALONE = 4
 """Items that `depends_on_others` asks for alone."""
 

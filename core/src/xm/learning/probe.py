@@ -189,7 +189,7 @@ class LinearProbe(Strategy):
         streams = [*context.train.values(), *([] if context.val is None else [context.val])]
         fixed = all(EMBEDDING in stream.x and stream.y is not None for stream in streams)
         plain = context.objective is cross_entropy and type(context.predictor) is Argmax
-        return own and fixed and plain and context.precision == "float32"
+        return own and fixed and plain and context.precision == "float32" and context.seen is None
 
     def _batch_sizes(self, context: Context) -> list[int]:
         """Published: those whose half is smaller than its pool. If none is, the smallest is kept."""

@@ -111,6 +111,19 @@ class Strategy(Configurable):
         """Last changes to the picked model; by default none."""
         return model
 
+    def reclass(self, model: nn.Module, context: Context) -> nn.Module:
+        """A fitted model with new classes taken in, by their names; by default it can't. A strategy that can says so by
+        `reclasses` in its spec.
+
+        Args:
+            model: fitted and restored; its classes are the first of the context's, in their order.
+            context: of all classes, with `names` and `read`, and the model's towers; there are no samples in it.
+
+        Raises:
+            UsageError: if the strategy can't, with these settings or a run of before; it says what to do.
+        """
+        raise UsageError(f"{type(self).__name__} can't take new classes into a fitted model: train with all of them")
+
     def init_name(self, context: Context) -> str:
         """The initialisation, by name, for the record: "random", "zero", a modality, or "none"."""
         return "none"
@@ -156,6 +169,9 @@ class Wrapping(Strategy):
 
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
         yield model
+
+    def reclass(self, model: nn.Module, context: Context) -> nn.Module:
+        return self.inner.reclass(model, context)
 
     def init_name(self, context: Context) -> str:
         return self.inner.init_name(context)

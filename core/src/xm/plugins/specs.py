@@ -107,11 +107,13 @@ class StrategySpec(Spec):
         needs_target: it learns from samples of the target modality; if not, its rows are ``shots: 0``.
         needs_unlabelled: it learns from unlabelled items of the target (``--unlabelled``); with those and an auxiliary
             modality it does without labelled ones, where 0 is among the shots that were asked for.
+        reclasses: its fitted models take in new classes (`xm.Strategy.reclass`).
     """
 
     baseline: bool = False
     needs_target: bool = True
     needs_unlabelled: bool = False
+    reclasses: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

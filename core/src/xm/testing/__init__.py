@@ -11,8 +11,10 @@ pytest.register_assert_rewrite(
         f"{__name__}.{module}"
         for module in (
             "_checks",
+            "_classes",
             "_readings",
             "_space",
+            "_suite",
             "_things",
             "synthetic",
             "aligners",

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xm.foundation.errors import UsageError
-from xm.learning.context import Context, adapt
+from xm.learning.context import adapt
 from xm.learning.model import Towers, own_tensors
 from xm.learning.start import Start
-from xm.learning.strategy import Strategy, make_strategy
+from xm.learning.strategy import Strategy
 from xm.learning.stream import Stream
 from xm.plugins.plugin_manager import manager
 from xm.plugins.specs import StrategySpec
 from xm.testing import _checks as checks, synthetic as synthetic
+from xm.testing._classes import ClassesSuite
+from xm.testing._suite import AUX, labels_of, logits_of
 
-AUX = ((), synthetic.AUXILIARY[:1], synthetic.AUXILIARY)
-"""Uni-modal, with names, and with names and another modality."""
 
-
-class StrategyConformance:
+class StrategyConformance(ClassesSuite):
     """Subclass, and give a fixture ``spec``; in ``settings`` what makes the strategy quick.
 
     In ``semantics`` what it asks of the classes, by name: "texts", "matrix" or "triples".
@@ -34,36 +32,6 @@ class StrategyConformance:
     The task is synthetic: five classes in 16 dimensions, a target modality and two auxiliary ones, of which one is
     the class names.
     """
-
-    settings: ClassVar[Mapping[str, Any]] = {}
-    semantics: ClassVar[Mapping[str, Literal["texts", "matrix", "triples"]]] = {}
-
-    @pytest.fixture
-    def spec(self) -> StrategySpec:
-        raise NotImplementedError("give a fixture `spec` that returns the StrategySpec")
-
-    def make(self, spec: StrategySpec) -> Strategy:
-        """A new strategy with the suite's settings."""
-        return make_strategy(spec, self.settings, manager())
-
-    def context(self, spec: StrategySpec, aux: tuple[str, ...] = AUX[1], **more: Any) -> Context:
-        """A new context, with samples of the target if the strategy needs them. No modality at all: skipped."""
-        if not spec.needs_target and not aux:
-            pytest.skip("a strategy without samples of the target needs an auxiliary modality")
-        depths, readings = self.depths(spec, aux), self.make(spec).readings(synthetic.TARGET, aux)
-        given = {"target": spec.needs_target, "unlabelled": spec.needs_unlabelled, "readings": readings, **more}
-        return synthetic.context(aux, depths=depths, semantics=self.semantics, **given)
-
-    def depths(self, spec: StrategySpec, aux: tuple[str, ...]) -> Mapping[str, int]:
-        """How deep the strategy opens encoders."""
-        return self.make(spec).depths(synthetic.TARGET, aux, synthetic.NAMES)
-
-    def held_out(self, spec: StrategySpec, aux: tuple[str, ...] = AUX[1]) -> Stream:
-        """Trunk outputs of the target that no context holds, with the strategy's readings: 200 samples."""
-        return synthetic.also(synthetic.held_out(), self.make(spec).readings(synthetic.TARGET, aux))
-
-    def adapted(self, spec: StrategySpec, context: Context) -> nn.Module:
-        return adapt(self.make(spec), context)
 
     def test_registered_lazily(self, spec: StrategySpec) -> None:
         checks.registers_lazily("strategies", spec.name)
@@ -81,20 +49,20 @@ class StrategyConformance:
             pytest.skip(f"{spec.name} needs val")
         model = self.adapted(spec, self.context(spec, aux, val=val, shots=shots))
         held_out = self.held_out(spec, aux)
-        logits = _logits(model, held_out)
+        logits = logits_of(model, held_out)
         assert logits.shape == (len(held_out), len(synthetic.CLASSES))
         assert bool(logits.isfinite().all()), "logits are not finite"
-        accuracy = float(torch.eq(logits.argmax(dim=1), _labels(held_out)).float().mean())
+        accuracy = float(torch.eq(logits.argmax(dim=1), labels_of(held_out)).float().mean())
         assert accuracy >= 0.5, (
             f"accuracy {accuracy:.2f} on held-out samples, at {1 / len(synthetic.CLASSES)} by chance"
         )
 
-    def test_without_labels(self, spec: StrategySpec) -> None:
+    def test_withoutlabels_of(self, spec: StrategySpec) -> None:
         """What learns from unlabelled samples does so with an auxiliary modality alone, too: rows of no shots."""
         if not spec.needs_unlabelled:
             pytest.skip(f"{spec.name} needs no unlabelled samples")
         model = self.adapted(spec, self.context(spec, target=False, val=False))
-        found = torch.eq(_logits(model, synthetic.held_out()).argmax(dim=1), _labels(synthetic.held_out()))
+        found = torch.eq(logits_of(model, synthetic.held_out()).argmax(dim=1), labels_of(synthetic.held_out()))
         assert float(found.float().mean()) >= 0.5, "at most half of held-out samples are right without labelled ones"
 
     def test_unlabelled_samples_in_any_order(self, spec: StrategySpec) -> None:
@@ -102,7 +70,7 @@ class StrategyConformance:
         if not spec.needs_unlabelled:
             pytest.skip(f"{spec.name} needs no unlabelled samples")
         said = [
-            _logits(self.adapted(spec, self.context(spec, order=order)), synthetic.held_out()).argmax(dim=1)
+            logits_of(self.adapted(spec, self.context(spec, order=order)), synthetic.held_out()).argmax(dim=1)
             for order in (0, 1)
         ]
         same = float(torch.eq(*said).float().mean())
@@ -125,7 +93,7 @@ class StrategyConformance:
         except UsageError as error:
             checks.one_line(error)
             return
-        logits = _logits(model, synthetic.held_out())
+        logits = logits_of(model, synthetic.held_out())
         assert logits.shape[1] == len(synthetic.CLASSES) and bool(logits.isfinite().all()), "logits are not finite"
 
     def test_reads_every_modality(self, spec: StrategySpec) -> None:
@@ -136,18 +104,18 @@ class StrategyConformance:
             raw = synthetic.trunk_outputs(modality, 3, draw=5, depth=depth)
             if modality == synthetic.TARGET:
                 raw = synthetic.also(raw, self.make(spec).readings(modality, AUX[2]))
-            logits = _logits(model, raw)
+            logits = logits_of(model, raw)
             assert bool(logits.isfinite().all())
             if not depth:
-                embedded = _logits(model, synthetic.towers().embed(raw))
+                embedded = logits_of(model, synthetic.towers().embed(raw))
                 torch.testing.assert_close(logits, embedded, atol=1e-4, rtol=1e-4)
 
     def test_items_are_judged_alone(self, spec: StrategySpec) -> None:
         model, held_out = self.adapted(spec, self.context(spec)), self.held_out(spec)
         assert not model.training, "the model is not in evaluation mode"
         rows = torch.arange(0, len(held_out), 20)
-        single = torch.cat([_logits(model, held_out[row[None]]) for row in rows])
-        torch.testing.assert_close(single, _logits(model, held_out)[rows], atol=1e-4, rtol=1e-4)
+        single = torch.cat([logits_of(model, held_out[row[None]]) for row in rows])
+        torch.testing.assert_close(single, logits_of(model, held_out)[rows], atol=1e-4, rtol=1e-4)
 
     def test_deterministic_by_seed(self, spec: StrategySpec) -> None:
         """The context's seed decides all; the process's random state does not matter."""
@@ -211,7 +179,7 @@ class StrategyConformance:
         model, held_out = self.adapted(spec, self.context(spec, aux)), self.held_out(spec, aux)
         tensors = checks.through_file(own_tensors(model), tmp_path)
         restored = self.make(spec).restore(synthetic.towers(self.depths(spec, aux)), tensors).eval()
-        torch.testing.assert_close(_logits(restored, held_out), _logits(model, held_out), atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(logits_of(restored, held_out), logits_of(model, held_out), atol=1e-6, rtol=1e-6)
 
     def test_goes_on_from_a_run(self, spec: StrategySpec, tmp_path: Path) -> None:
         """Where encoders are opened: `tuned` says what became of them, and a training that begins there is restored."""
@@ -238,7 +206,7 @@ class StrategyConformance:
         model = self.adapted(spec, self.context(spec, AUX[2], runs=(run,), tails=tails))
         own = checks.through_file(own_tensors(model), tmp_path)
         again, held_out = self.make(spec).restore(towers(), own).eval(), synthetic.held_out()
-        torch.testing.assert_close(_logits(again, held_out), _logits(model, held_out), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(logits_of(again, held_out), logits_of(model, held_out), atol=1e-5, rtol=1e-5)
 
     @pytest.mark.parametrize("aux", AUX, ids=len)
     def test_record(self, spec: StrategySpec, aux: tuple[str, ...]) -> None:
@@ -248,17 +216,6 @@ class StrategyConformance:
         name = strategy.init_name(context)
         assert isinstance(name, str) and name
         assert json.loads(json.dumps(context.record, allow_nan=False)) == context.record, "not plain JSON values"
-
-
-def _logits(model: nn.Module, stream: Stream) -> Tensor:
-    with torch.no_grad():
-        logits: Tensor = model(stream)
-    return logits
-
-
-def _labels(stream: Stream) -> Tensor:
-    assert stream.y is not None
-    return stream.y
 
 
 def _same(one: Stream | None, other: Stream | None) -> bool:

@@ -12,5 +12,6 @@ def strategies() -> list[StrategySpec]:
             name="lora",
             target="xm_lora.strategy:Lora",
             summary="low-rank adapters in both encoders, prompts as classifier (Zanella and Ben Ayed, CVPRW 2024)",
+            reclasses=True,
         )
     ]

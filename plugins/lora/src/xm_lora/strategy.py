@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from xm import Batch, Context, Plan, Strategy, Stream
 from xm.foundation import seeded
-from xm.learning import EMBEDDING, LinearClassifier, Tower, Towers, class_means, load_towers
+from xm.learning import EMBEDDING, LinearClassifier, Tower, Towers, among_seen, class_means, load_towers
 from xm.plugins import Config
 from xm_lora.adapters import Adapters, check_used, merged, opened
 from xm_lora.classifier import PromptClassifier
@@ -110,8 +110,14 @@ class Lora(Strategy):
         )
 
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
-        seen = context if self.config.keep == "val" else replace(context, val=None)
-        result = seen.fit(model, self, self.plan(context))
+        """The fitted model. Where some classes are unseen, the prompts of the others alone are learned from."""
+        among = among_seen(context)
+        learner = model
+        if context.seen is not None:
+            prompts = self._prompts(among).to(context.device)
+            learner = PromptClassifier(_checked(model).towers, prompts, self.config.scale)
+        shown = among if self.config.keep == "val" else replace(among, val=None)
+        result = shown.fit(learner, self, self.plan(among))
         context.record |= {
             "steps": result.steps,
             "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
@@ -133,6 +139,16 @@ class Lora(Strategy):
         load_towers(towers, tensors)
         adapted = opened(towers)
         return {m: merged(t.tail) for m, t in towers.items() if m in adapted and isinstance(t, Tower)}
+
+    def reclass(self, model: nn.Module, context: Context) -> nn.Module:
+        """A new class's row is its prompt's, read by the adapted encoder."""
+        if not isinstance(model, LinearClassifier):
+            raise TypeError(f"lora has no classes to add to a {type(model).__name__}")
+        new = torch.arange(len(model.weight), len(context.classes))
+        prompts = self._prompts(context)
+        some = prompts[new.to(next(iter(prompts.x.values())).device)].to(context.device)
+        with torch.no_grad():
+            return model.extended(PromptClassifier(model.towers, some, self.config.scale).rows())
 
     def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
         with seeded(0, tensors["weight"].device):  # what is drawn is written over

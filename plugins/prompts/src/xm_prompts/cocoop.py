@@ -66,6 +66,15 @@ class CoCoOp(PromptStrategy):
         model = self._learner(towers.requires_grad_(False), namer, prompts, tensors["ctx"], meta)
         return model.requires_grad_(False)
 
+    def reclass(self, model: nn.Module, context: Context) -> nn.Module:
+        """The prompts of all classes, old and new, with the same context and network."""
+        if not isinstance(model, ConditionalLearner):
+            raise TypeError(f"prompts can't be added to a {type(model).__name__}")
+        text = written(context, len(model.ctx))
+        prompts = Prompts(text.x, text.slots, self.config.chunk, self.config.precision)
+        found = self._learner(model.towers, model.namer, prompts, model.ctx.detach(), model.meta)
+        return found.to(context.device).requires_grad_(False)
+
     def _learner(
         self, towers: Towers, namer: str, prompts: Prompts, ctx: Tensor, meta: nn.Module
     ) -> ConditionalLearner:

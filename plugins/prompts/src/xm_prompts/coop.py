@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
-from xm import Context
-from xm.learning import LinearClassifier
+from xm import Context, UsageError
+from xm.learning import LinearClassifier, Towers
 from xm.plugins import Config
 from xm_prompts.learner import PromptLearner, Prompts
 from xm_prompts.strategy import PromptConfig, PromptStrategy
 from xm_prompts.texts import Position, opened_tail, start_vectors, written
+
+KEPT = "ctx"
+"""In a fitted model's state: the context vectors, with which new classes can be read."""
 
 
 class CoOpConfig(PromptConfig):
@@ -66,4 +71,29 @@ class CoOp(PromptStrategy):
         if not isinstance(model, PromptLearner):
             raise TypeError(f"prompts make no classifier of a {type(model).__name__}")
         with torch.no_grad():
-            return LinearClassifier(context.towers, model.eval().weight(), self.config.scale, trainable=False)
+            folded = LinearClassifier(context.towers, model.eval().weight(), self.config.scale, trainable=False)
+        folded.register_buffer(KEPT, model.ctx.detach().clone())
+        return folded
+
+    def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
+        model = super().restore(towers, tensors)
+        if KEPT in tensors:
+            model.register_buffer(KEPT, tensors[KEPT])
+        return model
+
+    def reclass(self, model: nn.Module, context: Context) -> nn.Module:
+        """A new class's row is read from its prompt, with the context that was learned."""
+        if not isinstance(model, LinearClassifier):
+            raise TypeError(f"prompts can't be added to a {type(model).__name__}")
+        ctx = model.state_dict().get(KEPT)
+        if ctx is None:
+            raise UsageError("the run keeps no context vectors, as one of an older xm: train again with this xm")
+        if ctx.ndim > 2:
+            raise UsageError("csc=true learns a context for each class, and a new class has none: train with csc=false")
+        namer, _ = opened_tail(context)
+        new = replace(context, classes=context.classes[len(model.weight) :])
+        text = written(new, len(ctx), self.config.position)
+        prompts = Prompts(text.x, text.slots, self.config.chunk, self.config.precision)
+        learner = PromptLearner(context.towers, namer, prompts, ctx, self.config.scale).to(context.device).eval()
+        with torch.no_grad():
+            return model.extended(learner.weight())

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm import Batch, Context, Plan, Strategy, Stream
-from xm.learning import EMBEDDING, batch_counts
+from xm.learning import EMBEDDING, among_seen, batch_counts
 from xm.plugins import Config
 
 
@@ -76,14 +76,28 @@ class PromptStrategy(Strategy):
         )
 
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
-        ready = embedded(context)
-        result = ready.fit(model, self, self.plan(ready))
+        """The fitted model. Where some classes are unseen, the prompts of the others alone are learned from."""
+        among = among_seen(embedded(context))
+        learner = model if context.seen is None else self.build(among).to(context.device)
+        result = among.fit(learner, self, self.plan(among))
         context.record |= {"steps": result.steps, "best_step": result.best_step}
+        if context.seen is not None:
+            take_over(model, learner, context.seen)
         yield model
 
     def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         """The objective over the union of all labelled streams, for one reading of the prompts."""
         return super().loss(model, {"all": together(batch)})
+
+
+def take_over(model: nn.Module, learner: nn.Module, seen: Tensor) -> None:
+    """Put what a learner of the seen classes learned into a model of all; what is of a class each, in their places."""
+    learned = {name: value.detach() for name, value in learner.named_parameters() if value.requires_grad}
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in learned:
+                value = learned[name]
+                parameter[... if value.shape == parameter.shape else seen.to(parameter.device)] = value
 
 
 def embedded(context: Context, rows: int = 256) -> Context:

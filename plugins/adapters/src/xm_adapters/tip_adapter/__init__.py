@@ -12,10 +12,12 @@ def strategies() -> list[StrategySpec]:
             name="tip-adapter",
             target="xm_adapters.tip_adapter.strategy:TipAdapter",
             summary="zero-shot plus a cache of the samples, training-free (Zhang et al., ECCV 2022)",
+            reclasses=True,
         ),
         StrategySpec(
             name="tip-adapter-f",
             target="xm_adapters.tip_adapter.training:TipAdapterF",
             summary="Tip-Adapter with the cache's keys trained (Zhang et al., ECCV 2022)",
+            reclasses=True,
         ),
     ]

@@ -89,6 +89,21 @@ class TipAdapter(Strategy):
         model.alpha.fill_(alpha)
         return True
 
+    def reclass(self, model: nn.Module, context: Context) -> nn.Module:
+        """A new class has its name's row, and no key in the cache."""
+        model = cache_model(model)
+        rows = class_means(context.names, len(context.classes)).to(model.zero_shot)[len(model.zero_shot) :]
+        return CacheModel(
+            model.towers,
+            model.keys,
+            model.labels,
+            model.weights,
+            torch.cat([model.zero_shot, rows]),
+            alpha=model.alpha,
+            beta=model.beta,
+            scale=model.scale,
+        )
+
     def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
         return CacheModel(
             towers,

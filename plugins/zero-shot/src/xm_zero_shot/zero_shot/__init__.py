@@ -14,5 +14,6 @@ def strategies() -> list[StrategySpec]:
             summary="class means of the auxiliary modalities, no sample of the target (Radford et al., ICML 2021)",
             baseline=True,
             needs_target=False,
+            reclasses=True,
         )
     ]

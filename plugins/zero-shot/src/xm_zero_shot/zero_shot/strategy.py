@@ -32,5 +32,11 @@ class ZeroShot(Strategy):
         weight = nn.functional.normalize(torch.stack(means).mean(dim=0), dim=1)
         return LinearClassifier(context.towers, weight, self.config.scale, trainable=False)
 
+    def reclass(self, model: nn.Module, context: Context) -> nn.Module:
+        """A new class's row is the mean of its name through the templates, whatever the others were made of."""
+        if not isinstance(model, LinearClassifier):
+            raise TypeError(f"zero-shot has no classes to add to a {type(model).__name__}")
+        return model.extended(class_means(context.names, len(context.classes))[len(model.weight) :])
+
     def init_name(self, context: Context) -> str:
         return "+".join(context.train)

@@ -12,5 +12,6 @@ def strategies() -> list[StrategySpec]:
             name="zpe",
             target="xm_zero_shot.zpe.strategy:ZeroShotPromptEnsembling",
             summary="zero-shot, its sentences weighted without labels (Allingham et al., ICML 2023)",
+            reclasses=True,
         )
     ]
