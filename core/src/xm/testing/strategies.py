@@ -57,7 +57,7 @@ class StrategyConformance(ClassesSuite):
             f"accuracy {accuracy:.2f} on held-out samples, at {1 / len(synthetic.CLASSES)} by chance"
         )
 
-    def test_withoutlabels_of(self, spec: StrategySpec) -> None:
+    def test_without_labels(self, spec: StrategySpec) -> None:
         """What learns from unlabelled samples does so with an auxiliary modality alone, too: rows of no shots."""
         if not spec.needs_unlabelled:
             pytest.skip(f"{spec.name} needs no unlabelled samples")
