@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -14,6 +14,14 @@ from xm.foundation.errors import UsageError
 
 Schedule: TypeAlias = Literal["cosine", "constant", "linear"]
 Keep: TypeAlias = Literal["best", "last"]
+
+
+FALLS: Mapping[Schedule, Callable[[float], float]] = {
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+    "constant": lambda done: 1.0,
+    "linear": lambda done: 1 - done,
+}
+"""The part of the peak learning rate that is left, by the part of the plan's steps since the warm-up."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +80,7 @@ def learning_rate(plan: Plan, step: int) -> float:
     if step < plan.warmup:
         return plan.warmup_lr if step == 0 else plan.lr * step / plan.warmup
     done = (step - plan.warmup) / max(1, plan.steps)
-    if plan.schedule == "constant":
-        return plan.lr
-    if plan.schedule == "linear":
-        return plan.lr * (1 - done)
-    return plan.lr * 0.5 * (1 + math.cos(math.pi * done))
+    return plan.lr * FALLS[plan.schedule](done)
 
 
 @dataclass(frozen=True)
