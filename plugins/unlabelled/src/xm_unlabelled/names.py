@@ -1,0 +1,47 @@
+"""What the strategies of this family share: rows of class names, and the unlabelled items of the target."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from xm import Context, Stream, UsageError
+from xm.learning import class_means
+
+
+def unlabelled_items(context: Context) -> Stream:
+    """The target's unlabelled items, at the depth at which its encoder is opened.
+
+    Raises:
+        UsageError: if there are none.
+    """
+    found = context.unlabelled.get(context.target)
+    if found is None:
+        raise UsageError(
+            f"there are no unlabelled {context.target} items to learn from: say where they are, with --unlabelled "
+            "rest, split or a folder"
+        )
+    return found.to(context.device)
+
+
+def name_rows(context: Context) -> Tensor:
+    """What stands for each class before an item is seen: (classes, dim), unit length, zeros where a class has nothing.
+
+    The mean of the auxiliary modalities' class means; with no auxiliary modality, those of the target's own samples.
+
+    Raises:
+        UsageError: if there are no samples at all.
+    """
+    streams = [stream for name, stream in context.train.items() if name != context.target]
+    streams = streams or list(context.train.values())
+    if not streams:
+        raise UsageError("there is nothing to tell classes by: name an auxiliary modality, as in --aux text")
+    means = [class_means(context.towers.embedded(s.to(context.device)), len(context.classes)) for s in streams]
+    return normalize(torch.stack(means).mean(dim=0), dim=1)
+
+
+def per_class(wanted: int | None, default: int, items: int, classes: int) -> int:
+    """How many items a class to take: what is wanted; else the default, but at most half the mean class size."""
+    chosen = max(1, min(default, items // (2 * classes))) if wanted is None else wanted
+    return min(chosen, items)
