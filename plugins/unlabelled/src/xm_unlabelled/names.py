@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from xm import Context, Stream, UsageError
-from xm.learning import class_means
+from xm.learning import EMBEDDING, FEW, class_means
 
 
 def unlabelled_items(context: Context) -> Stream:
@@ -22,7 +22,13 @@ def unlabelled_items(context: Context) -> Stream:
             f"there are no unlabelled {context.target} items to learn from: say where they are, with --unlabelled "
             "rest, split or a folder"
         )
-    return found.to(context.device)
+    return found
+
+
+def at_home(stream: Stream, context: Context) -> Tensor:
+    """A stream's embeddings (n, dim) in the home space, on the context's device, to which few raw inputs go at a time."""
+    parts = (stream[rows].to(context.device) for rows in torch.arange(len(stream)).split(FEW))
+    return torch.cat([context.towers.embedded(part).x[EMBEDDING] for part in parts])
 
 
 def name_rows(context: Context) -> Tensor:
@@ -37,7 +43,10 @@ def name_rows(context: Context) -> Tensor:
     streams = streams or list(context.train.values())
     if not streams:
         raise UsageError("there is nothing to tell classes by: name an auxiliary modality, as in --aux text")
-    means = [class_means(context.towers.embedded(s.to(context.device)), len(context.classes)) for s in streams]
+    means = [
+        class_means(Stream(s.modality, {EMBEDDING: at_home(s, context)}, s.labels.to(context.device)), len(context.classes))
+        for s in streams
+    ]
     return normalize(torch.stack(means).mean(dim=0), dim=1)
 
 

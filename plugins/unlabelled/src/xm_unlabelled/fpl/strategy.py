@@ -9,9 +9,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm import Context, Stream, UsageError
-from xm.learning import EMBEDDING, Wrapping, WrappingConfig
+from xm.learning import Wrapping, WrappingConfig
 from xm.plugins import Config
-from xm_unlabelled.names import name_rows, per_class, unlabelled_items
+from xm_unlabelled.names import at_home, name_rows, per_class, unlabelled_items
 
 MOST = 8
 """Pseudo-labels a class, unless asked for otherwise."""
@@ -47,10 +47,11 @@ class FewPseudoLabels(Wrapping):
                 "another with --set inner=NAME"
             )
         items, rows = unlabelled_items(context), name_rows(context)
-        logits = self.config.scale * context.towers.embedded(items).x[EMBEDDING] @ rows.T
-        chances = logits.masked_fill(~rows.any(dim=1), -torch.inf).softmax(dim=1)
+        logits = self.config.scale * at_home(items, context) @ rows.T
+        chances = logits.masked_fill(~rows.any(dim=1), -torch.inf).log_softmax(dim=1)
         k = per_class(self.config.k, MOST, len(items), len(context.classes))
-        taken, labels = pseudo_labels(chances, k, own=self.config.own)
+        place = next(iter(items.x.values())).device
+        taken, labels = (found.to(place) for found in pseudo_labels(chances, k, own=self.config.own))
         context.record |= {"k": k, "pseudo_labels": labels.bincount(minlength=len(context.classes)).tolist()}
         labelled = context.train.get(context.target)
         others = {name: stream for name, stream in context.train.items() if name != context.target}
@@ -61,7 +62,6 @@ class FewPseudoLabels(Wrapping):
         """Both in one stream, weighed so that their mean losses count gamma and lam; the weights' mean is 1."""
         if labelled is None:
             return pseudo
-        labelled = labelled.to(pseudo.labels.device)
         gamma, lam = self.config.gamma, self.config.lam
         gamma = len(pseudo) / len(labelled) if gamma is None else gamma
         whole = (len(labelled) + len(pseudo)) / (gamma + lam)
@@ -74,17 +74,17 @@ class FewPseudoLabels(Wrapping):
 
 
 def pseudo_labels(chances: Tensor, k: int, *, own: bool) -> tuple[Tensor, Tensor]:
-    """The k likeliest items of each class, and their labels: rows of items and classes (m,), class by class.
+    """The k likeliest items of each class, and their labels: rows of items, and classes, (m,) each, class by class.
 
     Args:
-        chances: (n, classes), probabilities.
-        k: at most, a class.
-        own: only items of which the class is the likeliest, so that no item has two labels; else k of every class.
+        chances: (n, classes), logarithms of probabilities; -inf where a class can't be.
+        k: at most n.
+        own: only items of which the class is the likeliest, so that no item has two labels, and a class may have less
+            than k.
     """
     if own:
-        best = chances.argmax(dim=1, keepdim=True)
-        chances = torch.zeros_like(chances).scatter(1, best, chances.gather(1, best))
+        chances = chances.where(chances == chances.amax(dim=1, keepdim=True), -torch.inf)
     found = chances.topk(k, dim=0)
-    kept = found.values.T > 0
+    kept = found.values.T.isfinite()
     labels = torch.arange(chances.shape[1], device=chances.device)[:, None].expand_as(kept)
     return found.indices.T[kept], labels[kept]

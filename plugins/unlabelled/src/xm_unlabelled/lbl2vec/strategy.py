@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from xm import Context, Strategy
-from xm.learning import EMBEDDING, LinearClassifier
+from xm.learning import LinearClassifier
 from xm.plugins import Config
-from xm_unlabelled.names import name_rows, per_class, unlabelled_items
+from xm_unlabelled.names import at_home, name_rows, per_class, unlabelled_items
 
 MOST = 10
 """Items a class, unless asked for otherwise."""
@@ -47,7 +46,7 @@ class Lbl2Vec(Strategy):
 
     def build(self, context: Context) -> nn.Module:
         names = name_rows(context)
-        items = context.towers.embedded(unlabelled_items(context)).x[EMBEDDING]
+        items = at_home(unlabelled_items(context), context)
         taken = self.taken(names @ items.T)
         rows = normalize(taken.to(items.dtype) @ items, dim=1)
         if self.config.name:
