@@ -26,8 +26,8 @@ def unlabelled_items(context: Context) -> Stream:
 
 
 def at_home(stream: Stream, context: Context) -> Tensor:
-    """A stream's embeddings (n, dim) in the home space, on the context's device, to which few raw inputs go at a time."""
-    parts = (stream[rows].to(context.device) for rows in torch.arange(len(stream)).split(FEW))
+    """A stream's embeddings (n, dim) in the home space, on the context's device; few raw inputs are there at a time."""
+    parts = (stream[rows].to(context.device) for rows in torch.arange(len(stream)).chunk(-(-len(stream) // FEW)))
     return torch.cat([context.towers.embedded(part).x[EMBEDDING] for part in parts])
 
 
@@ -43,10 +43,8 @@ def name_rows(context: Context) -> Tensor:
     streams = streams or list(context.train.values())
     if not streams:
         raise UsageError("there is nothing to tell classes by: name an auxiliary modality, as in --aux text")
-    means = [
-        class_means(Stream(s.modality, {EMBEDDING: at_home(s, context)}, s.labels.to(context.device)), len(context.classes))
-        for s in streams
-    ]
+    homes = [Stream(s.modality, {EMBEDDING: at_home(s, context)}, s.labels.to(context.device)) for s in streams]
+    means = [class_means(home, len(context.classes)) for home in homes]
     return normalize(torch.stack(means).mean(dim=0), dim=1)
 
 

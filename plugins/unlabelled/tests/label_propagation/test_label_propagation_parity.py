@@ -1,7 +1,7 @@
 """The graph and what spreads over it: plain loops in double precision, and scikit-learn's `LabelSpreading`.
 
-The loops follow yanweifu/embedding_zero-shot-learning (8827330), ``internal/random_walk``, derived anew, for one view; a
-class's row has items alone for neighbours, which is ours.
+The loops follow yanweifu/embedding_zero-shot-learning (8827330), ``internal/random_walk``, derived anew, for one view;
+a class's row has items alone for neighbours, which is ours.
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ class FPLConfig(WrappingConfig):
     )
     own: bool = Field(False, description="only items that are likelier of this class than of any other")
     gamma: float | None = Field(
-        None, ge=0, description="weight of the mean loss of labelled samples; none: pseudo-labels over labels, published"
+        None,
+        ge=0,
+        description="weight of the mean loss of labelled samples; none: pseudo-labels over labels, published",
     )
     lam: float = Field(1.0, gt=0, description="weight of the mean loss of pseudo-labelled samples; published: 1")
     scale: float = Field(100.0, gt=0, description="of the logits that pseudo-labels come from; CLIP's")

@@ -1,4 +1,4 @@
-"""xm predictor and strategy ``label-propagation``: test items pass on what class rows say, over a graph of neighbours."""
+"""xm predictor and strategy ``label-propagation``: labels spread over a graph of test items."""
 
 from __future__ import annotations
 

@@ -18,7 +18,9 @@ class LabelPropagationConfig(Config):
     """Settings of label propagation."""
 
     k: int = Field(10, gt=0, description="neighbours of a node; at most a third of the items")
-    alpha: float = Field(0.5, gt=0, lt=1, description="how much a node takes from its neighbours; published: 0.25 to 0.5")
+    alpha: float = Field(
+        0.5, gt=0, lt=1, description="how much a node takes from its neighbours; published: 0.25 to 0.5"
+    )
 
 
 class LabelPropagation(Predictor):
@@ -44,7 +46,7 @@ class LabelPropagation(Predictor):
             )
         items = model.towers.embedded(inputs)
         with torch.inference_mode():
-            own = model(items).float().softmax(dim=1)
+            own: Tensor = model(items).float().softmax(dim=1)
         k = min(self.config.k, len(inputs) // 3)
         if not k:
             return own

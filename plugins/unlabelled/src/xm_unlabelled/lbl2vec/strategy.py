@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -60,7 +61,9 @@ class Lbl2Vec(Strategy):
         order = similarities.argsort(dim=1, descending=True, stable=True)
         rank = order.argsort(dim=1)
         classes, n = similarities.shape
-        if self.config.threshold is None:
-            return rank < per_class(self.config.k, MOST, n, classes)
-        wanted = (similarities > self.config.threshold) | (rank < self.config.min_items)
-        return wanted & (rank < (self.config.max_items or n))
+        most = per_class(self.config.k, MOST, n, classes)
+        wanted = torch.ones_like(rank, dtype=torch.bool)
+        if self.config.threshold is not None:
+            most = self.config.max_items or n
+            wanted = (similarities > self.config.threshold) | (rank < self.config.min_items)
+        return wanted & (rank < most)
