@@ -50,10 +50,8 @@ def measured(data: Path, name: str, strategy: str, templates: Sequence[str], **s
     given = {**SETS[name], "aux": ("text",), "templates": tuple(templates), "unlabelled": "rest", "baselines": False}
     given |= {"strategy": strategy, **settings}
     with tempfile.TemporaryDirectory() as folder:
-        report = xm.train(
-            **{**given, "data": str(data / given["data"]), "out": Path(folder) / "run"},
-            listener=lambda event: told(event),
-        )
+        given |= {"data": str(data / given["data"]), "out": Path(folder) / "run"}
+        report = xm.train(**given, listener=unheard)
     cells = {cell.shots: cell for cell in report.summary if cell.aux}
     several = len(given["seeds"]) > 1
     return {

@@ -126,6 +126,20 @@ def test_an_opened_encoder_gets_trunk_outputs() -> None:
     assert "features" in found.x and len(found) == 5 * (4 + 2)
 
 
+def test_what_belongs_together_stays_known() -> None:
+    here = context(shots=1)
+    target, items = here.train[here.target], here.unlabelled[here.target]
+    groups, readings = torch.arange(len(items)), {"again": items.x}
+    more = {here.target: replace(items, pair=None, group=groups, origin=None, also=readings)}
+    own = replace(target, pair=torch.arange(5), group=None, origin=None, also={"again": target.x})
+    mine = {**here.train, here.target: own}
+    found = learned(fpl(Means(), k=1), replace(here, train=mine, unlabelled=more))
+    assert found.pair is not None and found.pair.tolist() == [0, 1, 2, 3, 4] + [-1] * 5
+    assert found.group is not None and found.group.tolist()[:5] == [-1] * 5 and len(found.group) == 10
+    torch.testing.assert_close(found.also["again"], found.x)
+    assert found.origin is None
+
+
 def test_what_the_inner_strategy_needs_is_told() -> None:
     with pytest.raises(UsageError, match="fpl: strategy 'linear' needs val, and here is none: take 0 out of --shots"):
         adapt(fpl(NeedsVal()), context(target=False, val=False))

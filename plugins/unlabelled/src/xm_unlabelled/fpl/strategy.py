@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -9,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm import Context, Stream, UsageError
-from xm.learning import Wrapping, WrappingConfig
+from xm.learning import Inputs, Wrapping, WrappingConfig
 from xm.plugins import Config
 from xm_unlabelled.names import at_home, name_rows, per_class, unlabelled_items
 
@@ -57,7 +58,7 @@ class FewPseudoLabels(Wrapping):
         context.record |= {"k": k, "pseudo_labels": labels.bincount(minlength=len(context.classes)).tolist()}
         labelled = context.train.get(context.target)
         others = {name: stream for name, stream in context.train.items() if name != context.target}
-        pseudo = Stream(context.target, items[taken].x, labels)
+        pseudo = replace(items[taken], y=labels)
         return context.adapt(self.inner, train={context.target: self.joined(labelled, pseudo), **others})
 
     def joined(self, labelled: Stream | None, pseudo: Stream) -> Stream:
@@ -67,12 +68,28 @@ class FewPseudoLabels(Wrapping):
         gamma, lam = self.config.gamma, self.config.lam
         gamma = len(pseudo) / len(labelled) if gamma is None else gamma
         whole = (len(labelled) + len(pseudo)) / (gamma + lam)
-        return Stream(
-            pseudo.modality,
-            {name: torch.cat([value, pseudo.x[name]]) for name, value in labelled.x.items()},
-            torch.cat([labelled.labels, pseudo.labels]),
-            torch.cat([whole * gamma * labelled.parts, whole * lam * pseudo.parts]),
+        weight = torch.cat([whole * gamma * labelled.parts, whole * lam * pseudo.parts])
+        return replace(
+            labelled,
+            x=_both(labelled.x, pseudo.x),
+            y=torch.cat([labelled.labels, pseudo.labels]),
+            weight=weight,
+            also={name: _both(x, pseudo.also[name]) for name, x in labelled.also.items()},
+            **{name: _numbers(labelled, pseudo, name) for name in ("pair", "group", "origin")},
         )
+
+
+def _both(one: Inputs, other: Inputs) -> Inputs:
+    return {name: torch.cat([value, other[name]]) for name, value in one.items()}
+
+
+def _numbers(one: Stream, other: Stream, name: str) -> Tensor | None:
+    """What belongs together in both; -1, for nothing, where a stream does not say."""
+    parts = [getattr(stream, name) for stream in (one, other)]
+    if all(part is None for part in parts):
+        return None
+    known = zip((one, other), parts, strict=True)
+    return torch.cat([torch.full_like(s.labels, -1) if part is None else part for s, part in known])
 
 
 def pseudo_labels(chances: Tensor, k: int, *, own: bool) -> tuple[Tensor, Tensor]:
