@@ -75,7 +75,9 @@ class FewPseudoLabels(Wrapping):
             y=torch.cat([labelled.labels, pseudo.labels]),
             weight=weight,
             also={name: _both(x, pseudo.also[name]) for name, x in labelled.also.items()},
-            **{name: _numbers(labelled, pseudo, name) for name in ("pair", "group", "origin")},
+            pair=_numbers(labelled, pseudo, "pair"),
+            group=_numbers(labelled, pseudo, "group"),
+            origin=_numbers(labelled, pseudo, "origin"),
         )
 
 

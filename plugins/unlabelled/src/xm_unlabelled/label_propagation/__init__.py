@@ -24,5 +24,6 @@ def strategies() -> list[StrategySpec]:
             target="xm_unlabelled.label_propagation.strategy:Propagated",
             summary="another strategy's model, zero-shot unless told, decided by label propagation; transductive",
             needs_target=False,
+            reclasses=True,
         )
     ]
