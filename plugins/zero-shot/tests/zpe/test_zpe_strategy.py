@@ -148,6 +148,15 @@ def test_samples_are_looked_at() -> None:
     torch.testing.assert_close(weights(here), other, atol=1e-3, rtol=0)
 
 
+def test_unlabelled_samples_go_before_those_of_train() -> None:
+    other = torch.eye(4)[[1, 2, 0]] * torch.tensor([1.0, -1.0, 1.0, 1.0])
+    pictures = Stream("image", {EMBEDDING: other.repeat(5, 1)})
+    here = context(CLEAR, other, unlabelled={"image": pictures})
+    assert torch.equal(weights(here), weights(context(CLEAR, other, train={"image": pictures})))
+    sounds = context(CLEAR, VAGUE, unlabelled={"audio": replace(pictures, modality="audio")})
+    assert torch.equal(weights(sounds), weights(context(CLEAR, VAGUE)))
+
+
 @pytest.mark.parametrize("y", ([0, 1, 0, 1], [0, 0, 0, 1], [0, 0, 1]))
 def test_texts_that_classes_do_not_share_are_refused(y: list[int]) -> None:
     texts = Stream("text", {EMBEDDING: torch.eye(4)[: len(y)]}, torch.tensor(y))

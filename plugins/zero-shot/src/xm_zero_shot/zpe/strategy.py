@@ -40,7 +40,8 @@ class ZeroShotPromptEnsembling(Strategy):
     """A class's row is the weighted mean of its sentences (Allingham et al., ICML 2023).
 
     A sentence's score is the mean over the target's samples of the largest logit, each class's logits first freed of
-    their mean over the samples. Labels are not read, samples of auxiliary modalities and val neither.
+    their mean over the samples. Samples are the unlabelled ones, or, where there are none, train's, of which labels are
+    not read; samples of auxiliary modalities and val neither.
     """
 
     config_type: ClassVar[type[Config]] = ZPEConfig
@@ -56,7 +57,8 @@ class ZeroShotPromptEnsembling(Strategy):
                 "zpe weighs sentences around a class name against each other and there is one: give several, "
                 "--template 'a photo of a {}.' --template 'a drawing of a {}.'"
             )
-        x = context.train[context.target].to(context.device).x[EMBEDDING]
+        samples = context.unlabelled.get(context.target) or context.train[context.target]
+        x = samples.to(context.device).x[EMBEDDING]
         scores = sentence_scores(rows, x, self.config.scale, freed=self.config.bias == "samples")
         kept = selected(scores, self.config.threshold)
         weights = self._weights(scores, kept)

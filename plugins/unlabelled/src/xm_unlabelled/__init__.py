@@ -1,0 +1,1 @@
+"""Strategies and rules that learn from items without labels."""
