@@ -66,6 +66,14 @@ def test_a_chosen_strategy_without_labels_has_its_own_rows() -> None:
     assert rows[0] == ["image + text", "30.0"]
 
 
+def test_a_chosen_strategy_that_does_without_labels_too_keeps_its_figures() -> None:
+    """With unlabelled items and an auxiliary modality; the baseline is a row beside it."""
+    headers, rows = table(report(*MADE.results, result("ours", ("text",), 0, 1, 0.45)), "ours")
+    assert headers == ["strategy", "learned from", "0", "1", "8"]
+    assert ["ours", "image + text", "45.0", "61.0 ± 1.0", "80.0 ± 0.0"] in rows
+    assert ["free", "image + text", "30.0 ± 0.0", "-", "-"] in rows
+
+
 def test_sentences_say_where_auxiliaries_help_and_where_not() -> None:
     first, one, eight = differences(MADE, "ours")
     assert first == "Against image alone, in points, with 95 % intervals over seeds and test items:"

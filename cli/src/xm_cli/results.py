@@ -115,9 +115,9 @@ def _verdict(c: Comparison) -> str:
 
 
 def _free_baseline(summary: Sequence[Summary], strategy: str) -> str | None:
-    """The first strategy of which all results are of 0 shots; None if the chosen one is such."""
+    """The first strategy of which all results are of 0 shots; None if the chosen one has results of 0 shots itself."""
     trained = {s.strategy for s in summary if s.shots > 0}
-    if strategy not in trained:
+    if any(s.strategy == strategy and not s.shots for s in summary):
         return None
     return next((s.strategy for s in summary if s.strategy not in trained), None)
 

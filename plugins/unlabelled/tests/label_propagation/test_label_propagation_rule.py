@@ -115,7 +115,7 @@ def test_many_nodes_take_the_median_of_some(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_model_without_rows_is_told() -> None:
-    with pytest.raises(UsageError, match=r"label-propagation spreads labels from .* and a Linear has none: choose"):
+    with pytest.raises(UsageError, match=r"label-propagation spreads labels from .* and Linear has none: choose"):
         LabelPropagation().predict(nn.Linear(2, 2), Stream("image", {EMBEDDING: torch.eye(2)}))
 
 

@@ -41,7 +41,7 @@ class LabelPropagation(Predictor):
         """
         if not isinstance(model, LinearClassifier):
             raise UsageError(
-                f"label-propagation spreads labels from a linear classifier's rows, and a {type(model).__name__} has "
+                f"label-propagation spreads labels from a linear classifier's rows, and {type(model).__name__} has "
                 "none: choose a strategy that ends in one, such as linear or zero-shot, or another --predictor"
             )
         items = model.towers.embedded(inputs)
