@@ -210,6 +210,14 @@ def test_readers_that_can_not_be_told_apart_are_named(readers: PluginManager, he
         open_dataset("second:plan.json", readers, CACHE)
 
 
+def test_what_no_reader_knows_is_nobodys(readers: PluginManager) -> None:
+    for name in ("second", "third"):
+        readers.register(Reader(name, "has_boxes"), name)
+    readers.datasets.pop("first")
+    with pytest.raises(DataError, match=r"looks like none of what second and third read; name one: --data second:"):
+        open_dataset("plain.json", readers, CACHE)
+
+
 def test_a_look_that_fails_is_the_plugins(readers: PluginManager) -> None:
     readers.register(Reader("second", "fails"), "second")
     with pytest.raises(PluginError, match=r"fails on plain\.json: RuntimeError: no luck"):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import xm
-from xm import Predictor, PredictorSpec, Stream
+from xm import PluginError, Predictor, PredictorSpec, Stream
 from xm.evaluation.report import Report
 from xm.foundation.files import read_tensors
 from xm.foundation.layout import TESTED
@@ -85,6 +85,18 @@ def test_what_it_abstains_from_is_a_miss_and_coverage_beside_it(
     found = loaded.predict(files)
     assert {p.abstained for p in found} == {True, False}
     assert all((p.label is None) == p.abstained and p.error is None for p in found)
+
+
+def test_a_rule_that_abstains_and_does_not_say_so_is_told(
+    run: Train, table: Path, plugins: PluginManager, toy: Any
+) -> None:
+    class Hidden(Unsure):
+        abstains = False
+
+    toy.Hidden = Hidden
+    plugins.predictors["hidden"] = PredictorSpec(name="hidden", target="xm_toy:Hidden")
+    with pytest.raises(PluginError, match=r"rule Hidden gives probabilities that do not sum to 1; .*abstains = True"):
+        run(data=str(table), predictor="hidden")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from .content import (
     item_name as item_name,
 )
 from .draws import Draws as Draws
+from .folder import open_folder as open_folder
 from .member import (
     File as File,
     Member as Member,

@@ -145,7 +145,7 @@ def _one_of(path: Path, specs: list[DatasetSpec]) -> DatasetSpec:
     """The one whose look says yes, else the one that does not look.
 
     Raises:
-        DataError: if that leaves several.
+        DataError: if that leaves several, or none.
     """
     looks = {spec.name: spec.fits(path) for spec in specs} if len(specs) > 1 and path.is_file() else {}
     for wanted in (True, None):
@@ -155,4 +155,5 @@ def _one_of(path: Path, specs: list[DatasetSpec]) -> DatasetSpec:
         if left:
             names = sorted(spec.name for spec in left)
             raise DataError(f"{path}: {' and '.join(names)} open such files; say which: --data {names[0]}:{path}")
-    return specs[0]
+    names = sorted(looks)
+    raise DataError(f"{path}: looks like none of what {' and '.join(names)} read; name one: --data {names[0]}:{path}")

@@ -27,13 +27,16 @@ from xm.experiment.settings import TrainSettings
 from xm.experiment.starting import Starts
 from xm.experiment.tested import DECIDED, RESTRICTED, Tested
 from xm.experiment.views import plain
-from xm.foundation.errors import DataError, UsageError
+from xm.foundation.errors import DataError, PluginError, UsageError
 from xm.foundation.events import Event, Listener
 from xm.learning.context import Context, adapt
 from xm.learning.objectives import Objective
 from xm.learning.predictor import Predictor, decide, decisions, depends_on_others
 from xm.learning.strategy import Strategy
 from xm.learning.stream import Reading, Stream
+
+SUM = 1e-3
+"""What probabilities may sum to besides 1, for lack of digits."""
 
 
 @dataclass
@@ -218,6 +221,11 @@ class Cells:
             raise UsageError(
                 f"a model of shots {task.shots}, seed {task.seed} gives no numbers (NaN): its training went astray; "
                 "lower its learning rate, as in --set lr=0.0001, or mend the strategy"
+            )
+        if not rule.abstains and float(scores.sum(dim=1).sub(1).abs().max()) > SUM:
+            raise PluginError(
+                f"the decision rule {type(rule).__name__} gives probabilities that do not sum to 1; one that may "
+                "decide for none of the classes says so: abstains = True"
             )
         alone = rule.scope == "item"
         if alone and depends_on_others(rule, model, inputs, scores, self.home.device):
