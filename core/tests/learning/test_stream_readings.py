@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from xm import Predictor, Reading, Stream
-from xm.learning.model import EMBEDDING
+from xm import Context, Predictor, Reading, Strategy, Stream, UsageError, Wrapping
+from xm.learning.model import EMBEDDING, LinearClassifier, class_means
 from xm.learning.predictor import LEAST, PART, decide
 from xm.testing import synthetic
 
@@ -79,3 +79,19 @@ def test_a_synthetic_context_has_them(reading: Reading, wanted: Mapping[str, int
     else:
         with pytest.raises(ValueError, match="there is no reading 'it' by another encoder"):
             context.reader("it")
+
+
+def test_a_strategy_inside_another_has_its_readings() -> None:
+    class Inner(Strategy):
+        def readings(self, target: str, aux: Sequence[str]) -> Mapping[str, Reading]:
+            return {"mirror": Reading(view="flip")}
+
+        def build(self, context: Context) -> nn.Module:
+            return LinearClassifier(context.towers, class_means(context.train["seen"].reading("mirror"), 5))
+
+    wrapping = Wrapping()
+    wrapping.hold(Inner())
+    assert wrapping.readings("seen", ()) == {"mirror": Reading(view="flip")}
+    synthetic.context((), readings=wrapping.readings("seen", ())).adapt(Inner())
+    with pytest.raises(UsageError, match="Inner needs the reading 'mirror', which is not made here"):
+        synthetic.context(()).adapt(Inner())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from xm import Context, Plan, Strategy, StrategySpec, Stream, UsageError
+from xm import Context, Plan, Reading, Strategy, StrategySpec, Stream, UsageError
 from xm.learning import ParameterGroup
 from xm.learning.model import EMBEDDING, LinearClassifier, Towers, class_means
 from xm.testing import StrategyConformance
@@ -48,6 +48,32 @@ class Threads(Sound):
     def weight(self, weight: Tensor, context: Context) -> Tensor:
         torch.set_num_threads(torch.get_num_threads() + 1)
         return weight
+
+
+class Mirrored(Sound):
+    """Class means of the target and its mirror image; nothing is wrong with it."""
+
+    def readings(self, target: str, aux: Sequence[str]) -> Mapping[str, Reading]:
+        return {"mirror": Reading(view="flip"), "other": Reading(encoder="other"), "deep": Reading(depth=1)}
+
+    def weight(self, weight: Tensor, context: Context) -> Tensor:
+        mirror = context.train[context.target].reading("mirror")
+        assert context.reader("other").dim == context.train[context.target].also["other"][EMBEDDING].shape[1]
+        return normalize(weight + class_means(mirror, len(context.classes)), dim=1)
+
+
+class Worded(Mirrored):
+    def readings(self, target: str, aux: Sequence[str]) -> Mapping[str, Any]:
+        return {"mirror": "flip"}
+
+
+class Erasing(Mirrored):
+    """Overwrites a reading."""
+
+    def weight(self, weight: Tensor, context: Context) -> Tensor:
+        found = super().weight(weight, context)
+        context.train[context.target].also["mirror"][EMBEDDING].zero_()
+        return found
 
 
 class Ignorant(Sound):
@@ -348,6 +374,8 @@ def beats_chance(given: StrategySpec) -> None:
 
 
 CASES: list[tuple[type[Strategy], Check, str]] = [
+    (Worded, lambda given: SUITE.test_readings(given, ()), "no readings"),
+    (Erasing, SUITE.test_leaves_its_input_alone, "samples of seen in train were changed"),
     (Random, SUITE.test_deterministic_by_seed, "two models"),
     (Random, SUITE.test_leaves_the_process_alone, "torch's random state"),
     (Seeding, SUITE.test_leaves_the_process_alone, "torch's random state"),
@@ -411,12 +439,12 @@ def test_a_broken_way_of_taking_in_classes_is_caught(strategy: type[Strategy], s
         SUITE.test_new_classes(spec(strategy), tmp_path)
 
 
-@pytest.mark.parametrize("strategy", (Sound, Open))
+@pytest.mark.parametrize("strategy", (Sound, Open, Mirrored))
 def test_a_sound_way_is_not_and_neither_is_a_refusal(strategy: type[Strategy], tmp_path: Path) -> None:
     SUITE.test_new_classes(spec(strategy), tmp_path)
 
 
-@pytest.mark.parametrize("strategy", (Sound, Trained))
+@pytest.mark.parametrize("strategy", (Sound, Trained, Mirrored))
 @pytest.mark.parametrize("check", [check for kind, check, _ in CASES if not issubclass(kind, Learner | Ordered)])
 def test_a_sound_one_is_not(check: Check, strategy: type[Strategy]) -> None:
     check(spec(strategy))

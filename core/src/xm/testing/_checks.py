@@ -6,7 +6,7 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from xm.foundation.errors import UsageError
 from xm.foundation.files import read_tensors, write_tensors
+from xm.learning.stream import Reading
 from xm.plugins.config import Configurable
 from xm.plugins.plugin_manager import manager
 
@@ -63,6 +64,14 @@ def explains_settings(configurable: type[Configurable]) -> None:
         said = one_line(caught.value)
         assert repr(f"{name}x") in said, "the error does not name what was given"
         assert not fields or repr(name) in said, f"the error does not name the nearest setting, {name!r}"
+
+
+def sound_readings(ask: Callable[[], Mapping[str, Reading]]) -> None:
+    """Readings by name, the same each time they are asked for."""
+    readings = dict(ask())
+    assert all(isinstance(name, str) for name in readings), f"names of readings: {list(readings)}"
+    assert all(isinstance(one, Reading) for one in readings.values()), f"no readings: {readings}"
+    assert dict(ask()) == readings, "other readings each time"
 
 
 def one_line(error: BaseException) -> str:

@@ -41,6 +41,11 @@ class StrategyConformance(ClassesSuite):
         checks.explains_settings(spec.load())
 
     @pytest.mark.parametrize("aux", AUX, ids=len)
+    def test_readings(self, spec: StrategySpec, aux: tuple[str, ...]) -> None:
+        """What else is to be read of the target's items is said by name, the same each time."""
+        checks.sound_readings(lambda: self.make(spec).readings(synthetic.TARGET, aux))
+
+    @pytest.mark.parametrize("aux", AUX, ids=len)
     @pytest.mark.parametrize("val", (True, False), ids=("val", "no val"))
     @pytest.mark.parametrize("shots", (1, 4))
     def test_beats_chance(self, spec: StrategySpec, aux: tuple[str, ...], val: bool, shots: int) -> None:
