@@ -1,4 +1,4 @@
-"""Base to new: what learning from half of the classes is worth for the others: the table of docs/data.md.
+"""Base to new: what learning from half of the classes is worth for the others: the table of docs/new-classes.md.
 
 CoCoOp's protocol of generalisation from base to new classes (Zhou et al., CVPR 2022, section 4.1) is
 `xm train --unseen half`; on Caltech-101, with the published split and draws of seeds 1 to 3, 16 shots of 50 classes:

@@ -31,6 +31,8 @@ def test_every_strategy_has_figures_of_unseen_classes(name: str, tmp_path: Path)
     """A model that gives no numbers would end in an error."""
     installed("digits")
     given: dict[str, Any] = {"templates": ("{}", "the {}")} if name == "zpe" else {}
+    if manager().strategies.find(name).needs_unlabelled:
+        given["unlabelled"] = "rest"
     try:
         report = xm.train(
             "image",

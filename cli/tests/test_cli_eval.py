@@ -48,3 +48,13 @@ def test_a_run_of_another_format_is_refused(xm: Xm, run_folder: Path) -> None:
     done = xm("eval", run_folder)
     assert done.exit_code == 5
     assert "format 99" in done.stderr
+
+
+def test_items_of_some_classes_are_decided_among_these(xm: Xm, run_folder: Path) -> None:
+    done = xm("eval", run_folder, "--only", "apple,river", "--json")
+    assert done.exit_code == 0, done.stderr
+    [result] = json.loads(done.stdout)["results"]
+    assert result["n"] == 12
+    several = xm("eval", run_folder, "--add-class", "data", "--add-class", "lemon")
+    assert several.exit_code == 2
+    assert "takes in all classes of the data: give it alone" in several.stderr

@@ -105,3 +105,21 @@ def test_mistakes(xm: Xm, run_folder: Path, words: Path, tmp_path: Path) -> None
         assert expected in done.stderr
         assert done.stderr.startswith("error: ")
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_decisions_among_some_classes(xm: Xm, run_folder: Path, words: Path) -> None:
+    done = xm("predict", run_folder, words, "--format", "csv", "--only", "house, river")
+    assert done.exit_code == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert list(rows[0]) == ["item", "label", "error", "p(house)", "p(river)"]
+    assert {r["label"] for r in rows} <= {"house", "river"}
+    assert all(float(r["p(house)"]) + float(r["p(river)"]) == pytest.approx(1, abs=1e-5) for r in rows)
+    unknown = xm("predict", run_folder, words, "--only", "rivr")
+    assert unknown.exit_code == 2
+    assert unknown.stderr.splitlines()[-1].startswith("error: unknown class 'rivr': did you mean 'river'?")
+
+
+def test_a_model_that_takes_in_no_class_says_which_do(xm: Xm, run_folder: Path, words: Path) -> None:
+    done = xm("predict", run_folder, words, "--add-class", "lemon")
+    assert done.exit_code == 2
+    assert "can't take new classes into a fitted model; train with one that can: " in done.stderr

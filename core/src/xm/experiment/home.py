@@ -157,7 +157,7 @@ class Home:
             stream = self.pool.stream(modality, samples)
             if stream is not None:
                 found[modality] = stream.x[EMBEDDING].mean(dim=0)
-        if self.texts is not None:
+        if (self.namer is None or self._naming is not None) and self.texts is not None:
             found.setdefault(self.texts.modality, self.texts.x[EMBEDDING].mean(dim=0))
         return found
 

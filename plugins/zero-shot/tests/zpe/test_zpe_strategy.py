@@ -14,9 +14,9 @@ from torch.nn.functional import normalize
 
 from xm import Context, StrategySpec, Stream, UsageError
 from xm.encoders import Tail
-from xm.learning import EMBEDDING, LinearClassifier, Tower, Towers, adapt
+from xm.learning import EMBEDDING, LinearClassifier, Tower, Towers, adapt, own_tensors
 from xm.plugins import manager
-from xm.testing import StrategyConformance
+from xm.testing import StrategyConformance, synthetic
 from xm_zero_shot.zpe.strategy import ZeroShotPromptEnsembling, by_sentence, selected, sentence_scores
 
 
@@ -189,3 +189,12 @@ def test_wrong_settings_are_named(given: dict[str, Any]) -> None:
 
 def test_it_starts_at_the_names() -> None:
     assert ZeroShotPromptEnsembling().init_name(context(CLEAR, VAGUE)) == "text"
+
+
+def test_new_classes_need_the_weights_of_sentences() -> None:
+    """A run of before does not keep them."""
+    strategy, here = ZeroShotPromptEnsembling(), synthetic.context(("named",))
+    model = adapt(strategy, here)
+    tensors = {name: value for name, value in own_tensors(model).items() if name != "sentences"}
+    with pytest.raises(UsageError, match=r"does not keep how its sentences were weighted.*train again"):
+        strategy.reclass(strategy.restore(synthetic.towers(), tensors), here)
