@@ -3,6 +3,9 @@
 The model takes and gives 8-bit codes, one patch at a time. Here it is rewired in memory: any number of
 patches, and as outputs the 1024-d embedding and the logits before they are rounded. Its 8-bit activations stay:
 without them (plain float arithmetic on the same weights) ESC-10 drops from 99 to 95 % by linear probe.
+
+Sums between the codes are in float. Fused into 8-bit kernels they take half the time, but on processors without 8-bit dot products
+(AVX2 or AVX-512 without VNNI) these saturate, and a nearest neighbour of ESC-10 is of the right class in 76 % of cases where it is in 90.
 """
 
 from __future__ import annotations
@@ -53,6 +56,7 @@ class Network:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # the encoder runs several sounds at once
         options.log_severity_level = 3
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC  # see the module's head
         self._session: Any = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
