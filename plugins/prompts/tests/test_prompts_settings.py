@@ -71,12 +71,12 @@ def test_initial_context() -> None:
     assert not torch.equal(random[0], random[1])
 
 
-def test_only_the_context_is_trained_and_only_rows_are_kept() -> None:
+def test_only_the_context_is_trained_and_it_is_kept_with_the_rows() -> None:
     here = context(synthetic.NAMES)
     model = learner(CoOp({"n_ctx": 4}), here)
     assert [name for name, p in model.named_parameters() if p.requires_grad] == ["ctx"]
     fitted = adapt(CoOp({"n_ctx": 4, "steps": 3}), context(synthetic.NAMES))
-    assert isinstance(fitted, LinearClassifier) and own_tensors(fitted).keys() == {"weight", "scale"}
+    assert isinstance(fitted, LinearClassifier) and own_tensors(fitted).keys() == {"weight", "scale", "ctx"}
     conditional = adapt(CoCoOp({"steps": 2}), context())
     assert not [name for name in own_tensors(conditional) if name.startswith("towers.")]
 
