@@ -4,8 +4,9 @@ The model takes and gives 8-bit codes, one patch at a time. Here it is rewired i
 patches, and as outputs the 1024-d embedding and the logits before they are rounded. Its 8-bit activations stay:
 without them (plain float arithmetic on the same weights) ESC-10 drops from 99 to 95 % by linear probe.
 
-Sums between the codes are in float. Fused into 8-bit kernels they take half the time, but on processors without 8-bit dot products
-(AVX2 or AVX-512 without VNNI) these saturate, and a nearest neighbour of ESC-10 is of the right class in 76 % of cases where it is in 90.
+Sums between the codes are in float. Fused into 8-bit kernels they take half the time, but on processors without 8-bit
+dot products (AVX2 or AVX-512 without VNNI) these saturate, and a nearest neighbour of ESC-10 is of the right class in
+76 % of cases where it is in 90.
 """
 
 from __future__ import annotations
