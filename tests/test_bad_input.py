@@ -22,6 +22,8 @@ TOY = Path(__file__).parents[1] / "core" / "tests" / "xm_toy.py"
 
 @pytest.fixture(scope="session")
 def toy() -> Any:
+    if known := sys.modules.get("xm_toy"):  # another file of tests, in the same process, made it
+        return known
     spec = importlib.util.spec_from_file_location("xm_toy", TOY)
     assert spec is not None and spec.loader is not None
     module = sys.modules["xm_toy"] = importlib.util.module_from_spec(spec)

@@ -20,6 +20,8 @@ from xm.testing import installed
 @pytest.fixture(scope="session")
 def toy() -> Any:
     """The module of the fake plugin, under the name that its targets use."""
+    if known := sys.modules.get("xm_toy"):  # another file of tests, in the same process, made it
+        return known
     spec = importlib.util.spec_from_file_location("xm_toy", Path(__file__).with_name("xm_toy.py"))
     assert spec is not None and spec.loader is not None
     module = sys.modules["xm_toy"] = importlib.util.module_from_spec(spec)
