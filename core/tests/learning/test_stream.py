@@ -13,6 +13,7 @@ from xm import Stream
 from xm.encoders.encoder import Tail
 from xm.learning.model import EMBEDDING, FEW, Tower, Towers
 from xm.learning.sampler import batches
+from xm.learning.stream import joined
 
 OPTIONAL = [field.name for field in fields(Stream) if field.name not in ("modality", "x", "also")]
 
@@ -61,3 +62,23 @@ def test_embedded_streams_keep_all(n: int) -> None:
     for found in (towers.embed(whole), towers.embedded(whole), towers.embedded(towers.embed(whole))):
         kept(found, whole)
         assert list(found.x) == [EMBEDDING]
+
+
+def test_streams_join_with_what_each_says_of_its_samples() -> None:
+    y = torch.tensor([0, 1])
+    one = Stream("image", {"embedding": torch.eye(2)}, y, pair=torch.tensor([3, -1]))
+    other = Stream("image", {"embedding": 2 * torch.eye(2)}, 1 - y, weight=torch.tensor([0.5, 2.0]))
+    both = joined([one, other])
+    assert both.x["embedding"].tolist() == [[1, 0], [0, 1], [2, 0], [0, 2]]
+    assert both.labels.tolist() == [0, 1, 1, 0]
+    assert both.weight is not None and both.weight.tolist() == [1, 1, 0.5, 2]
+    assert both.pair is not None and both.pair.tolist() == [3, -1, -1, -1]
+    assert both.group is None and both.origin is None and both.also == {}
+    assert joined([replace(one, y=None), replace(one, y=None)]).y is None
+    with pytest.raises(ValueError, match="no labels"):
+        joined([one, replace(one, y=None)])
+
+
+def test_readings_join_too() -> None:
+    one = Stream("image", {"embedding": torch.eye(2)}, also={"flip": {"embedding": torch.ones(2, 2)}})
+    assert joined([one, one]).also["flip"]["embedding"].shape == (4, 2)

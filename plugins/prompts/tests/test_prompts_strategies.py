@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from xm import Context, StrategySpec, UsageError
-from xm.learning import adapt, among_seen, own_tensors
+from xm.learning import LinearClassifier, adapt, among_seen, own_tensors
 from xm.plugins import manager
 from xm.testing import StrategyConformance, synthetic
 from xm_prompts.coop import CoOp
@@ -64,6 +64,27 @@ def test_unseen_classes_are_no_wrong_answers(csc: bool) -> None:
     torch.testing.assert_close(whole[seen] if csc else whole, alone)
     assert not torch.allclose(alone, start[seen] if csc else start)
     assert not csc or torch.equal(whole[[1, 4]], start[[1, 4]])
+
+
+@pytest.mark.parametrize("csc", [False, True])
+def test_the_average_is_of_seen_classes_too(csc: bool) -> None:
+    settings = {"init": "a photo of a", "steps": 5, "csc": csc, "average": 0.5, "keep": "last"}
+    seen, strategy = torch.tensor([0, 2, 3]), CoOp(settings)
+    whole = adapt(strategy, replace(context(strategy), seen=seen)).get_buffer("ctx")
+    alone = adapt(strategy, among_seen(replace(context(strategy), seen=seen))).get_buffer("ctx")
+    torch.testing.assert_close(whole[seen] if csc else whole, alone)
+
+
+def test_new_classes_are_read_with_the_vectors_of_the_rows() -> None:
+    """With an average these are not the last ones."""
+    strategy = CoOp({"n_ctx": 4, "steps": 9, "lr": 0.05, "average": 0.3, "keep": "last"})
+    model = adapt(strategy, context(strategy))
+    assert isinstance(model, LinearClassifier)
+    less = LinearClassifier(model.towers, model.weight[:3], model.scale).keeping(ctx=model.get_buffer("ctx"))
+    again = strategy.reclass(less, replace(context(strategy), train={}, val=None))
+    assert isinstance(again, LinearClassifier)
+    torch.testing.assert_close(again.weight, model.weight)
+    assert again.kept == ["ctx"], "and another class may be taken in behind these"
 
 
 def test_a_run_of_before_takes_in_no_class() -> None:

@@ -93,14 +93,12 @@ class Experiment:
     def _check_names(self) -> None:
         """Everything that can be wrong before data are looked at."""
         for name in self.strategies:
-            self.strategy(name)
+            self.rules.make(self.strategy(name), chosen=name == self.settings.strategy)
         for name in self.settings.trackers:
             self.plugins.trackers.find(name)
         if self.settings.aligner:
             self.plugins.aligners.find(self.settings.aligner).load()(self.settings.aligner_set)
         find_metric(self.settings.metric)
-        for name in self.strategies:
-            self.rules.make(self.strategy(name), chosen=name == self.settings.strategy)
 
     def _tell(self, event: Event) -> None:
         for tracker in self.trackers:

@@ -81,4 +81,5 @@ from .stream import (
     Reader as Reader,
     Reading as Reading,
     Stream as Stream,
+    joined as joined,
 )

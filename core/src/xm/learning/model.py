@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -98,6 +99,7 @@ class LinearClassifier(nn.Module):
         weight: (classes, dim).
         scale: of the logits, the inverse temperature; 100 is CLIP's.
         chosen: the hyperparameters of this candidate, plain values, for the record if it is picked.
+        kept: names of buffers that logits don't need, and a run keeps: what `Strategy.reclass` wants to know.
     """
 
     scale: Tensor
@@ -107,6 +109,7 @@ class LinearClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.chosen: dict[str, object] = {}
+        self.kept: list[str] = []
         self.towers = towers
         self.weight = nn.Parameter(weight.detach().clone(), requires_grad=trainable)
         self.register_buffer("scale", torch.as_tensor(scale, dtype=weight.dtype, device=weight.device))
@@ -116,10 +119,18 @@ class LinearClassifier(nn.Module):
         embedding: Tensor = self.towers[stream.modality](stream.x)
         return self.scale * embedding @ self.weight.T
 
+    def keeping(self, **tensors: Tensor) -> Self:
+        """Itself, with tensors that a run keeps beside its own; `Strategy.restore` puts them back."""
+        for name, value in tensors.items():
+            self.register_buffer(name, value.detach().clone())
+            self.kept.append(name)
+        return self
+
     def extended(self, rows: Tensor) -> LinearClassifier:
         """The classifier with rows (new, dim) of new classes behind its own, and nothing to be trained."""
         weight = torch.cat([self.weight, rows.to(self.weight)])
-        return LinearClassifier(self.towers, weight, self.scale, trainable=False)
+        found = LinearClassifier(self.towers, weight, self.scale, trainable=False)
+        return found.keeping(**{name: self.get_buffer(name) for name in self.kept})
 
 
 def class_means(stream: Stream, classes: int) -> Tensor:

@@ -66,7 +66,8 @@ class Strategy(Configurable):
         a `LinearClassifier`, which is what most strategies end with.
         """
         load_towers(towers, tensors)
-        return LinearClassifier(towers, tensors["weight"], tensors["scale"], trainable=False)
+        kept = {n: value for n, value in tensors.items() if n not in ("weight", "scale") and "." not in n}
+        return LinearClassifier(towers, tensors["weight"], tensors["scale"], trainable=False).keeping(**kept)
 
     def tuned(self, towers: Towers, tensors: Mapping[str, Tensor]) -> Mapping[str, Mapping[str, Tensor]]:
         """What training changed of the encoders, which another training can start from; arguments as of `restore`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, TypeAlias
 
@@ -140,6 +140,35 @@ class Stream:
         whole = {one.name: getattr(self, one.name) for one in fields(self)}
         changed: dict[str, Any] = {name: change(value) for name, value in whole.items() if isinstance(value, Tensor)}
         return replace(self, x=each(self.x), also={name: each(x) for name, x in self.also.items()}, **changed)
+
+
+def joined(streams: Sequence[Stream]) -> Stream:
+    """The samples of several streams as one, of the first one's modality and tensors; all are labelled, or none is.
+
+    Where a stream says nothing of its samples, their weight is 1 and they belong to none (-1).
+    """
+    first, device = streams[0], next(iter(streams[0].x.values())).device
+
+    def told(name: str, otherwise: float, dtype: torch.dtype) -> Tensor | None:
+        own = [(stream, getattr(stream, name)) for stream in streams]
+        if all(value is None for _, value in own):
+            return None
+        filled = (torch.full((len(s),), otherwise, dtype=dtype) if value is None else value for s, value in own)
+        return torch.cat([value.to(device) for value in filled])
+
+    return Stream(
+        first.modality,
+        {name: torch.cat([stream.x[name] for stream in streams]) for name in first.x},
+        None if first.y is None else torch.cat([stream.labels for stream in streams]),
+        told("weight", 1, torch.float32),
+        told("pair", -1, torch.long),
+        told("group", -1, torch.long),
+        told("origin", -1, torch.long),
+        {
+            name: {key: torch.cat([stream.also[name][key] for stream in streams]) for key in x}
+            for name, x in first.also.items()
+        },
+    )
 
 
 Batch: TypeAlias = Mapping[str, Stream]

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from xm import Context, UsageError
-from xm.learning import LinearClassifier, Towers
+from xm.learning import LinearClassifier
 from xm.plugins import Config
 from xm_prompts.learner import PromptLearner, Prompts
 from xm_prompts.strategy import PromptConfig, PromptStrategy
 from xm_prompts.texts import Position, opened_tail, start_vectors, written
-
-KEPT = "ctx"
-"""In a fitted model's state: the context vectors, with which new classes can be read."""
 
 
 class CoOpConfig(PromptConfig):
@@ -72,20 +68,13 @@ class CoOp(PromptStrategy):
             raise TypeError(f"prompts make no classifier of a {type(model).__name__}")
         with torch.no_grad():
             folded = LinearClassifier(context.towers, model.eval().weight(), self.config.scale, trainable=False)
-        folded.register_buffer(KEPT, model.ctx.detach().clone())
-        return folded
-
-    def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
-        model = super().restore(towers, tensors)
-        if KEPT in tensors:
-            model.register_buffer(KEPT, tensors[KEPT])
-        return model
+        return folded.keeping(ctx=model.vectors)
 
     def reclass(self, model: nn.Module, context: Context) -> nn.Module:
         """A new class's row is read from its prompt, with the context that was learned."""
         if not isinstance(model, LinearClassifier):
             raise TypeError(f"prompts can't be added to a {type(model).__name__}")
-        ctx = model.state_dict().get(KEPT)
+        ctx = model.state_dict().get("ctx")
         if ctx is None:
             raise UsageError("the run keeps no context vectors, as one of an older xm: train again with this xm")
         if ctx.ndim > 2:

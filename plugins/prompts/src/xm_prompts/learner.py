@@ -108,10 +108,14 @@ class PromptLearner(nn.Module):
         self.register_buffer("average", ctx.clone() if averaged else None)
         self.scale = scale
 
+    @property
+    def vectors(self) -> Tensor:
+        """The context vectors as they count now: in training those learned, else their average if there is one."""
+        return self.ctx if self.training or self.average is None else self.average
+
     def weight(self) -> Tensor:
         """The classifier's rows (classes, dim), unit vectors."""
-        ctx = self.ctx if self.training or self.average is None else self.average
-        ctx = ctx if ctx.ndim == 3 else ctx[None]
+        ctx = self.vectors if self.vectors.ndim == 3 else self.vectors[None]
         rows: Tensor = self.prompts(self.towers[self.namer], ctx[None])
         return rows[0]
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm import Batch, Context, Plan, Strategy, Stream
-from xm.learning import EMBEDDING, among_seen, batch_counts
+from xm.learning import EMBEDDING, among_seen, batch_counts, joined
 from xm.plugins import Config
 
 
@@ -91,13 +91,15 @@ class PromptStrategy(Strategy):
 
 
 def take_over(model: nn.Module, learner: nn.Module, seen: Tensor) -> None:
-    """Put what a learner of the seen classes learned into a model of all; what is of a class each, in their places."""
-    learned = {name: value.detach() for name, value in learner.named_parameters() if value.requires_grad}
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name in learned:
-                value = learned[name]
-                parameter[... if value.shape == parameter.shape else seen.to(parameter.device)] = value
+    """Put what a learner of the seen classes learned into a model of all; what is of a class each, in their places.
+
+    That is all of its state, the average of the vectors too, but for the prompts and the towers.
+    """
+    places = model.state_dict()
+    for name, value in learner.state_dict().items():
+        if not name.startswith(("prompts.", "towers.")):
+            place = places[name]
+            place[... if value.shape == place.shape else seen.to(place.device)] = value
 
 
 def embedded(context: Context, rows: int = 256) -> Context:
@@ -120,8 +122,5 @@ def embedded(context: Context, rows: int = 256) -> Context:
 
 def together(batch: Batch) -> Stream:
     """The embeddings of all labelled streams of a batch as one stream, under the first one's modality."""
-    labelled = [stream for stream in batch.values() if stream.y is not None]
-    y = torch.cat([stream.y for stream in labelled if stream.y is not None])
-    weights = [torch.ones(len(s)).to(y.device) if s.weight is None else s.weight for s in labelled]
-    weight = None if all(stream.weight is None for stream in labelled) else torch.cat(weights)
-    return Stream(labelled[0].modality, {EMBEDDING: torch.cat([s.x[EMBEDDING] for s in labelled])}, y, weight)
+    labelled = [replace(s, x={EMBEDDING: s.x[EMBEDDING]}) for s in batch.values() if s.y is not None]
+    return joined(labelled)

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm import Context, Stream, UsageError
-from xm.learning import Inputs, Wrapping, WrappingConfig
+from xm.learning import Wrapping, WrappingConfig, joined
 from xm.plugins import Config
 from xm_unlabelled.names import at_home, name_rows, per_class, unlabelled_items
 
@@ -68,30 +68,8 @@ class FewPseudoLabels(Wrapping):
         gamma, lam = self.config.gamma, self.config.lam
         gamma = len(pseudo) / len(labelled) if gamma is None else gamma
         whole = (len(labelled) + len(pseudo)) / (gamma + lam)
-        weight = torch.cat([whole * gamma * labelled.parts, whole * lam * pseudo.parts])
-        return replace(
-            labelled,
-            x=_both(labelled.x, pseudo.x),
-            y=torch.cat([labelled.labels, pseudo.labels]),
-            weight=weight,
-            also={name: _both(x, pseudo.also[name]) for name, x in labelled.also.items()},
-            pair=_numbers(labelled, pseudo, "pair"),
-            group=_numbers(labelled, pseudo, "group"),
-            origin=_numbers(labelled, pseudo, "origin"),
-        )
-
-
-def _both(one: Inputs, other: Inputs) -> Inputs:
-    return {name: torch.cat([value, other[name]]) for name, value in one.items()}
-
-
-def _numbers(one: Stream, other: Stream, name: str) -> Tensor | None:
-    """What belongs together in both; -1, for nothing, where a stream does not say."""
-    parts = [getattr(stream, name) for stream in (one, other)]
-    if all(part is None for part in parts):
-        return None
-    known = zip((one, other), parts, strict=True)
-    return torch.cat([torch.full_like(s.labels, -1) if part is None else part for s, part in known])
+        weighed = ((labelled, gamma), (pseudo, lam))
+        return joined([replace(stream, weight=whole * part * stream.parts) for stream, part in weighed])
 
 
 def pseudo_labels(chances: Tensor, k: int, *, own: bool) -> tuple[Tensor, Tensor]:

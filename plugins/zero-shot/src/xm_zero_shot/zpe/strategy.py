@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import torch
@@ -11,11 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from xm import Context, Strategy, Stream, UsageError
-from xm.learning import EMBEDDING, LinearClassifier, Towers
+from xm.learning import EMBEDDING, LinearClassifier
 from xm.plugins import Config
-
-KEPT = "sentences"
-"""In a model's state: the weights of the sentences (sentences,)."""
 
 
 class ZPEConfig(Config):
@@ -64,25 +60,18 @@ class ZeroShotPromptEnsembling(Strategy):
         weights = self._weights(scores, kept)
         context.record |= {"scores": _plain(scores), "weights": _plain(weights), "kept": int(kept.sum())}
         model = LinearClassifier(context.towers, self._weighted(weights, rows), self.config.scale, trainable=False)
-        model.register_buffer(KEPT, weights)
-        return model
+        return model.keeping(sentences=weights)
 
     def _weighted(self, weights: Tensor, rows: Tensor) -> Tensor:
         """The classes' rows (classes, dim), of each sentence's (sentences, classes, dim)."""
         weight = torch.einsum("p,pcd->cd", weights, rows)
         return normalize(weight, dim=1) if self.config.normalise else weight
 
-    def restore(self, towers: Towers, tensors: Mapping[str, Tensor]) -> nn.Module:
-        model = super().restore(towers, tensors)
-        if KEPT in tensors:
-            model.register_buffer(KEPT, tensors[KEPT])
-        return model
-
     def reclass(self, model: nn.Module, context: Context) -> nn.Module:
         """A new class's row is its sentences', weighted as they were for the others."""
         if not isinstance(model, LinearClassifier):
             raise TypeError(f"zpe has no classes to add to a {type(model).__name__}")
-        weights, rows = model.state_dict().get(KEPT), by_sentence(context.names, len(context.classes))
+        weights, rows = model.state_dict().get("sentences"), by_sentence(context.names, len(context.classes))
         if weights is None or len(weights) != len(rows):
             raise UsageError("zpe: the run does not keep how its sentences were weighted: train again with this xm")
         return model.extended(self._weighted(weights, rows)[len(model.weight) :])
