@@ -109,6 +109,14 @@ def test_a_run_keeps_its_centres(
     assert prediction.label is not None
 
 
+def test_unlabelled_items_that_can_not_be_read_are_no_centre(run: Train, table: Path, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "0.toy").write_text("broken 1")
+    settings: dict[str, Any] = {"unlabelled": str(tmp_path / "more"), "centre": "unlabelled"}
+    with pytest.raises(DataError, match="none of the 1 unlabelled image items of shots 1, seed 1 can be read"):
+        run(data=str(table), **settings)
+
+
 def test_centring_needs_unlabelled_items() -> None:
     with pytest.raises(UsageError, match=r"centre=unlabelled needs unlabelled items; .*--unlabelled rest"):
         validated(TrainSettings, {"modality": "image", "centre": "unlabelled"}, "train")

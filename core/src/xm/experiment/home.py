@@ -157,6 +157,11 @@ class Home:
             stream = self.pool.stream(modality, samples)
             if stream is not None:
                 found[modality] = stream.x[EMBEDDING].mean(dim=0)
+            elif modality == self.target:
+                raise DataError(
+                    f"none of the {len(samples)} unlabelled {modality} items of shots {task.shots}, seed {task.seed} "
+                    "can be read, so there is nothing to centre by; mend them, or take --centre away"
+                )
         if (self.namer is None or self._naming is not None) and self.texts is not None:
             found.setdefault(self.texts.modality, self.texts.x[EMBEDDING].mean(dim=0))
         return found
