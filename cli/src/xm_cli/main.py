@@ -19,7 +19,7 @@ from typer.core import TyperOption
 
 from xm import XMError
 from xm.foundation import leads
-from xm.plugins import manager
+from xm.plugins import blamed, manager
 from xm_cli.commands import Commands
 
 EXIT_CODES = (
@@ -121,6 +121,8 @@ def explain(error: Exception) -> tuple[int, str]:
         return INTERRUPTED, "error: aborted"
     if isinstance(error, OSError) and error.filename and error.strerror:
         return DATA, f"error: {error.filename}: {error.strerror}"
+    if fault := blamed(error):
+        return fault.exit_code, f"error: {_line(str(fault))}"
     what = _line(f"{type(error).__name__}: {error}")
     return 1, f"internal error: {what}; run again with --debug: xm --debug …"
 

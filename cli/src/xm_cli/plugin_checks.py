@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xm import EncoderSpec, ObjectiveSpec, PluginError, UsageError, XMError
+from xm import CommandSpec, EncoderSpec, ObjectiveSpec, PluginError, UsageError, XMError
 from xm.foundation import described
 from xm.plugins import ANY, Spec, load_target
 
@@ -165,7 +165,8 @@ def _benchmark(spec: Spec) -> None:
 def _command(spec: Spec) -> None:
     from xm_cli.commands import Entry, build
 
-    build(spec.name, Entry(spec.target, spec.summary))
+    assert isinstance(spec, CommandSpec)
+    build(spec.name, Entry.of(spec))
 
 
 def _configured(spec: Spec, base: type) -> Any:

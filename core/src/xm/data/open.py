@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from xm.data.paths import missing
+from xm.data.soundness import checked
 from xm.data.types import Dataset, Opener
 from xm.foundation.errors import DataError, UsageError, unknown
 from xm.plugins.plugin_manager import PluginManager
@@ -29,11 +30,12 @@ def open_dataset(source: str | Path | None, manager: PluginManager, cache: Path)
     Raises:
         UsageError: for an unknown name, a URL or a command.
         DataError: if there is no such folder or file, nothing can open it, or what is in it does not fit.
+        PluginError: if the reader gives no sound dataset.
     """
     spec, where = _find(source, manager)
     opener: Opener = spec.load()
     try:
-        return opener(where, suffixes=manager.suffixes(), cache=cache)
+        return checked(opener(where, suffixes=manager.suffixes(), cache=cache), spec)
     except DataError as error:
         inside = _inside(Path(where), manager) if "/" in spec.opens else None
         raise DataError(f"{error}; or name what it holds: --data '{inside}'") if inside else error from None

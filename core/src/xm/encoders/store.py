@@ -22,6 +22,7 @@ from torch import Tensor
 from xm.data.content import item_name
 from xm.data.contents import Contents
 from xm.encoders.encoder import Derived, Encoder
+from xm.encoders.faults import check_some
 from xm.encoders.pipeline import derived, encode
 from xm.foundation.distributed import barrier, share, world
 from xm.foundation.errors import ItemError, RunError
@@ -76,13 +77,14 @@ class FeatureStore:
         self.strict = strict
         self.listener = listener
         self._rows: dict[tuple[str, int], dict[bytes, Inputs]] = {}
-        self._refused: dict[tuple[str, int], dict[bytes, str]] = {}
+        self._refused: dict[tuple[str, int], dict[bytes, ItemError]] = {}
 
     def features(self, encoder: Encoder, items: Sequence[Any], *, depth: int = 0) -> Features:
         """Trunk outputs of `encoder` at `depth` for `items`; only what is new is computed.
 
         Raises:
             ItemError: if `strict` and an item can't be read.
+            PluginError: if the encoder's code fails on each of several items.
         """
         if isinstance(encoder, Derived) and depth == 0:
             below = self.features(encoder.base, items, depth=encoder.depth)
@@ -103,8 +105,9 @@ class FeatureStore:
         self._encode(encoder, depth, {k: items[i] for k, i in missing.items()}, rows, place)
         for i, key in enumerate(keys):
             if key is not None and key not in rows:
-                failed[i] = ItemError(item_name(items[i]), self._refused[place][key])
+                failed[i] = self._refused[place][key].of(item_name(items[i]))
         kept = [i for i in range(len(items)) if i not in failed]
+        check_some(len(kept), failed.values())
         found = [rows[key] for i in kept if (key := keys[i]) is not None]
         x = {name: torch.stack([row[name] for row in found]) for name in found[0]} if found else {}
         return Features(x, torch.tensor(kept, dtype=torch.long), failed)
@@ -168,7 +171,7 @@ class FeatureStore:
                 for i, row in enumerate(part.rows):
                     fresh[keys[row]] = {name: value[i].clone() for name, value in part.x.items()}
                 for row, error in part.failed.items():
-                    refused[keys[row]] = self._refuse(error).reason
+                    refused[keys[row]] = self._refuse(error)
                 while len(fresh) >= SHARD:
                     full = {key: fresh.pop(key) for key in list(itertools.islice(fresh, SHARD))}
                     rows |= full

@@ -21,6 +21,7 @@ from xm.foundation.errors import RunError, UsageError
 from xm.foundation.events import Event, Listener, logged, silent
 from xm.foundation.files import read_tensors
 from xm.foundation.layout import INDEX, TESTED
+from xm.plugins.blame import blaming
 from xm.plugins.config import Config, validated
 from xm.plugins.plugin_manager import PluginManager, manager
 from xm.plugins.specs import BenchmarkSpec
@@ -79,6 +80,7 @@ class BenchReport:
         return {**asdict(self), "summary": [asdict(summary) for summary in self.summary]}
 
 
+@blaming()
 def bench(
     name: str, *, listener: Listener = logged, plugins: PluginManager | None = None, **settings: Any
 ) -> BenchReport:
@@ -95,7 +97,7 @@ def bench(
     """
     found = plugins or manager()
     spec = found.benchmarks.find(name)
-    report: BenchReport = spec.load()(spec, validated(BenchSettings, settings, "bench"), found, listener)
+    report: BenchReport = spec.make(BenchReport, spec, validated(BenchSettings, settings, "bench"), found, listener)
     return report
 
 

@@ -24,6 +24,7 @@ from xm.learning.model import Tower, Towers
 from xm.learning.predictor import Predictor
 from xm.learning.start import begin
 from xm.learning.strategy import Strategy, make_strategy
+from xm.plugins.blame import fault
 from xm.plugins.plugin_manager import PluginManager
 
 
@@ -95,11 +96,14 @@ class Restored:
         """A model again, with its `towers`."""
         path = self.folder / result.model / MODEL
         try:
-            restored = self.strategy(result).restore(self.towers(result, encoders), read_tensors(path))
+            strategy = self.strategy(result)
+            restored = strategy.restore(self.towers(result, encoders), read_tensors(path))
         except (KeyError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"{path}: does not hold a model of strategy {result.strategy!r} ({described(error)})"
             ) from error
+        if not isinstance(restored, nn.Module):
+            raise fault(strategy, f"restore() gives {type(restored).__name__}, not a model (torch.nn.Module)")
         return restored.to(self.device).eval()
 
     def towers(self, result: Result, encoders: Mapping[str, Encoder]) -> Towers:
@@ -141,7 +145,8 @@ class Restored:
         settings = self.index["settings"]
         name = result.predictor or settings["predictor"]
         own = settings["predictor"] or result.strategy == settings["strategy"]
-        found: Predictor = self.plugins.predictors.find(name).load()(settings.get("predictor_set") if own else None)
+        given = settings.get("predictor_set") if own else None
+        found: Predictor = self.plugins.predictors.find(name).make(Predictor, given)
         found.tensors = self._beside(result, RULE)
         return found
 

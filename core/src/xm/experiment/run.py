@@ -26,7 +26,9 @@ from xm.foundation.events import Listener, logged
 from xm.foundation.files import cache_dir
 from xm.learning.predictor import NONE, Predictor, decide, decisions
 from xm.learning.stream import Stream
+from xm.plugins.blame import blaming
 from xm.plugins.plugin_manager import PluginManager, manager
+from xm.plugins.sound import Sound, check_probabilities
 
 
 def load(
@@ -92,6 +94,7 @@ class Run(Restored):
             raise unknown("model", wanted, (r.model for r in self.results))
         return fitting[0]
 
+    @blaming()
     def predict(
         self,
         items: Sequence[Any],
@@ -157,7 +160,9 @@ class Run(Restored):
         model, rule = self.model(result, {inputs.modality: encoder}), self.rule(result)
         if len(classes) > len(self.classes):
             model = take_in(self, result, model, rule, classes)
-        found = decide(rule, model, inputs, self.device)
+        with Sound(self.strategy(result), len(classes)) as sound:
+            found = decide(rule, sound.model("restore", model), inputs, self.device)
+        check_probabilities(rule, found, len(classes))
         return rule, confined(model, inputs, found, labels) if len(labels) < len(classes) else found
 
     def _predict(
@@ -177,6 +182,7 @@ class Run(Restored):
                 probabilities = dict(zip((names[k] for k in labels), chances, strict=True))
                 yield Prediction(item, label, probabilities, abstained=label is None)
 
+    @blaming()
     def evaluate(
         self,
         data: str | None = None,

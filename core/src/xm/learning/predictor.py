@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from xm.foundation.device import seeded
 from xm.learning.stream import Prototypes, Reading, Stream
 from xm.plugins.config import Configurable
+from xm.plugins.sound import sound_rows
 
 PART, LEAST = 2**20, 64
 """Numbers that `decide` hands a model at a time, and the least items."""
@@ -84,13 +85,14 @@ def decisions(predictor: Predictor, probabilities: Tensor, among: Tensor | None 
 def decide(predictor: Predictor, model: nn.Module, inputs: Stream, device: torch.device) -> Tensor:
     """The predictor's probabilities (n, classes), on `device`; item by item rules see a part of the inputs at a time.
 
-    So inputs that are large (trunk outputs, pixels) are on the device a part at a time, too.
+    So inputs that are large (trunk outputs, pixels) are on the device a part at a time, too. Raises a PluginError if
+    the predictor gives no row of numbers for each.
     """
     n = len(inputs)
     numbers = sum(value[:1].numel() for x in (inputs.x, *inputs.also.values()) for value in x.values())
     rows = max(LEAST, PART // numbers) if predictor.scope == "item" else n
     parts = [inputs[torch.arange(i, min(i + rows, n))] for i in range(0, n, rows)] if rows < n else [inputs]
-    return torch.cat([predictor.predict(model, part.to(device)) for part in parts])
+    return torch.cat([sound_rows(predictor, predictor.predict(model, part.to(device)), len(part)) for part in parts])
 
 
 def among(probabilities: Tensor, classes: Tensor) -> Tensor:
