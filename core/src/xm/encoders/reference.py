@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 
 from xm.encoders.aligned import Aligned, restored
 from xm.encoders.encoder import Encoder
 from xm.foundation.errors import RunError, UsageError, described, unknown
-from xm.foundation.files import read_tensors
 from xm.foundation.layout import ALIGNMENT, FORMAT, INDEX, map_file
+from xm.foundation.reading import formed, inside, read_json, read_weights
 from xm.plugins.plugin_manager import PluginManager
 from xm.plugins.specs import ANY
 
@@ -60,6 +60,29 @@ def make_encoder(reference: str, manager: PluginManager, device: torch.device, m
     return encoder.to(device)
 
 
+class Way(BaseModel):
+    """How a modality came into the space of a run, as its index says."""
+
+    encoder: str
+    fingerprint: str
+    aligner: str
+    depth: int = 0
+
+
+class _Settings(BaseModel):
+    aligner_set: dict[str, Any] | None = None
+
+
+class _Index(BaseModel):
+    """What is looked up in ``xm.json`` of an alignment; it holds more."""
+
+    anchor: str
+    space: str
+    dim: int
+    ways: dict[str, Way]
+    settings: _Settings
+
+
 class SavedAlignment:
     """A run folder that ``xm align`` wrote.
 
@@ -73,15 +96,13 @@ class SavedAlignment:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         path = folder / INDEX
-        try:
-            self.index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            kind, format_ = self.index.get("kind"), self.index["format"]
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise RunError(f"{path}: damaged ({described(error)})") from None
-        if kind != ALIGNMENT:
+        found = read_json(inside(folder, INDEX))
+        self.index: dict[str, Any] = found if isinstance(found, dict) else {}
+        if self.index.get("kind") != ALIGNMENT:
             raise RunError(f"{folder}: is a run of xm train, not an encoder; encoders are saved by xm align")
-        if format_ != FORMAT:
-            raise RunError(f"{path}: format {format_!r}, but this xm reads {FORMAT}; align again")
+        if self.index.get("format") != FORMAT:
+            raise RunError(f"{path}: format {self.index.get('format')!r}, but this xm reads {FORMAT}; align again")
+        formed(path, _Index, self.index)
         self.ways: Mapping[str, Mapping[str, Any]] = self.index["ways"]
 
     def encoder(self, modality: str, plugins: PluginManager, device: torch.device) -> Encoder:
@@ -97,13 +118,13 @@ class SavedAlignment:
         base = encoder_again(way, modality, plugins, device, self.folder)
         if not way["aligner"]:
             return base
-        path = self.folder / map_file(modality)
+        path = inside(self.folder, map_file(modality))
         try:
             given = self.index["settings"].get("aligner_set") or None
-            alignment = restored(way["aligner"], read_tensors(path), base, plugins, given, way["depth"])
+            alignment = restored(way["aligner"], read_weights(path), base, plugins, given, way.get("depth", 0))
         except (KeyError, ValueError, RuntimeError) as error:
             raise RunError(f"{path}: does not hold a map of {way['aligner']!r} ({described(error)})") from error
-        return Aligned(base, alignment.map, self.index["space"], self.index["dim"], way["depth"])
+        return Aligned(base, alignment.map, self.index["space"], self.index["dim"], way.get("depth", 0))
 
 
 def encoder_again(

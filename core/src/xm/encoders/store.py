@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from xm.data.content import item_name
 from xm.data.contents import Contents
 from xm.encoders.encoder import Derived, Encoder
 from xm.encoders.pipeline import derived, encode
+from xm.encoders.soundness import unsound
 from xm.foundation.distributed import barrier, share, world
 from xm.foundation.errors import ItemError, RunError
 from xm.foundation.events import Event, Listener, silent
@@ -133,15 +135,19 @@ class FeatureStore:
         rows: dict[bytes, Inputs] = {}
         if folder is None:
             return rows
+        form: dict[str, tuple[Any, ...]] = {}
         for path in sorted(folder.glob("*.safetensors")):
             try:
                 tensors = read_tensors(path)
                 keys = tensors.pop(KEY)
-                if not tensors or {len(value) for value in tensors.values()} != {len(keys)}:
+                if not _whole(keys, tensors):
                     raise RunError(f"{path}: rows are missing")
+                form = form or _form(tensors)
+                if _form(tensors) != form:
+                    raise RunError(f"{path}: its rows are not like those of others")
             except (RunError, KeyError) as error:
                 self._warn(f"cache file {path} is damaged and will be made again ({type(error).__name__})")
-                path.unlink(missing_ok=True)
+                _remove(path)
                 continue
             for i, key in enumerate(keys.numpy()):
                 rows[key.tobytes()] = {name: value[i] for name, value in tensors.items()}
@@ -200,3 +206,23 @@ class FeatureStore:
     def _warn(self, message: str) -> None:
         log.debug(message)
         self.listener(Event("warning", {"message": message}))
+
+
+def _whole(keys: Tensor, tensors: Inputs) -> bool:
+    """Whether there is a row of sound numbers for each key."""
+    if keys.dtype != torch.uint8 or keys.ndim != 2 or not tensors:
+        return False
+    return all(value.ndim and len(value) == len(keys) for value in tensors.values()) and not unsound(tensors)
+
+
+def _form(tensors: Inputs) -> dict[str, tuple[Any, ...]]:
+    """What rows of one encoder have in common."""
+    return {name: (value.dtype, *value.shape[1:]) for name, value in sorted(tensors.items())}
+
+
+def _remove(path: Path) -> None:
+    """Take away what is in a file's place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

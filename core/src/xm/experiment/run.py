@@ -24,7 +24,7 @@ from xm.experiment.scored import scored
 from xm.foundation.errors import DataError, UsageError, unknown
 from xm.foundation.events import Listener, logged
 from xm.foundation.files import cache_dir
-from xm.learning.predictor import NONE, Predictor, decide, decisions
+from xm.learning.predictor import NONE, Predictor, decisions
 from xm.learning.stream import Stream
 from xm.plugins.plugin_manager import PluginManager, manager
 
@@ -157,7 +157,7 @@ class Run(Restored):
         model, rule = self.model(result, {inputs.modality: encoder}), self.rule(result)
         if len(classes) > len(self.classes):
             model = take_in(self, result, model, rule, classes)
-        found = decide(rule, model, inputs, self.device)
+        found = self.decide(result, rule, model, inputs, len(classes))
         return rule, confined(model, inputs, found, labels) if len(labels) < len(classes) else found
 
     def _predict(
