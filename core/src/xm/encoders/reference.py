@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel
+from torch import nn
 
 from xm.encoders.aligned import Aligned, restored
 from xm.encoders.encoder import Encoder
 from xm.foundation.errors import RunError, UsageError, described, unknown
 from xm.foundation.layout import ALIGNMENT, FORMAT, INDEX, map_file
 from xm.foundation.reading import formed, inside, read_json, read_weights
+from xm.learning.stream import Inputs
 from xm.plugins.plugin_manager import PluginManager
 from xm.plugins.specs import ANY
 
@@ -124,7 +126,27 @@ class SavedAlignment:
             alignment = restored(way["aligner"], read_weights(path), base, plugins, given, way.get("depth", 0))
         except (KeyError, ValueError, RuntimeError) as error:
             raise RunError(f"{path}: does not hold a map of {way['aligner']!r} ({described(error)})") from error
-        return Aligned(base, alignment.map, self.index["space"], self.index["dim"], way.get("depth", 0))
+        return _Saved(base, alignment.map, self.index["space"], self.index["dim"], way.get("depth", 0), path)
+
+
+class _Saved(Aligned):
+    """An encoder with a map that was read from a file."""
+
+    def __init__(self, base: Encoder, map: nn.Module, space: str, dim: int, depth: int, path: Path) -> None:
+        super().__init__(base, map, space, dim, depth)
+        self.path = path
+
+    def derive(self, x: Inputs) -> Inputs:
+        try:
+            mapped = super().derive(x)
+        except torch.OutOfMemoryError:
+            raise
+        except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise RunError(f"{self.path}: damaged (its map does not fit the encoder: {described(error)})") from error
+        shape = tuple(mapped["features"].shape)
+        if len(shape) != 2 or shape[1] != self.dim:
+            raise RunError(f"{self.path}: damaged (its map gives {shape[-1]} dimensions, its {INDEX} says {self.dim})")
+        return mapped
 
 
 def encoder_again(
