@@ -7,7 +7,6 @@ together.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +20,7 @@ from torch.nn.functional import normalize
 from xm import Dataset, Encoder, PluginError, RunError, UsageError
 from xm.data import modality_of
 from xm.encoders import EncoderChoice
-from xm.foundation import Event, Listener, described, read_tensors
+from xm.foundation import Event, Listener, described, formed, inside, read_json, read_weights
 from xm.plugins import PluginManager
 from xm_search.items import restored
 from xm_search.nearest import Effort, Nearest
@@ -83,7 +82,7 @@ class Index:
             self.items = [restored(entry, folder) for entry in self.about["items"]]
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{folder / INDEX}: damaged ({described(error)})") from None
-        self._nearest = Nearest.read(folder / FAISS, *efforts)
+        self._nearest = Nearest.read(inside(folder, FAISS), *efforts)
         if (len(self._nearest), self._nearest.dim) != (len(self.items), self.about["dim"]):
             raise RunError(
                 f"{folder}: damaged ({FAISS} holds {len(self._nearest)} vectors of {self._nearest.dim} dimensions, "
@@ -100,7 +99,7 @@ class Index:
         Raises:
             RunError: if the file is missing or damaged.
         """
-        found = read_tensors(self.folder / VECTORS).get("vectors")
+        found = read_weights(inside(self.folder, VECTORS)).get("vectors")
         if found is None or found.shape != (len(self), self.about["dim"]):
             raise RunError(f"{self.folder / VECTORS}: damaged (vectors are missing)")
         return found
@@ -217,14 +216,28 @@ def suffixes_of(plugins: PluginManager, encoder: Encoder) -> dict[str, str]:
     return plugins.suffixes() | dict.fromkeys(encoder.suffixes, encoder.modality)
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What is looked up in ``index.json``; it holds more."""
+
+    modality: str
+    encoder: str
+    fingerprint: str
+    space: str
+    dim: int
+    near: Effort
+    far: Effort
+    items: list[dict[str, str]]
+
+
 def _about(folder: Path) -> dict[str, Any]:
-    path = folder / INDEX
+    path = inside(folder, INDEX)
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"{folder}: not an index ({INDEX}: {error.strerror or error})") from None
-    except ValueError as error:
-        raise RunError(f"{path}: damaged ({error})") from None
+        about = read_json(path)
+    except RunError as error:
+        if path.is_file():
+            raise
+        raise RunError(f"{folder}: not an index ({INDEX}: {str(error).removeprefix(f'{path}: ')})") from None
     if not isinstance(about, dict) or about.get("kind") != KIND:
         raise RunError(f"{path}: not of an index that xm search build wrote")
     if about.get("format") != FORMAT:
@@ -232,4 +245,6 @@ def _about(folder: Path) -> dict[str, Any]:
     missing = [key for key in KEYS if key not in about]
     if missing:
         raise RunError(f"{path}: damaged (without {', '.join(missing)})")
-    return about
+    formed(path, _Known, about)
+    known: dict[str, Any] = about
+    return known

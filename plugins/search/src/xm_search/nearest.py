@@ -84,9 +84,21 @@ class Nearest:
         return cls(index, Effort(), Effort())
 
     def search(self, queries: Vectors, k: int, *, far: bool = False) -> tuple[Vectors, NDArray[np.int64]]:
-        """Cosines and rows, (q, k) each, best first; k is no more than there are vectors."""
+        """Cosines and rows, (q, k) each, best first; k is no more than there are vectors.
+
+        Raises:
+            RunError: if the index is damaged in a way that shows when it is asked.
+        """
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        k = min(k, len(self))
+        try:
+            scores, rows = self._search(queries, min(k, len(self)), far=far)
+        except RuntimeError as error:
+            raise RunError(f"the index is damaged ({' '.join(str(error).split())[:100]}); build it again") from None
+        if ((rows < 0) | (rows >= len(self))).any() or not np.isfinite(scores).all():
+            raise RunError("the index is damaged (it finds what it does not hold); build it again")
+        return scores, rows
+
+    def _search(self, queries: Vectors, k: int, *, far: bool) -> tuple[Vectors, NDArray[np.int64]]:
         effort = self.far if far else self.near
         if not effort.probes:
             scores, rows = self._index.search(queries, k)
@@ -114,6 +126,7 @@ class Nearest:
         faiss = load_faiss()
         if not path.is_file():
             raise RunError(f"{path}: no such file")
+        faiss.set_deserialization_vector_byte_limit(path.stat().st_size)  # what a damaged file says of sizes
         try:
             index = faiss.read_index(str(path))
         except (RuntimeError, MemoryError) as error:
