@@ -15,7 +15,24 @@ import torch
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-VALUES = (None, True, -1, 0, 10**20, 0.5, float("nan"), "", "x", "../../..", "/etc/passwd", "\0", "a" * 5000, [], [[]], {})
+VALUES = (
+    None,
+    True,
+    -1,
+    0,
+    10**20,
+    0.5,
+    float("nan"),
+    "",
+    "x",
+    "../../..",
+    "/etc/passwd",
+    "\0",
+    "a" * 5000,
+    [],
+    [[]],
+    {},
+)
 """What a value of JSON may become."""
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from hostile import FILES, TENSORS, changed, link_out, nested, noise, write
 from hypothesis import HealthCheck, given, settings, strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 import xm
-from hostile import FILES, TENSORS, changed, link_out, nested, noise, write
 from xm.encoders.bank import Bank
 from xm.encoders.bank_writer import FAILED, PLAN, ROWS, VECTORS, Part
 from xm.encoders.reference import make_encoder

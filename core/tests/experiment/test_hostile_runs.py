@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile import FILES, TENSORS, changed, link_out, write
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import xm
-from hostile import FILES, TENSORS, changed, link_out, write
 from xm.evaluation.report import Report
 from xm.experiment.starting import Starts
 from xm.foundation.errors import RunError, XMError

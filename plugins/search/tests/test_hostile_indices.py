@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile import FILES, TENSORS, changed, link_out, write
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from hostile import FILES, TENSORS, changed, link_out, write
 from xm import RunError, XMError
 from xm.plugins import PluginManager
 from xm.testing import installed

@@ -29,7 +29,6 @@ from xm.learning.strategy import Strategy, make_strategy
 from xm.learning.stream import Stream
 from xm.plugins.plugin_manager import PluginManager
 
-
 AGAIN = "the run is damaged, or its plugins have changed since; train again"
 
 
@@ -129,7 +128,9 @@ class Restored:
         except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise RunError(f"{self._named(result)} can't be asked ({described(error)}); {AGAIN}") from error
         if found.shape != (len(inputs), classes):
-            raise RunError(f"{self._named(result)} gives {found.shape[-1]} probabilities for {classes} classes; {AGAIN}")
+            raise RunError(
+                f"{self._named(result)} gives {found.shape[-1]} probabilities for {classes} classes; {AGAIN}"
+            )
         if not torch.isfinite(found).all():
             raise RunError(f"{self._named(result)} gives probabilities that are not finite; {AGAIN}")
         return found

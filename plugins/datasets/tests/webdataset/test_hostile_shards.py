@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile import FILES, VALUES, changed
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from hostile import FILES, VALUES, changed
 from xm import XMError
 from xm_datasets.webdataset.dataset import open_shards
 
