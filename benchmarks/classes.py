@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def write(path: Path, classes: int, dim: int) -> None:
     rng = np.random.default_rng(0)
     directions = rng.standard_normal((classes, dim), dtype=np.float32)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    arrays = {"classes": np.array([f"thing {i}" for i in range(classes)])}
+    arrays: dict[str, Any] = {"classes": np.array([f"thing {i}" for i in range(classes)])}
     for name, each in SPLITS:
         y = np.arange(classes).repeat(each)
         x = directions[y] + NOISE * rng.standard_normal((len(y), dim), dtype=np.float32)

@@ -100,12 +100,12 @@ def _member(path: Path, name: str, offset: int, size: int) -> Member:
 
 
 def _fact(number: int | None, name: str, split: str, group: str, tags: list[str], places: list[Any]) -> Facts:
-    if number is not None and not _is_count(number):
-        raise ValueError("a class's number is wanted")
-    found = tuple(Place(*_words([key]), *rest) for key, *rest in places)
-    if not all(place.number is None or _is_count(place.number) for place in found):
-        raise ValueError("a caption's number is wanted")
-    return Facts(number, *_words([name, split, group]), _words(tags), found)
+    _words([name, split, group])
+    found = tuple(Place(key, index) for key, index in places)
+    _words([key for key, _ in found])
+    if not all(one is None or _is_count(one) for one in (number, *(index for _, index in found))):
+        raise ValueError("numbers are wanted")
+    return Facts(number, name, split, group, _words(tags), found)
 
 
 def _words(values: list[str]) -> tuple[str, ...]:
