@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 
@@ -13,6 +14,8 @@ from xm.data.types import Dataset
 log = logging.getLogger("xm.data")
 
 _SHOWN = 3
+_ID = re.compile(r"(?:class )?\d+|n\d{8}")
+"""A number, a reader's name for one ("class 3"), an id of WordNet."""
 _SEPARATORS = (";", "|")
 
 
@@ -62,6 +65,21 @@ def _several(classes: Sequence[str]) -> str:
         return ""
     are = "is a class of its own" if len(found) == 1 else "are classes of their own"
     return f"An item has one label: {_listed(map(repr, found))} {are}."
+
+
+def speechless(dataset: Dataset) -> str:
+    """What to say before an encoder reads class names that are mostly numbers or ids; "" if they are words.
+
+    Where the classes have descriptions, these say what they are.
+    """
+    ids = [name for name in dataset.classes if _ID.fullmatch(name)]
+    if not ids or 2 * len(ids) < len(dataset.classes) or dataset.described:
+        return ""
+    return (
+        f"{dataset.name}: class names such as {ids[0]!r} say nothing to an encoder that reads names; give words: "
+        "in a table as labels; for a folder in a file classes.txt in it, with a line such as "
+        f"'{ids[0]} tabby cat' for each class folder; or --descriptions FILE"
+    )
 
 
 def _listed(words: Iterable[str]) -> str:
