@@ -19,7 +19,7 @@ from xm.data.content import identity
 from xm.data.member import File
 from xm.data.paths import SPLIT_WORDS, missing, modalities_of, modality_of, splits_of
 from xm.data.splits import UNLABELLED
-from xm.data.tables import existing, one_error, read_rows, read_text
+from xm.data.tables import existing, one_error, one_line, read_rows, read_text
 from xm.data.types import SPLITS, Dataset, Sample
 from xm.foundation.errors import DataError
 
@@ -87,7 +87,7 @@ def open_manifest(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
         samples=tuple(
             replace(s, label=label, split=splits.get(s.split, s.split) if s.split else None) for label, s in labelled
         ),
-        notes=tuple(filter(None, (note_on(columns, names), copies))),
+        notes=tuple(filter(None, (one_line(note_on(columns, names)), copies))),
     )
     _check_splits(table, dataset.samples)
     return dataset
@@ -139,7 +139,7 @@ def _columns(table: Path, names: Sequence[str], line: int, rows: Found, query: s
             line = next(number for number, row in good if error.name in row)
         raise DataError(f"{table}: line {line}: unknown {kind} {error.name!r}: {error}") from None
     if (good or (names and not rows)) and not {"path", "text"} & found.keys():
-        there = ", ".join(names) or "none"
+        there = one_line(", ".join(names)) or "none"
         raise DataError(f"{table}: line {line}: neither a column 'path' nor 'text' (there are: {there})")
     return found
 

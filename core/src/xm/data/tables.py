@@ -113,7 +113,13 @@ def one_error(where: Path, wrong: Sequence[str], shown: int = 3) -> None:
     """
     if wrong:
         more = f"; and {len(wrong) - shown} more" if len(wrong) > shown else ""
-        raise DataError(f"{where}: {'; '.join(' '.join(one.split()) for one in wrong[:shown])}{more}")
+        raise DataError(f"{where}: {'; '.join(map(one_line, wrong[:shown]))}{more}")
+
+
+def one_line(text: str) -> str:
+    """A text of which a cell may be a part, in one line that can be printed."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if text.splitlines() in ([], [text]) else " ".join(text.split())
 
 
 def existing(folder: Path, path: str) -> Path | None:

@@ -63,11 +63,12 @@ class Suffixes(dict[str, str]):
         found = self._claims.get(suffix, ())
         if len(_modalities(found)) < 2:
             return self[suffix]
-        claims = _present(found)
         if path is not None and path.is_file():
-            looks = {claim.spec.looks: claim.spec.fits(path) for claim in claims if claim.spec.looks}
-            told = [claim for claim in claims if looks.get(claim.spec.looks)]
-            claims = told or [claim for claim in claims if not claim.spec.looks] or claims
+            looks = {claim.spec.looks: claim.spec.fits(path) for claim in _present(found) if claim.spec.looks}
+            told = [claim for claim in found if looks.get(claim.spec.looks)]
+            if told:
+                return _of_most(told)
+        claims = [claim for claim in found if not claim.spec.looks] or found
         chosen = _of_most(claims)
         if len(_modalities(claims)) > 1:
             self._warn(claims, chosen)
@@ -82,7 +83,7 @@ class Suffixes(dict[str, str]):
             if other == chosen or key in self._told:
                 continue
             self._told.add(key)
-            both = [s for s, found in self._claims.items() if {chosen, other} <= _modalities(found) and claim in found]
+            both = [s for s, of in self.items() if of == chosen and claim in self._claims[s]]
             log.warning(
                 "plugin %r reads %s as %s, plugin %r as %s: such files are taken for %s; to have them as %s say so: "
                 "--data %s:PATH",

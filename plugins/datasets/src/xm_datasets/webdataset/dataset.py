@@ -153,9 +153,9 @@ def _by_name(found: Sequence[_Items]) -> tuple[str, ...]:
     others = [shard for shard in said if shard not in splits]
     if others:
         log.warning(
-            "%s: its name says split %s, that of %s and %d more shards says none, so that their samples are drawn; "
+            "%s: its name says split %s, those of %d others (%s) say none, and their samples are drawn; "
             "if the word is no split there, rename the shard, or say the split in the samples' .json",
-            *(one, splits[one], others[0], len(others) - 1),
+            *(one, splits[one], len(others), others[0]),
         )
     return (f"Splits of {len(splits)} of {len(said)} shards are from their names ({one.name}: {splits[one]}).",)
 
