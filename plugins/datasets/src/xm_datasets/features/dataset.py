@@ -48,7 +48,7 @@ def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     for name, x in sorted(arrays.items()):
         if name.endswith(LABELS) and name.removesuffix(LABELS) in arrays:
             continue
-        split, modality = _parts(path, name, known=rows)
+        split, modality = _parts(path, name, known=rows, labelled=name + LABELS in arrays)
         x, y = _checked(path, name, x, arrays.get(name + LABELS))
         if dims.setdefault(modality, x.shape[1]) != x.shape[1]:
             raise DataError(f"{path}: {name} has {x.shape[1]} columns, another array of {modality} {dims[modality]}")
@@ -124,10 +124,10 @@ def _safetensors(path: Path) -> tuple[Arrays, tuple[str, ...] | None, Rows, Make
     return (*in_numbers(path, arrays, bank.classes or None), bank.rows, makers)
 
 
-def _parts(path: Path, name: str, known: Collection[str]) -> tuple[str | None, str]:
+def _parts(path: Path, name: str, *, known: Collection[str], labelled: bool) -> tuple[str | None, str]:
     word, _, modality = name.partition("_")
     split = SPLIT_WORDS.get(word.lower(), word if word == UNSPLIT or name in known else None)
-    if split is None or not modality:
+    if split is None or not modality or (name not in known and renamed(modality) and not labelled):
         raise DataError(f"{path}: array {name!r} is none of the form{renamed(name)}; expected {FORM}, and {CLASSES}")
     return None if split == UNSPLIT else split, modality
 
