@@ -53,6 +53,7 @@ ROWS = [("photos/a.jpg", "cat"), ("photos/b.jpg", "dog")]
         ("file_name,label\n{rows,}", "t.csv", "utf-8"),
         ("File Name,Label\n{rows,}", "t.csv", "utf-8"),
         ("filepath\tclass\n{rows\t}", "t.csv", "utf-8"),
+        ("image,label\n{rows,}", "t.csv", "utf-8"),
         ("path,label,width\n{rows,,32}", "t.csv", "utf-8"),
     ],
 )

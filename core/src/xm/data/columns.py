@@ -14,10 +14,7 @@ METADATA = "meta."
 """What the names of all other columns begin with: ``meta.language``."""
 
 OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
-    "path": (
-        *("file_name", "filename", "file_path", "filepath", "filepaths", "file", "fname", "image_path", "img_path"),
-        *("image_file", "audio_path", "audio_file", "video_path", "image", "img", "audio", "video"),
-    ),
+    "path": ("file_name", "filename", "file_path", "filepath", "filepaths", "file", "fname", "img_path", "img"),
     "text": ("sentence", "caption"),
     "label": ("category", "class", "class_name", "classname", "label_name", "labels", "target"),
     "split": ("subset", "partition", "set"),
@@ -25,9 +22,12 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
 }
 """Other names of columns, the first of which that a table has is taken where it has none of the name itself.
 
-A caption is a text only where no column is a path; "subset", "partition" and "set" are splits where all their words
-are, and a fold is a group (clips of one recording are in one fold of ESC-50) where there are no splits.
+A path may also be called by the modality of its files: "image_path", "image_file", "image". "subset", "partition" and
+"set" are splits where all their words are.
 """
+_ONLY_WITHOUT: Mapping[str, str] = {"text": "path", "group": "split"}
+"""Columns whose other names count only where there is no such other: a caption belongs to a file, and a fold is a group
+(clips of one recording are in one fold of ESC-50), which given splits may cut."""
 
 
 class ColumnError(Exception):
@@ -56,13 +56,19 @@ def given_columns(query: str) -> dict[str, str]:
     return found
 
 
-def columns_of(names: Sequence[str], given: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def columns_of(
+    names: Sequence[str],
+    given: Mapping[str, str],
+    rows: Iterable[Mapping[str, Any]],
+    modalities: Iterable[str] = (),
+) -> dict[str, str]:
     """Column to the name that a table has for it.
 
     Args:
         names: that the table has, each once.
         given: by the user, see `given_columns`.
         rows: of the table, by its names.
+        modalities: whose files are read.
 
     Raises:
         ColumnError: for a name that looks like a slip of a column's, or a given one that is not there.
@@ -74,7 +80,8 @@ def columns_of(names: Sequence[str], given: Mapping[str, str], rows: Iterable[Ma
     found |= {column: name for column, name in given.items() if name}
     free = [name for name in names if name and name not in found.values()]
     rows = list(rows)
-    for column, others in OTHER_NAMES.items():
+    by_modality = [f"{modality}{end}" for end in ("_path", "_file", "") for modality in sorted(modalities)]
+    for column, others in {**OTHER_NAMES, "path": (*OTHER_NAMES["path"], *by_modality)}.items():
         other = next((name for wanted in others for name in free if _plain(name) == wanted), None)
         if column in found or column in given or other is None or not _takes(column, other, found, rows):
             continue
@@ -95,10 +102,8 @@ def _plain(name: str) -> str:
 
 def _takes(column: str, name: str, found: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a column by another name is what it seems."""
-    if column == "text":
-        return "path" not in found
-    if column == "group":
-        return "split" not in found
+    if _ONLY_WITHOUT.get(column) in found:
+        return False
     if column == "split":
         words = {str(row.get(name) or "").strip().lower() for row in rows} - {""}
         return bool(words) and words <= SPLIT_WORDS.keys()

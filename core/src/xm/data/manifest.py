@@ -63,7 +63,7 @@ def open_manifest(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     if not table.is_file():
         raise missing(table, "file")
     names, line, rows = _json_rows(table) if table.suffix.lower() == ".jsonl" else _csv_rows(table)
-    columns = _columns(table, names, line, rows, query)
+    columns = _columns(table, names, line, rows, query, suffixes)
     samples: list[tuple[str, Sample]] = []
     wrong: list[str] = []
     for line, row in rows:
@@ -126,11 +126,13 @@ def _json_row(text: str) -> Row | _RowError:
     return row if isinstance(row, dict) else _RowError(f"a JSON object was expected, not {type(row).__name__}")
 
 
-def _columns(table: Path, names: Sequence[str], line: int, rows: Found, query: str) -> dict[str, str]:
+def _columns(
+    table: Path, names: Sequence[str], line: int, rows: Found, query: str, suffixes: Mapping[str, str]
+) -> dict[str, str]:
     """Column to its name in the table."""
     good = [(number, row) for number, row in rows if not isinstance(row, _RowError)]
     try:
-        found = columns_of(names, given_columns(query), (row for _, row in good))
+        found = columns_of(names, given_columns(query), (row for _, row in good), modalities_of(suffixes))
     except ColumnError as error:
         if str(error).startswith("--"):
             raise DataError(f"{table}: {error}") from None
