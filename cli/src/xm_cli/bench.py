@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xm.plugins import manager
+from xm_cli.options import Columns, Reader, source_of
 from xm_cli.progress import Teller
 from xm_cli.tables import print_table, warn_of_plugins
 
@@ -21,6 +22,8 @@ def bench(
     data: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="A folder or file; else the dataset of the benchmark's name.")
     ] = None,
+    reader: Reader = None,
+    columns: Columns = None,
     strategies: Annotated[
         str | None, typer.Option("--strategy", "--strategies", metavar="A,B", help="Which; else all that apply.")
     ] = None,
@@ -53,6 +56,7 @@ def bench(
     Every strategy that applies runs on the same draws, with and without auxiliary modalities. Runs are kept in a
     folder, one a strategy; an interrupted benchmark goes on where it was.
     """
+    data = source_of(data, reader=reader, columns=columns)
     given = {name.rstrip("_"): value for name, value in locals().items() if value is not None}
     from xm.experiment import BenchSettings
     from xm_cli.settings import parsed

@@ -8,7 +8,7 @@ import typer
 
 from xm import UsageError
 from xm_cli.made_with import made_with
-from xm_cli.options import Device, Features, Json, Only, Pick, RunFolder, names_of, source_of
+from xm_cli.options import Columns, Device, Features, Json, Only, Pick, Reader, RunFolder, names_of, source_of
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, warn_of_plugins
 
@@ -20,6 +20,8 @@ def evaluate(
         typer.Option(metavar="SOURCE", help="A dataset's name, a folder or a file; else the run's own data."),
     ] = None,
     features: Features = None,
+    reader: Reader = None,
+    columns: Columns = None,
     pick: Pick = None,
     all_: Annotated[bool, typer.Option("--all", help="Every model of the run.")] = False,
     metric: Annotated[
@@ -44,7 +46,7 @@ def evaluate(
         raise UsageError("--all and --pick exclude each other")
     if add_class and "data" in add_class and len(add_class) > 1:
         raise UsageError("--add-class data takes in all classes of the data: give it alone")
-    data = source_of(data, features)
+    data = source_of(data, features, reader, columns)
     warn_of_plugins()
     with Teller(notes=False) as teller:
         import xm

@@ -101,16 +101,20 @@ def predict(
 def expand(paths: Iterable[Path], run: Run, modality: str | None) -> Iterable[Path]:
     """Files as they are; of folders, at any depth, the files that an encoder of the run's modalities reads.
 
+    Hidden files and litter are passed over, as in training.
+
     Raises:
         DataError: for a folder without such a file.
     """
+    from xm.data import files_below, modality_of
+
     ways = [modality] if modality else list(run.index["ways"])
-    suffixes = tuple(suffix for suffix, m in run.plugins.suffixes().items() if m in ways)
+    suffixes = run.plugins.suffixes().among(ways)
     for path in paths:
         if not path.is_dir():
             yield path
             continue
-        inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name.lower().endswith(suffixes))
+        inside = [file for file in files_below(path) if modality_of(file, suffixes)]
         if not inside:
             raise DataError(
                 f"{path}: no file in it is of {' or '.join(ways)} (suffixes: {', '.join(sorted(suffixes))})"

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from xm_cli.options import Encoders, Features, Json, WithEncoders, source_of
+from xm_cli.options import Columns, Encoders, Features, Json, Reader, WithEncoders, source_of
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, warn_of_plugins
 
-NO_SETTINGS = ("features", "config", "print_config", "as_json")
+NO_SETTINGS = ("features", "reader", "columns", "config", "print_config", "as_json")
 """Parameters that are no settings."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -31,6 +31,8 @@ def train(
         str | None, typer.Option(metavar="SOURCE", help="A dataset's name, a folder or a file; else the default data.")
     ] = None,
     features: Features = None,
+    reader: Reader = None,
+    columns: Columns = None,
     encoders: Encoders = None,
     strategy: Annotated[str | None, typer.Option(metavar="NAME", help="How to adapt.")] = None,
     set_: Annotated[
@@ -156,7 +158,7 @@ def train(
     """
     given = {name.rstrip("_"): value for name, value in locals().items()}
     flags = {name: value for name, value in given.items() if name not in NO_SETTINGS}
-    flags["data"] = source_of(data, features)
+    flags["data"] = source_of(data, features, reader, columns)
     from xm_cli.settings import gather, listing, resolve, values
 
     settings = gather(flags, os.environ, config)

@@ -138,8 +138,8 @@ class Run(Restored):
         return [unique(classes)[label] for label in labels_of(classes, only)]
 
     def _modality(self, item: Any) -> str:
-        known = {s: m for s, m in self.plugins.suffixes().items() if m in self.index["ways"]}
-        found = modality_of(Path(item).name, known) if isinstance(item, str | Path) else None
+        known = self.plugins.suffixes().among(self.index["ways"])
+        found = modality_of(Path(item), known) if isinstance(item, str | Path) else None
         return found or self.target
 
     def _decided(

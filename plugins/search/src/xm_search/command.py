@@ -12,9 +12,11 @@ import typer
 from xm import UsageError
 from xm.plugins import manager
 from xm_cli import (
+    Columns,
     Device,
     Encoders,
     Json,
+    Reader,
     Teller,
     WithEncoders,
     count,
@@ -22,6 +24,7 @@ from xm_cli import (
     print_json,
     print_table,
     references,
+    source_of,
     warn_of_plugins,
 )
 
@@ -41,6 +44,8 @@ def build(
         str, typer.Option("-m", "--modality", metavar="NAME", help="Of the items.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The index, a new folder.", show_default=False)],
+    reader: Reader = None,
+    columns: Columns = None,
     encoders: Encoders = None,
     device: Device = "auto",
     cache: Annotated[Path | None, typer.Option(metavar="DIR", help="The cache's folder.", envvar="XM_CACHE")] = None,
@@ -60,7 +65,7 @@ def build(
         from xm_search.building import build as build_index
 
         index = build_index(
-            source,
+            source_of(source, None, reader, columns) or source,
             modality=modality,
             out=out,
             encoder=named.get(modality),

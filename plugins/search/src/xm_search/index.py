@@ -180,7 +180,7 @@ class Index:
         if not isinstance(query, Path):
             return self.modality
         suffixes = suffixes_of(self._plugins, self._choice[self.modality].encoder)
-        found = modality_of(query.name, suffixes)
+        found = modality_of(query, suffixes)
         if found is None:
             known = ", ".join(sorted(suffixes))
             raise UsageError(f"{query}: its suffix says no modality; name it with --modality (suffixes: {known})")

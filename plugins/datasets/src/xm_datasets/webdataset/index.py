@@ -27,7 +27,7 @@ CLASSES = ("classes.json", "classes.txt", "classnames.txt")
 FACTS = (".cls", ".json")
 _LITTER = re.compile(r"(?:^|/)(?:\.(?!\.?/)|__MACOSX/|__pycache__/)|^__[^/]*__(?:/|$)")
 """Hidden files and folders, and those that WebDataset keeps for itself, such as ``__meta__/``."""
-_FORMAT = 2
+_FORMAT = 3
 """Of the files in the cache."""
 _SHOWN = 3
 
