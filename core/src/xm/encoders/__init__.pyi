@@ -4,6 +4,7 @@ from .choice import (
     Chosen as Chosen,
     EncoderChoice as EncoderChoice,
 )
+from .cuts import note_cut as note_cut
 from .embedding import (
     Embedded as Embedded,
     EmbedSettings as EmbedSettings,
