@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xm.data.naming import unique
 from xm.data.paths import modality_of
@@ -19,12 +19,13 @@ from xm.evaluation.metrics import coverage, measure
 from xm.evaluation.report import Prediction, Result
 from xm.experiment.figures import confined
 from xm.experiment.new_classes import labels_of, take_in, with_new
+from xm.experiment.predictions import by_modality, predictions, together
 from xm.experiment.restored import Restored
 from xm.experiment.scored import scored
-from xm.foundation.errors import DataError, UsageError, unknown
-from xm.foundation.events import Listener, logged
+from xm.foundation.errors import DataError, unknown
+from xm.foundation.events import Event, Listener, logged
 from xm.foundation.files import cache_dir
-from xm.learning.predictor import NONE, Predictor, decisions
+from xm.learning.predictor import Predictor, decisions
 from xm.learning.stream import Stream
 from xm.plugins.plugin_manager import PluginManager, manager
 
@@ -52,8 +53,11 @@ def load(
     return Run(Path(run), plugins or manager(), device, cache, listener)
 
 
+_Fitted: TypeAlias = dict[tuple[str, ...], tuple[nn.Module, Predictor]]
+
+
 class Run(Restored):
-    """A run, read lazily: its results, its models, and prediction with them."""
+    """A run, read lazily: its results, its models, and prediction with them. What is made of it is kept."""
 
     def __init__(
         self,
@@ -67,6 +71,34 @@ class Run(Restored):
         self.listener = listener
         self.cache = cache or cache_dir()
         self.store = FeatureStore(self.cache / "features", listener=listener)
+        self._encoders: dict[tuple[str, bool], Encoder] = {}
+        self._rules: dict[str, Predictor] = {}
+        self._models: _Fitted = {}
+        self._extended: _Fitted = {}
+
+    def encoder(self, modality: str) -> Encoder:
+        """The encoder of a modality, as it was in training; made once.
+
+        Raises:
+            UsageError: if the run has no such modality.
+            RunError: if weights or preprocessing differ from training's.
+        """
+        key = modality, False
+        if key not in self._encoders:
+            self._encoders[key] = super().encoder(modality)
+        return self._encoders[key]
+
+    def _reader(self, reference: str) -> Encoder:
+        key = reference, True
+        if key not in self._encoders:
+            self._encoders[key] = super()._reader(reference)
+        return self._encoders[key]
+
+    def rule(self, result: Result) -> Predictor:
+        """The decision rule of a model, as it was in training; made once."""
+        if result.model not in self._rules:
+            self._rules[result.model] = super().rule(result)
+        return self._rules[result.model]
 
     @cached_property
     def results(self) -> tuple[Result, ...]:
@@ -113,20 +145,15 @@ class Run(Restored):
         Raises:
             UsageError: for a new class that is there already, or a model that can't take any in.
         """
-        if isinstance(items, str | Path):
-            raise UsageError(f"predict takes a list of items: [{str(items)!r}]")
         result, classes = self.pick(pick), with_new(self.classes, add_classes)
         labels = labels_of(classes, only)
-        by_modality: dict[str, list[int]] = {}
-        for i, item in enumerate(items):
-            by_modality.setdefault(modality or self._modality(item), []).append(i)
-        predictions: list[Prediction | None] = [None] * len(items)
-        for name, rows in by_modality.items():
-            encoder = self.encoder(name)
-            given = [items[i] if encoder.accepts_names else _as_path(items[i]) for i in rows]
-            for i, prediction in zip(rows, self._predict(result, encoder, given, classes, labels), strict=True):
-                predictions[i] = replace(prediction, item=items[i])
-        return [prediction for prediction in predictions if prediction is not None]
+        if result.transductive or self.rule(result).scope != "item":
+            self.listener(Event("warning", {"message": together(f"model {result.model}")}))
+
+        def predict(name: str, given: list[Any]) -> Iterator[Prediction]:
+            return self._predict(result, self.encoder(name), given, classes, labels)
+
+        return by_modality(items, lambda item: modality or self._modality(item), self.encoder, predict)
 
     def candidates(self, add_classes: Sequence[str] = (), only: Sequence[str] = ()) -> list[str]:
         """The classes that `predict` decides among, by their names there, in order.
@@ -154,28 +181,32 @@ class Run(Restored):
             classes: the run's, and new ones behind them.
             labels: of the classes to decide among.
         """
-        model, rule = self.model(result, {inputs.modality: encoder}), self.rule(result)
-        if len(classes) > len(self.classes):
-            model = take_in(self, result, model, rule, classes)
+        model, rule = self._fitted(result, encoder, classes)
         found = self.decide(result, rule, model, inputs, len(classes))
         return rule, confined(model, inputs, found, labels) if len(labels) < len(classes) else found
+
+    def _fitted(self, result: Result, encoder: Encoder, classes: Sequence[str]) -> tuple[nn.Module, Predictor]:
+        """A model and its rule, which are kept; of models with new classes the last one alone."""
+        own = result.model, encoder.modality
+        if len(classes) == len(self.classes):
+            if own not in self._models:
+                self._models[own] = self.model(result, {encoder.modality: encoder}), self.rule(result)
+            return self._models[own]
+        key = (*own, *classes)
+        if key not in self._extended:
+            model, rule = self.model(result, {encoder.modality: encoder}), super().rule(result)
+            self._extended = {key: (take_in(self, result, model, rule, classes), rule)}
+        return self._extended[key]
 
     def _predict(
         self, result: Result, encoder: Encoder, items: Sequence[Any], classes: Sequence[str], labels: Sequence[int]
     ) -> Iterator[Prediction]:
-        read, names = self.read(FeatureStore(None), result, encoder, items), unique(classes)
-        values: Iterator[tuple[list[float], int]] = iter(())
+        read = self.read(FeatureStore(None), result, encoder, items)
+        found = None
         if read.stream is not None:
-            rule, found = self._decided(result, read.stream, encoder, classes, labels)
-            values = iter(zip(found[:, list(labels)].tolist(), decisions(rule, found).tolist(), strict=True))
-        for i, item in enumerate(items):
-            if i in read.failed:
-                yield Prediction(item, None, {}, read.failed[i].reason)
-            else:
-                chances, decided = next(values)
-                label = None if decided == NONE else names[decided]
-                probabilities = dict(zip((names[k] for k in labels), chances, strict=True))
-                yield Prediction(item, label, probabilities, abstained=label is None)
+            rule, probabilities = self._decided(result, read.stream, encoder, classes, labels)
+            found = probabilities, decisions(rule, probabilities)
+        return predictions(items, read.failed, found, unique(classes), labels)
 
     def evaluate(
         self,
@@ -233,7 +264,3 @@ class Run(Restored):
     def predictor(self) -> Predictor:
         """The decision rule of the model that `pick` gives."""
         return self.rule(self.pick())
-
-
-def _as_path(item: Any) -> Any:
-    return Path(item) if isinstance(item, str) else item
