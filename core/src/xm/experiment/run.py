@@ -6,22 +6,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xm.data.naming import unique
 from xm.data.paths import modality_of
 from xm.encoders.encoder import Encoder
 from xm.encoders.store import FeatureStore
+from xm.evaluation.decisions import Decisions
 from xm.evaluation.metrics import coverage, measure
 from xm.evaluation.report import Prediction, Result
 from xm.experiment.figures import confined
-from xm.experiment.new_classes import labels_of, take_in, with_new
+from xm.experiment.keeping import Keeping
+from xm.experiment.new_classes import labels_of, with_new
 from xm.experiment.predictions import by_modality, predictions, together
-from xm.experiment.restored import Restored
-from xm.experiment.scored import scored
+from xm.experiment.scored import items_of, scored
+from xm.experiment.tested import kept_decisions
 from xm.foundation.errors import DataError, unknown
 from xm.foundation.events import Event, Listener, logged
 from xm.foundation.files import cache_dir
@@ -53,10 +55,7 @@ def load(
     return Run(Path(run), plugins or manager(), device, cache, listener)
 
 
-_Fitted: TypeAlias = dict[tuple[str, ...], tuple[nn.Module, Predictor]]
-
-
-class Run(Restored):
+class Run(Keeping):
     """A run, read lazily: its results, its models, and prediction with them. What is made of it is kept."""
 
     def __init__(
@@ -71,34 +70,6 @@ class Run(Restored):
         self.listener = listener
         self.cache = cache or cache_dir()
         self.store = FeatureStore(self.cache / "features", listener=listener)
-        self._encoders: dict[tuple[str, bool], Encoder] = {}
-        self._rules: dict[str, Predictor] = {}
-        self._models: _Fitted = {}
-        self._extended: _Fitted = {}
-
-    def encoder(self, modality: str) -> Encoder:
-        """The encoder of a modality, as it was in training; made once.
-
-        Raises:
-            UsageError: if the run has no such modality.
-            RunError: if weights or preprocessing differ from training's.
-        """
-        key = modality, False
-        if key not in self._encoders:
-            self._encoders[key] = super().encoder(modality)
-        return self._encoders[key]
-
-    def _reader(self, reference: str) -> Encoder:
-        key = reference, True
-        if key not in self._encoders:
-            self._encoders[key] = super()._reader(reference)
-        return self._encoders[key]
-
-    def rule(self, result: Result) -> Predictor:
-        """The decision rule of a model, as it was in training; made once."""
-        if result.model not in self._rules:
-            self._rules[result.model] = super().rule(result)
-        return self._rules[result.model]
 
     @cached_property
     def results(self) -> tuple[Result, ...]:
@@ -181,22 +152,9 @@ class Run(Restored):
             classes: the run's, and new ones behind them.
             labels: of the classes to decide among.
         """
-        model, rule = self._fitted(result, encoder, classes)
+        model, rule = self.fitted(result, encoder, classes)
         found = self.decide(result, rule, model, inputs, len(classes))
         return rule, confined(model, inputs, found, labels) if len(labels) < len(classes) else found
-
-    def _fitted(self, result: Result, encoder: Encoder, classes: Sequence[str]) -> tuple[nn.Module, Predictor]:
-        """A model and its rule, which are kept; of models with new classes the last one alone."""
-        own = result.model, encoder.modality
-        if len(classes) == len(self.classes):
-            if own not in self._models:
-                self._models[own] = self.model(result, {encoder.modality: encoder}), self.rule(result)
-            return self._models[own]
-        key = (*own, *classes)
-        if key not in self._extended:
-            model, rule = self.model(result, {encoder.modality: encoder}), super().rule(result)
-            self._extended = {key: (take_in(self, result, model, rule, classes), rule)}
-        return self._extended[key]
 
     def _predict(
         self, result: Result, encoder: Encoder, items: Sequence[Any], classes: Sequence[str], labels: Sequence[int]
@@ -235,6 +193,21 @@ class Run(Restored):
             DataError: if the data hold a class that training never saw, and it is not to be added.
             UsageError: for a new class that is there already, or a model that can't take any in.
         """
+        return self.decisions(
+            data, pick=pick, metric=metric, present=present, add_classes=add_classes, only=only
+        ).result
+
+    def decisions(
+        self,
+        data: str | None = None,
+        *,
+        pick: str | None = None,
+        metric: str | None = None,
+        present: bool = False,
+        add_classes: Sequence[str] | Literal["data"] = (),
+        only: Sequence[str] = (),
+    ) -> Decisions:
+        """What a model decides on the items that `evaluate` scores, which says what the arguments are and is raised."""
         result, given = self.pick(pick), None if add_classes == "data" else with_new(self.classes, add_classes)
         places = (self.plugins, self.cache, self.listener)
         samples, classes = scored(self.index, self.folder, data, result.seed, *places, classes=given)
@@ -250,7 +223,7 @@ class Run(Restored):
         predicted = decisions(rule, probabilities, among).cpu()
         name = metric or self.index["settings"]["metric"]
         new = list(classes[len(self.classes) :])
-        return replace(
+        figure = replace(
             result,
             record={**result.record, **({"added": new} if new else {})},
             metric=name,
@@ -259,6 +232,28 @@ class Run(Restored):
             split="test" if data is None else data,
             coverage=coverage(predicted) if rule.abstains else None,
         )
+        items = [samples[i].item for i in read.kept]
+        return Decisions(figure, tuple(unique(classes)), labels, predicted, items, probabilities.cpu())
+
+    def tested(self, pick: str | None = None, *, metric: str | None = None, items: bool = False) -> Decisions:
+        """What a model decided on test in training, as the run keeps it: nothing is encoded, and no model made.
+
+        Args:
+            pick: which model, see `pick`.
+            metric: of the result; None: the run's.
+            items: whether to look the items up, for which the data of training must be there.
+
+        Raises:
+            RunError: if the run does not keep them.
+            DataError: if the data are gone or have changed.
+        """
+        result = self.pick(pick)
+        label, predicted, number = kept_decisions(self.folder, result, len(self.classes))
+        known = items_of(self.index, result.seed, self.plugins, self.cache) if items else {}
+        if metric is not None:
+            result = replace(result, metric=metric, value=measure(metric, label, predicted))
+        found = [known.get(i) for i in number.tolist()] if items else []
+        return Decisions(result, tuple(unique(self.classes)), label, predicted, found)
 
     @property
     def predictor(self) -> Predictor:
