@@ -1,4 +1,5 @@
 from . import bank as bank
+from .aligned import Aligned as Aligned
 from .bank import Bank as Bank
 from .choice import (
     Chosen as Chosen,
