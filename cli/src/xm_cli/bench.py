@@ -64,6 +64,8 @@ def bench(
     folder, one a strategy; an interrupted benchmark goes on where it was. Your own data are a folder, a file or a
     dataset's name: xm bench photos --aux text.
     """
+    if (reader or columns) and data is None and name not in manager().benchmarks:
+        name, data = None, name
     data = source_of(data, reader=reader, columns=columns)
     given = {name.rstrip("_"): value for name, value in locals().items() if value is not None}
     from xm.experiment import BenchSettings

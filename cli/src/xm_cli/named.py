@@ -86,7 +86,7 @@ def _files(made: ByNames, files: Sequence[str], modality: str | None) -> list[Pa
     found: list[Path] = []
     for file in files:
         inside = list(expand([Path(file)], ways, made.plugins))
-        kinds = [str(modality or modality_of(path.name, suffixes)) for path in inside]
+        kinds = [str(modality or modality_of(path, suffixes)) for path in inside]
         if Path(file).is_dir() and len(set(kinds)) > 1:
             held = " and ".join(count(kinds.count(kind), f"{kind} file") for kind in sorted(set(kinds)))
             raise UsageError(

@@ -106,6 +106,6 @@ def test_a_rule_over_a_set_is_told(
     given: dict[str, Any] = {"plugins": plugins, "device": "cpu", "cache": tmp_path / "cache"}
     xm.classify(items, ["cat", "dog"], predictor="together", listener=heard.append, **given)
     assert [e.data["message"] for e in heard if e.kind == "warning"] == [
-        "the decision rule together judges items together: an answer depends on the other items that are given, and may "
-        "be another alone"
+        "the decision rule together judges items together: an answer depends on the other items that are given, and "
+        "may be another alone"
     ]

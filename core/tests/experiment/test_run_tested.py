@@ -46,7 +46,7 @@ def test_figures_need_no_data_and_items_do(run: Train, images: Path, plugins: Pl
     opened = xm.load(report.run, plugins=plugins, device="cpu")
     shutil.rmtree(images)
     assert sum(figures.n for figures in opened.tested().per_class()) == report.results[0].n
-    with pytest.raises(DataError, match="the data of training: .*name them with --data"):
+    with pytest.raises(DataError, match=r"the data of training: .*name them with --data"):
         opened.tested(items=True)
 
 

@@ -145,7 +145,7 @@ class ByNames:
         suffixes = self.plugins.suffixes()
 
         def of(item: Any) -> str:
-            found = modality or (modality_of(Path(item).name, suffixes) if isinstance(item, str | Path) else None)
+            found = modality or (modality_of(Path(item), suffixes) if isinstance(item, str | Path) else None)
             if found is None:
                 raise UsageError(
                     f"{item if isinstance(item, str | Path) else type(item).__name__}: nothing says what it is of; "
