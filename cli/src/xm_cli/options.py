@@ -29,6 +29,17 @@ Only = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="A,B", help="Decide among these classes alone; repeatable."),
 ]
+Templates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--template", "--templates", metavar="TEXT", help="Sentence with {} for the class, or a name; repeatable."
+    ),
+]
+Descriptions = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Texts by class name, beside the names: JSON, or a table class,text."),
+]
+AlignerName = Annotated[str | None, typer.Option(metavar="NAME", help="Between spaces; else the first that applies.")]
 Features = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Instead of --data: precomputed features, .npz or .safetensors."),

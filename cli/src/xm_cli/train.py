@@ -9,7 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from xm_cli.options import Columns, Encoders, Features, Json, Reader, WithEncoders, source_of
+from xm_cli.options import (
+    AlignerName,
+    Columns,
+    Descriptions,
+    Encoders,
+    Features,
+    Json,
+    Reader,
+    Templates,
+    WithEncoders,
+    source_of,
+)
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, warn_of_plugins
 
@@ -44,9 +55,7 @@ def train(
     baselines: Annotated[
         bool | None, typer.Option("--baselines/--no-baselines", help="Run the baseline strategies too, or not.")
     ] = None,
-    aligner: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Between spaces; else the first that applies.")
-    ] = None,
+    aligner: AlignerName = None,
     aligner_set: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="The aligner's own settings; repeatable.")
     ] = None,
@@ -99,16 +108,8 @@ def train(
     resplit: Annotated[
         bool | None, typer.Option("--resplit/--no-resplit", help="Draw splits anew for each seed, or once.")
     ] = None,
-    templates: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--template", "--templates", metavar="TEXT", help="Sentence with {} for the class, or a name; repeatable."
-        ),
-    ] = None,
-    descriptions: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Texts by class name, beside the names: JSON, or a table class,text."),
-    ] = None,
+    templates: Templates = None,
+    descriptions: Descriptions = None,
     semantics: Annotated[
         list[str] | None,
         typer.Option(

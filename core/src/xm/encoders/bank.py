@@ -28,6 +28,9 @@ CLASSES = "classes"
 ABOUT = "xm"
 """Arrays' suffix and names, and keys of the metadata."""
 
+NAMES = "_items"
+"""Behind an array's name: what its items are called, in a file of another format; a bank has `ITEMS`."""
+
 UNSPLIT = "any"
 """The split, in an array's name, of items whose split is still to be drawn."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
+from xm.data.paths import missing
 from xm.encoders.aligned import Aligned, restored
 from xm.encoders.encoder import Encoder
 from xm.foundation.errors import RunError, UsageError, described, unknown
@@ -22,12 +24,16 @@ from xm.plugins.specs import ANY
 
 def is_run(reference: str) -> bool:
     """Whether a reference is the folder of a run."""
-    return (Path(reference).expanduser() / INDEX).is_file()
+    return os.path.isfile(_folder(reference) / INDEX)  # noqa: PTH113 - words may be too long for a name
+
+
+def _folder(reference: str) -> Path:
+    return Path(os.path.expanduser(reference))  # noqa: PTH111 - that of nobody stays as it is
 
 
 def located(reference: str) -> str:
     """The reference, which means the same wherever it is used again: a run's folder as an absolute path."""
-    return str(Path(reference).expanduser().resolve()) if is_run(reference) else reference
+    return str(_folder(reference).resolve()) if is_run(reference) else reference
 
 
 def make_encoder(reference: str, manager: PluginManager, device: torch.device, modality: str | None = None) -> Encoder:
@@ -39,12 +45,14 @@ def make_encoder(reference: str, manager: PluginManager, device: torch.device, m
     Raises:
         UsageError: if the name is unknown, or the encoder is of another modality.
         PluginError: if it does not load.
-        RunError: if a run is none of ``xm align``, or damaged.
+        RunError: if a run is not there, is none of ``xm align``, or is damaged.
     """
     if is_run(reference):
-        saved = SavedAlignment(Path(reference).expanduser())
+        saved = SavedAlignment(_folder(reference))
         return saved.encoder(modality or saved.index["anchor"], manager, device)
     name, _, argument = reference.partition(":")
+    if name not in manager.encoders and _is_path(name):
+        raise _no_run(reference)
     spec = manager.encoders.find(name)
     if modality is not None and spec.modality not in (modality, ANY):
         sibling = manager.encoders.get(f"{name}-{modality}")
@@ -83,6 +91,23 @@ class _Index(BaseModel):
     dim: int
     ways: dict[str, Way]
     settings: _Settings
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name is one of a folder: it has a separator, or there is such a folder."""
+    return any(separator in name for separator in ("/", os.sep)) or os.path.isdir(name)  # noqa: PTH112 - as above
+
+
+def _no_run(reference: str) -> RunError:
+    """The error where an encoder is the folder of a run, and there is no run."""
+    folder = _folder(reference)
+    if os.path.isdir(folder):  # noqa: PTH112 - as above
+        return RunError(f"{folder}: is a folder without {INDEX}, no run of xm align, and so no encoder")
+    try:
+        gone = str(missing(folder, "run folder"))
+    except OSError:  # too long for a name
+        gone = f"{folder}: no such run folder"
+    return RunError(f"{gone}; an encoder is a name (xm plugins list) or a run of xm align")
 
 
 class SavedAlignment:

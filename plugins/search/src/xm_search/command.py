@@ -96,16 +96,18 @@ def find(
     """Find the items of an index that are nearest to a file or to words; the score is their cosine.
 
     What ends with a suffix that an encoder reads is a file, and so is any file if --modality is given; all else is
-    words. A query's encoder is the one that shares the index's space, if it is not named.
+    words. A query's encoder is the one that shares the index's space, if it is not named; one of
+    another space is brought there where that takes no pairs.
     """
     warn_of_plugins()
     named = references(encoders)
     asked = [_query(text, modality) for text in queries]
-    with Teller(notes=False) as teller:
+    with Teller() as teller:
         from xm_search.building import open_index
 
         index = open_index(folder, encoders=named, device=device, listener=teller)
-        with made_with(folder, {}, f"search find {folder} …"):
+        typed = {reference.partition(":")[0] for reference in named.values()}
+        with made_with(folder, {}, f"search find {folder} …", typed):
             found = index.find(asked, k=k, modality=modality)
     for text, hits in zip(queries, found, strict=True):
         if as_json:

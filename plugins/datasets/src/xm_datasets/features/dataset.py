@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xm import DataError, Dataset, Sample
 from xm.data import SPLIT_WORDS, missing, modality_of
-from xm.encoders.bank import CLASSES, ITEMS, LABELS, UNSPLIT, Bank
+from xm.encoders.bank import CLASSES, ITEMS, LABELS, NAMES, UNSPLIT, Bank
 from xm.foundation import described
 from xm_datasets.features.encoder import reference
 from xm_datasets.features.labels import in_numbers, renamed
@@ -29,7 +29,8 @@ def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     class names as strings. Split is train, val, test, or "any" where it is still to be drawn. `classes`,
     optional, has the classes in words: an array of strings in ``.npz``, a JSON list in the metadata of
     ``.safetensors``. Modalities of equal dim are in one space. Train's vectors of the modality of ``.txt`` files are
-    the class names: they are used whole, whatever the shots. Banks of ``xm embed`` are such files, whose rows may have
+    the class names: they are used whole, whatever the shots. ``<split>_<modality>_items``, strings, may say what the
+    items are called, and is passed over. Banks of ``xm embed`` are such files, whose rows may have
     groups and pairs, and splits by another word ("pool").
     `cache` is not used.
 
@@ -46,6 +47,8 @@ def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     dims: dict[str, int] = {}
     highest = -1
     for name, x in sorted(arrays.items()):
+        if name.endswith(NAMES) and name.removesuffix(NAMES) in arrays:
+            continue  # what the items are called
         if name.endswith(LABELS) and name.removesuffix(LABELS) in arrays:
             continue
         split, modality = _parts(path, name, known=rows, labelled=name + LABELS in arrays)
