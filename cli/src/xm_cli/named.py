@@ -90,7 +90,7 @@ def _files(made: ByNames, files: Sequence[str], modality: str | None) -> list[Pa
         if Path(file).is_dir() and len(set(kinds)) > 1:
             held = " and ".join(count(kinds.count(kind), f"{kind} file") for kind in sorted(set(kinds)))
             raise UsageError(
-                f"{file}: holds {held}; say which are meant: --modality {max(set(kinds), key=kinds.count)}"
+                f"{file}: holds {held}; say which are meant: --modality {max(sorted(set(kinds)), key=kinds.count)}"
             )
         found += inside
     return found

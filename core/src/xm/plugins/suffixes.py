@@ -99,9 +99,9 @@ def claimed(encoders: Registry[EncoderSpec], plugins: Sequence[str]) -> dict[str
         plugins: in the order of their registration.
     """
     found: dict[str, list[Claim]] = {}
-    order = {plugin: number for number, plugin in enumerate(plugins)}
-    owned = [Claim(encoders.plugin_of.get(name, ""), spec) for name, spec in encoders.items()]
-    for claim in sorted(owned, key=lambda claim: order.get(claim.plugin, len(order))):
+    owned = [Claim(encoders.plugin_of.get(name, name), spec) for name, spec in encoders.items()]
+    places = {plugin: place for place, plugin in enumerate(plugins)}
+    for claim in sorted(owned, key=lambda claim: places.get(claim.plugin, len(places))):  # of none: put there by hand
         for suffix in dict.fromkeys(claim.spec.suffixes):
             found.setdefault(suffix, []).append(claim)
     return found
