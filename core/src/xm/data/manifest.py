@@ -142,7 +142,11 @@ def _columns(
         raise DataError(f"{table}: line {line}: unknown {kind} {error.name!r}: {error}") from None
     if (good or (names and not rows)) and not {"path", "text"} & found.keys():
         there = one_line(", ".join(names)) or "none"
-        raise DataError(f"{table}: line {line}: neither a column 'path' nor 'text' (there are: {there})")
+        likely = next((name for name in difflib.get_close_matches("path", names, n=1, cutoff=0.5)), "NAME")
+        raise DataError(
+            f"{table}: line {line}: neither a column 'path' nor 'text' (there are: {there}); say which it is: "
+            f"--columns path={one_line(likely)}"
+        )
     return found
 
 
