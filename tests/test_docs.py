@@ -58,7 +58,7 @@ def ids(page: Path) -> str:
 @pytest.mark.parametrize("page", [page for page in PAGES if any(b.mark for b in blocks(page))], ids=ids)
 def test_code_runs(page: Path, tmp_path: Path) -> None:
     site = tmp_path / "site-packages"
-    environment = {**os.environ, "PYTHONPATH": str(site), "COLUMNS": "200", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(site), "COLUMNS": "1000", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     folder = tmp_path / "page"
     folder.mkdir()
     for block in blocks(page):

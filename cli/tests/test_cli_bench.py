@@ -57,7 +57,7 @@ def test_an_unknown_benchmark_is_told_in_a_line(xm: Xm) -> None:
 def test_markdown_and_json(xm: Xm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: Any) -> None:
     asked: dict[str, Any] = {}
 
-    def bench(name: str, *, listener: Any, **settings: Any) -> Any:
+    def bench(name: str | None = None, *, listener: Any, **settings: Any) -> Any:
         asked.update(settings, name=name)
         return report
 
@@ -77,3 +77,25 @@ def test_markdown_and_json(xm: Xm, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_spec_has_its_fields() -> None:
     spec = BenchmarkSpec(name="toy", target="xm.experiment:few_shot", modality="image")
     assert (spec.aux, spec.reference) == ((), "")
+
+
+def test_own_data(xm: Xm, tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    lines = [
+        f"{name}{end},word,{name},{split}"
+        for name in ("apple", "river")
+        for end, split in (("s", "train"), ("er", "test"))
+    ]
+    table.write_text("\n".join(["text,modality,label,split", *lines]) + "\n")
+    args = ("--strategies", "linear,nearest-centroid", "--shots", "1", "--seeds", "1", "--word-encoder", "toy-words")
+    done = xm("bench", table, *args)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("mine: accuracy in % on 2 word items of test, seed 1")
+    assert "Run folders: runs/bench/mine/" in done.stdout
+    same = xm("bench", "--data", table, "-m", "word", *args, "--quick")
+    assert same.exit_code == 0, same.stderr
+    none = xm("bench")
+    assert (none.exit_code, none.stderr.splitlines()[-1]) == (
+        2,
+        "error: name a benchmark (xm plugins list), or data: xm bench --data SOURCE",
+    )

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xm_cli.options import Encoders, Json, WithEncoders
+from xm_cli.options import Columns, Encoders, Json, Reader, WithEncoders, source_of
 from xm_cli.progress import Teller
 from xm_cli.results import figure
 from xm_cli.tables import print_json, print_table, warn_of_plugins
 
 if TYPE_CHECKING:
     from xm.alignment import AlignReport, Diagnosis, Look
+
+NO_SETTINGS = ("as_json", "reader", "columns")
+"""Parameters that are no settings."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -37,6 +40,8 @@ def align(
     data: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="A dataset's name, a folder or a file; else the default data.")
     ] = None,
+    reader: Reader = None,
+    columns: Columns = None,
     encoders: Encoders = None,
     aligner: Annotated[str | None, typer.Option(metavar="NAME", help="How; else the first that applies.")] = None,
     aligner_set: Annotated[
@@ -59,7 +64,8 @@ def align(
     The run's folder can be named wherever an encoder is asked for. An interrupted alignment goes on where it was, if
     the same command is given again.
     """
-    given = {name: value for name, value in locals().items() if value is not None and name != "as_json"}
+    data = source_of(data, reader=reader, columns=columns)
+    given = {name: value for name, value in locals().items() if value is not None and name not in NO_SETTINGS}
     from xm.alignment import AlignSettings
     from xm_cli.settings import parsed
 

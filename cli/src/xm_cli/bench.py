@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xm import BenchmarkSpec
 from xm.plugins import manager
+from xm_cli.options import Columns, Encoders, Reader, Templates, WithEncoders, source_of
 from xm_cli.progress import Teller
 from xm_cli.tables import print_table, warn_of_plugins
 
@@ -16,11 +18,24 @@ if TYPE_CHECKING:
     from xm.experiment import BenchReport
 
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=WithEncoders)
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A benchmark: see xm plugins list.", show_default=False)],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="A benchmark: see xm plugins list; or your own data.", show_default=False),
+    ] = None,
     data: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="A folder or file; else the dataset of the benchmark's name.")
     ] = None,
+    reader: Reader = None,
+    columns: Columns = None,
+    modality: Annotated[
+        str | None, typer.Option("-m", "--modality", metavar="NAME", help="The target, of your own data.")
+    ] = None,
+    aux: Annotated[str | None, typer.Option(metavar="A,B", help="Auxiliary modalities, of your own data.")] = None,
     strategies: Annotated[
         str | None, typer.Option("--strategy", "--strategies", metavar="A,B", help="Which; else all that apply.")
     ] = None,
@@ -28,13 +43,8 @@ def bench(
         list[str] | None,
         typer.Option("--set", metavar="STRATEGY.NAME=VALUE", help="A strategy's own setting; repeatable."),
     ] = None,
-    encoders: Annotated[
-        list[str] | None, typer.Option("--encoder", metavar="MODALITY=REF", help="Encoder of a modality; repeatable.")
-    ] = None,
-    templates: Annotated[
-        list[str] | None,
-        typer.Option("--template", metavar="TEXT", help="Sentence with {} for the class, or a name; repeatable."),
-    ] = None,
+    encoders: Encoders = None,
+    templates: Templates = None,
     shots: Annotated[str | None, typer.Option(metavar="1,2,4", help="Samples per class of the target.")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="1,2,3", help="Seeds of draws and fits.")] = None,
     quick: Annotated[
@@ -51,13 +61,18 @@ def bench(
     """Compare strategies on a benchmark's data: accuracy, differences and their intervals, label cost and time.
 
     Every strategy that applies runs on the same draws, with and without auxiliary modalities. Runs are kept in a
-    folder, one a strategy; an interrupted benchmark goes on where it was.
+    folder, one a strategy; an interrupted benchmark goes on where it was. Your own data are a folder, a file or a
+    dataset's name: xm bench photos --aux text.
     """
+    if (reader or columns) and data is None and name not in manager().benchmarks:
+        name, data = None, name
+    data = source_of(data, reader=reader, columns=columns)
     given = {name.rstrip("_"): value for name, value in locals().items() if value is not None}
     from xm.experiment import BenchSettings
     from xm_cli.settings import parsed
 
-    cut = manager().benchmarks.find(name).quick if quick else {}
+    spec = manager().benchmarks.get(name or "") or BenchmarkSpec(name="", target="", modality="")
+    cut = spec.quick if quick else {}
     flags = {**cut, **{n: v for n, v in given.items() if n in BenchSettings.model_fields}}
     settings = {n: parsed(n, value, "flag", BenchSettings) for n, value in flags.items()}
     warn_of_plugins()

@@ -48,9 +48,9 @@ OWN: Mapping[str, Mapping[str, Entry]] = {
         "align": Entry("xm_cli.align:app", "Bring encoders that share no space into one.", GOES_ON),
         "embed": Entry("xm_cli.embed:app", "Embed a whole dataset into one file.", GOES_ON),
         "eval": Entry("xm_cli.evaluate:evaluate", "Score a run again, on its own or other data."),
-        "predict": Entry("xm_cli.predict:predict", "Classify files, folders of files, or texts."),
+        "predict": Entry("xm_cli.predict:app", "Classify files, folders of files, or texts."),
         "bench": Entry(
-            "xm_cli.bench:bench", "Compare strategies on a benchmark's data, as the papers' tables do.", GOES_ON
+            "xm_cli.bench:app", "Compare strategies on a benchmark's data, or yours, as the papers' tables do.", GOES_ON
         ),
         "doctor": Entry("xm_cli.doctor:doctor", "Show versions, devices, plugins and encoders, and what is missing."),
     },

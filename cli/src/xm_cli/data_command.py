@@ -11,7 +11,7 @@ import typer
 
 from xm import UsageError
 from xm.plugins import manager
-from xm_cli.options import Json
+from xm_cli.options import Columns, Json, Reader, source_of
 from xm_cli.progress import Teller
 from xm_cli.tables import count, print_json, print_table, warn_of_plugins
 
@@ -52,6 +52,8 @@ def show(
     source: Annotated[
         str | None, typer.Argument(metavar="SOURCE", help="A dataset's name, a folder or a file.", show_default=False)
     ] = None,
+    reader: Reader = None,
+    columns: Columns = None,
     group_by: Annotated[
         str | None, typer.Option(metavar="REGEX", help="On the path: what it matches is not split.")
     ] = None,
@@ -72,7 +74,7 @@ def show(
         from xm.foundation import cache_dir
 
         fractions = _fractions(split) if split else splits.DEFAULT_FRACTIONS
-        dataset = open_dataset(source, manager(), cache or cache_dir())
+        dataset = open_dataset(source_of(source, None, reader, columns), manager(), cache or cache_dir())
         if group_by:
             dataset = splits.group_by(dataset, group_by)
         drawn = sum(sample.split is None for sample in dataset.samples)

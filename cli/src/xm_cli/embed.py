@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from xm.plugins import manager
-from xm_cli.options import Encoders, Json, WithEncoders
+from xm_cli.options import Columns, Encoders, Json, Reader, WithEncoders, source_of
 from xm_cli.progress import Teller
 from xm_cli.tables import count, print_json, warn_of_plugins
 
@@ -26,6 +26,8 @@ def embed(
     modalities: Annotated[
         str | None, typer.Option("-m", "--modality", metavar="A,B", help="Which; else all that the data hold.")
     ] = None,
+    reader: Reader = None,
+    columns: Columns = None,
     encoders: Encoders = None,
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Threads that read; else as many as processors, at most 8.")
@@ -46,7 +48,8 @@ def embed(
     Embedding that was killed goes on where it was, if the same command is given again. Under torchrun the processes
     divide the items.
     """
-    given = {k: v for k, v in locals().items() if v is not None and k not in ("as_json", "out")}
+    data = source_of(data, reader=reader, columns=columns)
+    given = {k: v for k, v in locals().items() if v is not None and k not in ("as_json", "out", "reader", "columns")}
     from xm.encoders import EmbedSettings
     from xm_cli.settings import parsed
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,13 +18,14 @@ SHOWN = 5
 
 
 @contextmanager
-def made_with(folder: Path, versions: Mapping[str, str], command: str) -> Iterator[None]:
+def made_with(folder: Path, versions: Mapping[str, str], command: str, given: Collection[str] = ()) -> Iterator[None]:
     """Around the use of a folder: a name in it that no plugin has here is told with what brings it.
 
     Args:
         folder: of a run or an index.
         versions: of the packages that it was made with, as it keeps them.
         command: that was typed, such as "predict runs/1 …".
+        given: names that were typed, and are not of the folder.
 
     Raises:
         PluginError: in place of the error of the unknown name.
@@ -32,7 +33,7 @@ def made_with(folder: Path, versions: Mapping[str, str], command: str) -> Iterat
     try:
         yield
     except UnknownNameError as error:
-        if error.kind not in KINDS:
+        if error.kind not in KINDS or error.name in given:
             raise
         known = {f"xm-{plugin.name}" for plugin in manager().plugins()}  # a plugin's package may be a family's now
         gone = [f"{name}=={number}" for name, number in versions.items() if not (name in known or _installed(name))]

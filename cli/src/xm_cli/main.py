@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +29,8 @@ EXIT_CODES = (
     "4 a plugin, package or weights missing; 5 a run that can't be read; 130 interrupted; 143 terminated."
 )
 DATA, INTERRUPTED, PIPE_CLOSED, TERMINATED = 3, 130, 141, 143
+GRACE = 8.0
+"""Seconds that a command has, after SIGTERM, to take away what is unfinished."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -183,13 +187,37 @@ def _terminate(*_: object) -> None:
     raise Terminated
 
 
+def _watch_for_the_end() -> None:
+    """End at SIGTERM after `GRACE` seconds, whatever the main thread is in: Python tells it between operations only."""
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+
+    def wait() -> None:
+        while signal.SIGTERM not in os.read(heard, 64):
+            pass
+        time.sleep(GRACE)
+        print("terminated", file=sys.stderr, flush=True)
+        os._exit(TERMINATED)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def main() -> None:
     """The entry point of the script `xm`."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
+        _watch_for_the_end()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not leads():  # under torchrun one process speaks for all; errors are told by each
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    app()
+    try:
+        app()
+    except SystemExit as ended:
+        if ended.code in (INTERRUPTED, TERMINATED):  # threads that still compute are not waited for
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os._exit(ended.code)
+        raise

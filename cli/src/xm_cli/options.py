@@ -29,10 +29,30 @@ Only = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="A,B", help="Decide among these classes alone; repeatable."),
 ]
+Templates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--template", "--templates", metavar="TEXT", help="Sentence with {} for the class, or a name; repeatable."
+    ),
+]
+Descriptions = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Texts by class name, beside the names: JSON, or a table class,text."),
+]
+AlignerName = Annotated[str | None, typer.Option(metavar="NAME", help="Between spaces; else the first that applies.")]
 Features = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Instead of --data: precomputed features, .npz or .safetensors."),
 ]
+Reader = Annotated[
+    str | None,
+    typer.Option("--reader", metavar="NAME", help="The reader that opens the data, where several could."),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="label=NAME,…", help="What columns of a table are: path=file,label=kind."),
+]
+"""With `Reader`, of a command that takes data; see `source_of`."""
 Encoders = Annotated[
     list[str] | None,
     typer.Option(
@@ -87,16 +107,49 @@ def names_of(given: Iterable[str] | None, known: Collection[str]) -> list[str]:
     ]
 
 
-def source_of(data: str | None, features: Path | None) -> str | None:
-    """The data, by either flag.
+def source_of(
+    data: str | None, features: Path | None = None, reader: str | None = None, columns: str | None = None
+) -> str | None:
+    """The data, as `xm.data.open_dataset` takes it: "READER:PATH?label=kind".
 
     Raises:
-        UsageError: if both are given, or the file is of another kind.
+        UsageError: if both flags for data are given, or a flag for what is not given; for a file of features of
+            another kind, an unknown reader, and what names no column.
     """
-    if features is None:
-        return data
-    if data is not None:
-        raise UsageError("--data and --features exclude each other")
-    if features.suffix.lower() not in (".npz", ".safetensors"):
-        raise UsageError(f"--features {features}: it should be a .npz or .safetensors file")
-    return str(features)
+    if features is not None:
+        if data is not None:
+            raise UsageError("--data and --features exclude each other")
+        if features.suffix.lower() not in (".npz", ".safetensors"):
+            raise UsageError(f"--features {features}: it should be a .npz or .safetensors file")
+        data = str(features)
+    for flag, value in (("reader", reader), ("columns", columns)):
+        if value is not None and data is None:
+            raise UsageError(f"--{flag} {value}: of what data? Name a folder or file with them")
+    if reader is not None:
+        _check_reader(reader)
+        data = f"{reader}:{data}"
+    return data if columns is None else f"{data}?{_query(columns)}"
+
+
+def _check_reader(name: str) -> None:
+    from xm.foundation import unknown
+    from xm.plugins import manager
+
+    readers = [spec.name for spec in manager().datasets.values() if spec.opens]
+    if name not in readers:
+        raise UsageError(f"--reader {name}: {unknown('reader', name, readers)}")
+
+
+def _query(columns: str) -> str:
+    from urllib.parse import urlencode
+
+    from xm.data import COLUMNS, is_column
+
+    found: dict[str, str] = {}
+    for part in filter(None, map(str.strip, columns.split(","))):
+        name, equals, value = part.partition("=")
+        if not equals or not is_column(name.strip()):
+            known = ", ".join(COLUMNS)
+            raise UsageError(f"--columns {part}: expected COLUMN=NAME, such as label=category (columns: {known})")
+        found[name.strip()] = value.strip()
+    return urlencode(found)

@@ -14,13 +14,27 @@ import typer
 
 from xm import DataError, UsageError
 from xm_cli.made_with import made_with
-from xm_cli.options import AddClass, Device, Only, Pick, RunFolder, names_of
+from xm_cli.named import answers, classifier, refuse_runs
+from xm_cli.options import (
+    AddClass,
+    AlignerName,
+    Descriptions,
+    Device,
+    Encoders,
+    Only,
+    Pick,
+    Templates,
+    WithEncoders,
+    names_of,
+    references,
+)
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, print_table, warn, warn_of_plugins
 
 if TYPE_CHECKING:
     from xm import Run
     from xm.evaluation import Prediction
+    from xm.plugins import PluginManager
 
 NEITHER = "none of these"
 """What is printed of an item on which the decision rule abstains."""
@@ -40,8 +54,15 @@ class Format(StrEnum):
     csv = "csv"
 
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=WithEncoders)
 def predict(
-    run: RunFolder,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="A run folder; not with --classes.", show_default=False),
+    ] = None,
     files: Annotated[
         list[str] | None, typer.Argument(metavar="FILES", help="Files, or folders of them.", show_default=False)
     ] = None,
@@ -54,63 +75,121 @@ def predict(
     pick: Pick = None,
     add_class: AddClass = None,
     only: Only = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A,B|FILE",
+            help="Instead of RUN: classes by name alone, or a file of names, one a line; repeatable.",
+        ),
+    ] = None,
+    encoders: Encoders = None,
+    templates: Templates = None,
+    descriptions: Descriptions = None,
+    aligner: AlignerName = None,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="Classes shown per item.", show_default=True)] = 3,
     format_: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.table,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Classify files, folders of files, or texts with a model of a run.
+    """Classify files, folders of files, or texts with a model of a run, or by the names of classes alone (--classes).
 
     JSON and CSV hold the probability of every class; --top is for the table. An item that can't be read is named on
     standard error; the others are printed, and the exit code is 3. Whether models of a strategy take in new classes
-    says xm plugins show NAME.
+    says xm plugins show NAME. Encoders, templates, descriptions and an aligner are for --classes: a run has its own.
     """
+    by_run = {"pick": pick, "add-class": add_class, "only": only}
+    by_names = {"encoder": encoders, "template": templates, "descriptions": descriptions, "aligner": aligner}
+    if wrong := [name for name, value in (by_names if classes is None else by_run).items() if value]:
+        way = (
+            "goes with --classes: a run has its own" if classes is None else "is for a run's models, not for --classes"
+        )
+        raise UsageError(f"--{wrong[0]} {way}; take it away")
+    if classes is not None:
+        files = [*([run] if run is not None else []), *(files or ())]
+        refuse_runs(files)
+    elif run is None:
+        raise UsageError(
+            "Missing argument 'RUN' (see xm predict --help); without a run, name classes: "
+            'xm predict --classes "a cat,a dog" FILES'
+        )
     if not files and not texts:
         raise UsageError("nothing to predict: name files or folders, or give --text")
     for file in files or ():
         if _REMOTE.match(file):
             raise UsageError(f"{file}: files are read from disk; store it first, then give its path")
     warn_of_plugins()
-    with Teller(notes=False):
-        import xm
-
-        opened = xm.load(run, device=device)
-        new = add_class or []
-        classes = {"add_classes": new, "only": names_of(only, {*opened.classes, *new})}
-        found: list[Prediction] = []
-        with made_with(run, opened.index.get("versions", {}), f"predict {run} …"):
-            if files:
-                paths = list(expand(map(Path, files), opened, modality))
-                found += opened.predict(paths, modality=modality, pick=pick, **classes)
-            if texts:
-                found += opened.predict(texts, modality=modality or _reads_names(opened), pick=pick, **classes)
+    if run is None or classes is not None:
+        with Teller() as teller:
+            made = classifier(
+                classes or (),
+                encoders=references(encoders),
+                templates=templates or (),
+                descriptions=descriptions,
+                aligner=aligner,
+                device=device,
+                listener=teller,
+            )
+            head, names, found = answers(made, files or (), texts or (), modality)
+    else:
+        head, names, found = _of_run(Path(run), files or (), texts or (), modality, pick, add_class or (), only, device)
     for prediction in found:
         if prediction.error is not None:
             warn(f"{prediction.item}: {prediction.error}")
     chosen = Format.json if as_json else format_
     if chosen is Format.json:
-        print_json({"run": str(run), "model": opened.pick(pick).model, "predictions": [_plain(p) for p in found]})
+        print_json({**head, "predictions": [_plain(p) for p in found]})
     elif chosen is Format.csv:
-        _print_csv(found, opened.candidates(**classes))
+        _print_csv(found, names)
     else:
         _print_table(found, top)
     if any(prediction.error is not None for prediction in found):
         raise typer.Exit(FAILED)
 
 
-def expand(paths: Iterable[Path], run: Run, modality: str | None) -> Iterable[Path]:
-    """Files as they are; of folders, at any depth, the files that an encoder of the run's modalities reads.
+def _of_run(
+    run: Path,
+    files: Sequence[str],
+    texts: Sequence[str],
+    modality: str | None,
+    pick: str | None,
+    add_class: Sequence[str],
+    only: Sequence[str] | None,
+    device: str,
+) -> tuple[dict[str, Any], Sequence[str], list[Prediction]]:
+    """What a run says: what is printed of it in JSON, the classes, and the predictions."""
+    with Teller(notes=False) as teller:
+        import xm
+
+        opened = xm.load(run, device=device, listener=teller)
+        classes = {"add_classes": add_class, "only": names_of(only, {*opened.classes, *add_class})}
+        found: list[Prediction] = []
+        with made_with(run, opened.index.get("versions", {}), f"predict {run} …"):
+            if files:
+                ways = [modality] if modality else list(opened.index["ways"])
+                paths = list(expand(map(Path, files), ways, opened.plugins))
+                found += opened.predict(paths, modality=modality, pick=pick, **classes)
+            if texts:
+                found += opened.predict(texts, modality=modality or _reads_names(opened), pick=pick, **classes)
+        head = {"run": str(run), "model": opened.pick(pick).model}
+        return head, opened.candidates(**classes), found
+
+
+def expand(paths: Iterable[Path], ways: Sequence[str], plugins: PluginManager) -> Iterable[Path]:
+    """Files as they are; of folders, at any depth, the files that an encoder of some modalities reads.
+
+    Hidden files and litter are passed over, as in training.
 
     Raises:
         DataError: for a folder without such a file.
     """
-    ways = [modality] if modality else list(run.index["ways"])
-    suffixes = tuple(suffix for suffix, m in run.plugins.suffixes().items() if m in ways)
+    from xm.data import files_below, modality_of
+
+    suffixes = plugins.suffixes().among(ways)
     for path in paths:
         if not path.is_dir():
             yield path
             continue
-        inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name.lower().endswith(suffixes))
+        inside = [file for file in files_below(path) if modality_of(file, suffixes)]
         if not inside:
             raise DataError(
                 f"{path}: no file in it is of {' or '.join(ways)} (suffixes: {', '.join(sorted(suffixes))})"

@@ -37,6 +37,7 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A working folder of its own, an empty cache, no XM_ variables, and new plugins."""
     for name in [n for n in os.environ if n.startswith("XM_")]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setenv("XM_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     _forget()

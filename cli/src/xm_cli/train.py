@@ -9,11 +9,22 @@ from typing import Annotated, Any
 
 import typer
 
-from xm_cli.options import Encoders, Features, Json, WithEncoders, source_of
+from xm_cli.options import (
+    AlignerName,
+    Columns,
+    Descriptions,
+    Encoders,
+    Features,
+    Json,
+    Reader,
+    Templates,
+    WithEncoders,
+    source_of,
+)
 from xm_cli.progress import Teller
 from xm_cli.tables import print_json, warn_of_plugins
 
-NO_SETTINGS = ("features", "config", "print_config", "as_json")
+NO_SETTINGS = ("features", "reader", "columns", "config", "print_config", "as_json")
 """Parameters that are no settings."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -31,6 +42,8 @@ def train(
         str | None, typer.Option(metavar="SOURCE", help="A dataset's name, a folder or a file; else the default data.")
     ] = None,
     features: Features = None,
+    reader: Reader = None,
+    columns: Columns = None,
     encoders: Encoders = None,
     strategy: Annotated[str | None, typer.Option(metavar="NAME", help="How to adapt.")] = None,
     set_: Annotated[
@@ -42,9 +55,7 @@ def train(
     baselines: Annotated[
         bool | None, typer.Option("--baselines/--no-baselines", help="Run the baseline strategies too, or not.")
     ] = None,
-    aligner: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Between spaces; else the first that applies.")
-    ] = None,
+    aligner: AlignerName = None,
     aligner_set: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="The aligner's own settings; repeatable.")
     ] = None,
@@ -97,16 +108,8 @@ def train(
     resplit: Annotated[
         bool | None, typer.Option("--resplit/--no-resplit", help="Draw splits anew for each seed, or once.")
     ] = None,
-    templates: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--template", "--templates", metavar="TEXT", help="Sentence with {} for the class, or a name; repeatable."
-        ),
-    ] = None,
-    descriptions: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Texts by class name, beside the names: JSON, or a table class,text."),
-    ] = None,
+    templates: Templates = None,
+    descriptions: Descriptions = None,
     semantics: Annotated[
         list[str] | None,
         typer.Option(
@@ -156,7 +159,7 @@ def train(
     """
     given = {name.rstrip("_"): value for name, value in locals().items()}
     flags = {name: value for name, value in given.items() if name not in NO_SETTINGS}
-    flags["data"] = source_of(data, features)
+    flags["data"] = source_of(data, features, reader, columns)
     from xm_cli.settings import gather, listing, resolve, values
 
     settings = gather(flags, os.environ, config)

@@ -29,6 +29,7 @@ from .encoders import (
 from .experiment import (
     Run as Run,
     bench as bench,
+    classify as classify,
     load as load,
     train as train,
 )

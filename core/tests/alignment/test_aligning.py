@@ -501,3 +501,26 @@ def test_an_objective_of_pairs_does_not_train_classifiers(
     plugins.objectives["infonce"] = ObjectiveSpec(name="infonce", target="xm.learning:InfoNce", pairs=True)
     with pytest.raises(UsageError, match="objective 'infonce' is for pairs: use it with xm align"):
         run(data=str(table), objective="infonce")
+
+
+class Alone(Aligner):
+    """Without pairs: the first dimensions are the other space's."""
+
+    def why_not(self, context: AlignContext) -> str | None:
+        return None
+
+    def fit(self, context: AlignContext) -> nn.Module:
+        return Projection.fresh("linear", context.source.dim, context.target.dim, torch.Generator().manual_seed(1))
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> nn.Module:
+        raise NotImplementedError
+
+
+def test_an_aligner_without_pairs_needs_no_data(plugins: PluginManager, tmp_path: Path) -> None:
+    plugins.aligners["alone"] = AlignerSpec(name="alone", target=f"{__name__}:Alone", priority=1)
+    given: dict[str, Any] = {"plugins": plugins, "cache": tmp_path / "cache", "device": "cpu"}
+    report = xm.align("image", "audio", aligner="alone", out=tmp_path / "run", **given)
+    assert (report.ways["audio"]["aligner"], report.ways["audio"]["pairs"]) == ("alone", 0)
+    assert not report.diagnoses
+    with pytest.raises(UsageError, match="no dataset is the default"):
+        xm.align("image", "audio", aligner="alone", pairs="weak", out=tmp_path / "other", **given)

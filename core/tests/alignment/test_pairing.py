@@ -177,7 +177,7 @@ def test_other_errors(folder: Path) -> None:
     with pytest.raises(DataError, match=r"did you mean .*a\.toy"):
         open_pairs(folder / "aa.toy", SUFFIXES, lambda modality: False)
     (folder / "latin.csv").write_bytes(b"image,audio\n\xe9.toy,c.snd\n")
-    with pytest.raises(DataError, match="can't be read as a table"):
+    with pytest.raises(DataError, match="is not UTF-8"):
         open_pairs(folder / "latin.csv", SUFFIXES, lambda modality: False)
     with pytest.raises(UsageError, match="--pairs week: no such file, and none of own, stems, weak"):
         rule("week")

@@ -97,6 +97,38 @@ def test_one_class_called_train_is_no_news(tmp_path: Path, caplog: pytest.LogCap
     assert data.classes == ("bus", "plane", "train") and not caplog.records
 
 
+@pytest.mark.parametrize(
+    "words", ["training validation testing", "Train dev test", "train eval test", "train val eval"]
+)
+def test_other_words_for_splits(tmp_path: Path, words: str) -> None:
+    names = words.split()
+    data = read(fill(tmp_path, *(f"{word}/{label}/1.jpg" for word in names for label in ("cat", "dog"))))
+    assert data.classes == ("cat", "dog")
+    assert {s.item.parts[-3]: s.split for s in data.samples} == dict(zip(names, ("train", "val", "test"), strict=True))
+
+
+def test_a_folder_beside_splits_that_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fill(tmp_path, "train/cat/1.jpg", "test/cat/1.jpg", "docs/readme.xyz", "unlabelled/any/1.jpg", "unlabelled/2.wav")
+    data = read(tmp_path)
+    assert data.classes == ("cat",)
+    assert [(s.label, s.split, s.modality) for s in data.samples[-2:]] == [
+        (None, "unlabelled", "audio"),
+        (None, "unlabelled", "image"),
+    ]
+    assert caplog.messages == [f"{tmp_path / 'docs'}: no file of a known suffix in it; the folder is left out"]
+    fill(tmp_path, "holdout/cat/1.jpg")
+    with pytest.raises(DataError, match=r"holdout: 'holdout' is no word for a split, and stands beside test and train"):
+        read(tmp_path)
+
+
+def test_words_in_names_of_splits_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read(fill(tmp_path / "a", "train_images/cat/1.jpg", "test_images/cat/1.jpg"))
+    assert "test_images, train_images taken for classes" in caplog.text
+    caplog.clear()
+    read(fill(tmp_path / "b", "train station/1.jpg", "airport/1.jpg"))
+    assert not caplog.messages
+
+
 def test_left_out(tmp_path: Path) -> None:
     fill(
         tmp_path,

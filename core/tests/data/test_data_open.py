@@ -98,7 +98,7 @@ def test_longest_suffix_opens(manager: PluginManager, here: Path, monkeypatch: p
 
 
 def test_a_reader_is_no_data(manager: PluginManager, here: Path) -> None:
-    with pytest.raises(UsageError, match=r"--data manifest: that is a reader.* a .csv file or a .jsonl file"):
+    with pytest.raises(UsageError, match=r"--data manifest: that is a reader.* a .csv file or a .tsv file or"):
         open_dataset("manifest", manager, CACHE)
     (here / "folder" / "dog").mkdir(parents=True)
     (here / "folder" / "dog" / "1.jpg").touch()

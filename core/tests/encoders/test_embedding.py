@@ -177,7 +177,9 @@ def test_exports(embed: Embed, tmp_path: Path) -> None:
     embed(out="bank.npz")
     bank = Bank(tmp_path / "bank.safetensors")
     with np.load(tmp_path / "bank.npz") as arrays:
-        assert set(arrays) == {"classes", *bank.names, *(f"{name}_y" for name in bank.names)}
+        assert set(arrays) == {"classes", *(f"{name}{end}" for name in bank.names for end in ("", "_y", "_items"))}
+        for name in bank.names:
+            assert arrays[f"{name}_items"].tolist() == [row["item"] for row in bank.rows[name]]
         np.testing.assert_array_equal(arrays["train_image"], bank.arrays["train_image"].numpy())
         assert tuple(arrays["classes"]) == bank.classes
     pq = pytest.importorskip("pyarrow.parquet")

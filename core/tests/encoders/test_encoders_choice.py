@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 from xm.data.types import Dataset
 from xm.encoders.choice import EncoderChoice
 from xm.encoders.reference import make_encoder
-from xm.foundation.errors import PluginError, UsageError
+from xm.foundation.errors import PluginError, RunError, UsageError
 from xm.plugins.plugin_manager import PluginManager
 from xm.plugins.specs import EncoderSpec
 
@@ -103,3 +105,21 @@ def test_a_fellow_of_a_named_encoder_goes_before_the_default(plugins: PluginMana
     fellow = choice(plugins, {"image": "toy-image"})["text"]
     assert (fellow.reference, fellow.why) == ("toy-text", "it shares the space of the image encoder")
     assert choice(plugins, {"audio": "toy-sound"})["text"].reference == "better", "another space is no reason"
+
+
+def test_a_folder_that_is_no_run_is_told_as_one(
+    plugins: PluginManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "heard").mkdir()
+    for reference, expected in (
+        ("runs/heard", "runs/heard: no such run folder (runs is missing)"),
+        ("heard", "heard: is a folder without xm.json, no run of xm align, and so no encoder"),
+        ("heart/", "heart: no such run folder; did you mean heard?; an encoder is a name (xm plugins list)"),
+        ("/" + 300 * "a", "no such run folder; an encoder is a name"),
+    ):
+        with pytest.raises(RunError, match=re.escape(expected)):
+            make_encoder(reference, plugins, CPU, "image")
+    for name in ("toy-imag", 300 * "a", "~nobody"):
+        with pytest.raises(UsageError, match="unknown encoder"):
+            make_encoder(name, plugins, CPU, "image")

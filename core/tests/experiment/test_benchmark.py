@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from xm import BenchmarkSpec, RunError, StrategySpec, UsageError
+from xm import BenchmarkSpec, DataError, RunError, StrategySpec, UsageError
 from xm.experiment.benchmark import BenchReport, bench
 from xm.foundation.events import Event
 from xm.plugins.plugin_manager import PluginManager
@@ -115,3 +116,36 @@ def test_notes_are_told_once(measure: Bench, events: list[Event]) -> None:
     measure(shots=(1,), seeds=(1,))
     notes = [str(event.data["message"]) for event in events if event.kind == "note"]
     assert len(notes) == len(set(notes)) and any("home space" in note for note in notes)
+
+
+def test_data_that_no_benchmark_is_for(
+    plugins: PluginManager, images: Path, table: Path, events: list[Event], tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"listener": events.append, "plugins": plugins, "shots": (1,), "seeds": (1,)}
+    given |= {"device": "cpu", "cache": tmp_path / "cache", "aux": ("text",)}
+    named = bench(str(images), out=tmp_path / "one", **given)
+    assert (named.name, named.settings["data"]) == ("images", str(images))
+    assert {(r.strategy, r.aux, r.target) for r in named.results} == {
+        ("linear", (), "image"),
+        ("linear", ("text",), "image"),
+        ("zero-shot", ("text",), "image"),
+    }
+    assert [(c.strategy, c.aux, c.against, c.against_aux) for c in named.comparisons] == [
+        ("linear", ("text",), "linear", ())
+    ]
+    flagged = bench(data=str(images), out=tmp_path / "two", **given)
+    assert flagged.results == named.results
+    with pytest.raises(DataError, match="no labelled audio items in test"):
+        bench(data=str(table), modality="audio", out=tmp_path / "three", **{**given, "aux": ()})
+
+
+def test_own_data_that_leave_something_open(plugins: PluginManager, table: Path, measure: Bench) -> None:
+    for name, settings, expected in (
+        (None, {}, "name a benchmark (xm plugins list), or data: xm bench --data SOURCE"),
+        (str(table), {}, "holds image and audio; say which is to be classified: --modality image (others may help"),
+        ("nothing", {}, "unknown benchmark 'nothing' (known: toy), and there is no dataset, folder or file of that"),
+        ("nothing", {"data": str(table)}, "data that no benchmark is for are named alone: xm bench --data "),
+        ("toy", {"modality": "audio"}, "benchmark 'toy' is of image, with text: take --modality and --aux away"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(expected)):
+            bench(name, plugins=plugins, **settings)

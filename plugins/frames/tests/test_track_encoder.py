@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -74,6 +75,22 @@ def test_a_sound_file_and_a_track_are_one_modality(items: list[Path], tmp_path: 
     assert encoder.modality == "audio"
     out = encoder.encode([items[1], tmp_path / "a.wav", (samples, rate), str(items[1])])
     torch.testing.assert_close(out, out[:1].expand(4, -1), atol=1e-3, rtol=1e-3)
+
+
+def test_what_is_a_video_is_told_by_content(items: list[Path], tmp_path: Path) -> None:
+    """Whatever they are called: a video, and a container of a video with sound alone."""
+    renamed = items[0].rename(tmp_path / "video.wav")
+    alone = tmp_path / "alone.mp4"
+    with av.open(str(renamed)) as given, av.open(str(alone), "w") as out:
+        track = given.streams.audio[0]
+        copied = out.add_stream_from_template(track)
+        for packet in given.demux(track):
+            if packet.dts is not None:
+                packet.stream = copied
+                out.mux(packet)
+    x = TrackAudio("pitch").encode([renamed, alone, read_track(renamed)])
+    torch.testing.assert_close(x, x[:1].expand(3, -1))
+    torch.testing.assert_close(Track("pitch").encode([alone]), x[:1])
 
 
 @pytest.mark.parametrize("below", ("pitch", "pitch-ahead"))

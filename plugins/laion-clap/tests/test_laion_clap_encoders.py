@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from xm import Dataset, EncoderSpec, ItemError, PluginError, UsageError
-from xm.encoders import EncoderChoice, make_encoder
+from xm.encoders import EncoderChoice, FeatureStore, make_encoder
 from xm.plugins import manager
 from xm.testing import EncoderConformance
 from xm_laion_clap import hub
@@ -219,6 +219,12 @@ def test_texts_agree_with_transformers(folder: Path) -> None:
 
 def test_long_texts_are_cut_at_the_last_position(folder: Path) -> None:
     long = "x" * 300
+    heard: list[str] = []
+    store = FeatureStore(None, listener=lambda event: heard.extend(event.data.get("message", "").splitlines()))
+    store.features(made(f"laion-clap-text:{folder}"), [long, long[:63], long[:62], "a short one"])
+    assert [line.partition(";")[0] for line in heard] == [
+        "text: 2 of 4 items are longer than the 64 tokens that the encoder reads"
+    ]
     x = made(f"laion-clap-text:{folder}").encode([long, long[:62], long[:61]])
     torch.testing.assert_close(x[0], x[1], atol=1e-5, rtol=0)
     assert not torch.allclose(x[1], x[2], atol=1e-5)

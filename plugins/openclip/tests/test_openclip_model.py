@@ -29,8 +29,16 @@ def by_open_clip(
     clip, _, transform = open_clip.create_model_and_transforms(name, pretrained=pretrained)
     clip.eval()
     with torch.no_grad():
-        pixels = torch.stack([transform(Image.open(path)) for path in images])
+        pixels = torch.stack([transform(over_white(Image.open(path))) for path in images])
         return clip.encode_image(pixels), clip.encode_text(open_clip.get_tokenizer(name)(texts))
+
+
+def over_white(image: Image.Image) -> Image.Image:
+    """What is seen of an image; CLIP's own code drops alpha, and shows what it hides."""
+    if image.mode != "RGBA":
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def assert_equal_features(

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +14,21 @@ import torch
 from PIL import Image
 
 import xm_search.nearest
-from xm import DataError, Encoder, EncoderSpec, ItemError, PluginError, RunError, UsageError, fingerprint_of, hookimpl
+from xm import (
+    AlignContext,
+    Aligner,
+    AlignerSpec,
+    DataError,
+    Encoder,
+    EncoderSpec,
+    ItemError,
+    PluginError,
+    RunError,
+    UsageError,
+    fingerprint_of,
+    hookimpl,
+)
+from xm.encoders import Tail
 from xm.foundation import Event
 from xm.plugins import PluginManager
 from xm_search.building import Index, build, open_index
@@ -75,6 +89,28 @@ class Deaf(Words):
     modality, space, accepts_names, suffixes = "sound", "sounds", False, (".snd",)
 
 
+class Bridge(Aligner):
+    """From elsewhere to colours, without a pair."""
+
+    made: ClassVar[list[str]] = []
+
+    def why_not(self, context: AlignContext) -> str | None:
+        return None if context.source.space == Foreign.space else "not from elsewhere"
+
+    def fit(self, context: AlignContext) -> torch.nn.Module:
+        self.made.append(context.source.modality)
+        return Tail()
+
+    def restore(self, tensors: Mapping[str, torch.Tensor]) -> torch.nn.Module:
+        return Tail()
+
+
+class Bridges:
+    @hookimpl
+    def aligners(self) -> list[AlignerSpec]:
+        return [AlignerSpec(name="bridge", target="xm_colours:Bridge", priority=1)]
+
+
 class Colours:
     @hookimpl
     def encoders(self) -> list[EncoderSpec]:
@@ -97,7 +133,7 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> PluginManager:
     from types import ModuleType
 
     module = ModuleType("xm_colours")
-    vars(module).update(Picture=Picture, Words=Words, Foreign=Foreign, Deaf=Deaf)
+    vars(module).update(Picture=Picture, Words=Words, Foreign=Foreign, Deaf=Deaf, Bridge=Bridge)
     monkeypatch.setitem(sys.modules, "xm_colours", module)
     manager = PluginManager(installed=False)
     manager.register(Colours(), "colours")
@@ -348,7 +384,7 @@ def cut(path: Path) -> None:
         (lambda f: cut(f / "index.faiss"), "index.faiss: damaged"),
         (lambda f: (f / "index.faiss").write_bytes(b"nonsense"), "index.faiss: damaged"),
         (lambda f: rewrite(f, near={"probes": 4, "recall": 1.0}), "index.faiss: damaged (it is of another kind)"),
-        (lambda f: rewrite(f, far=3), "index.json: damaged (TypeError: "),
+        (lambda f: rewrite(f, far=3), "index.json: damaged ("),
         (lambda f: (f / "index.faiss").unlink(), "index.faiss: no such file"),
     ],
 )
@@ -420,3 +456,44 @@ def test_where_cells_do_not_pay_search_is_exact(monkeypatch: pytest.MonkeyPatch)
     nearest = Nearest.of(x)
     assert (nearest.method, nearest.near, nearest.far) == ("exact", Effort(), Effort())
     assert (nearest.search(x[:50], 1)[1][:, 0] == np.arange(50)).all()
+
+
+def test_an_aligner_that_needs_no_pairs_brings_queries_by_itself(
+    make: Make, photos: Path, plugins: PluginManager, events: list[Event], tmp_path: Path
+) -> None:
+    make(photos)
+    plugins.register(Bridges(), "bridges")
+    Bridge.made.clear()
+    events.clear()
+    given: dict[str, Any] = {"plugins": plugins, "cache": tmp_path / "cache", "listener": events.append}
+    index = open_index(tmp_path / "photos.index", encoders={"words": "foreign"}, **given)
+    assert names(index, "red", "olive", k=1) == [["red"], ["olive"]]
+    assert names(index, "blue", k=1) == [["blue"]]
+    assert Bridge.made == ["words"]
+    assert [event.data["message"] for event in events if event.kind == "note"] == [
+        "words: encoder foreign is of another space than the index (colours); the aligner bridge brings it there, "
+        "without pairs"
+    ]
+    with pytest.raises(UsageError, match="xm align --anchor picture --new sound"):
+        index.find(["x"], modality="sound")
+
+
+def test_equal_scores_are_in_the_order_of_names(make: Make, photos: Path) -> None:
+    for name in ("c", "a", "b", "d"):
+        shutil.copyfile(photos / "red.png", photos / f"red-{name}.png")
+    index = make(photos)
+    reds = ["red-a", "red-b", "red-c", "red-d", "red"]
+    for k in (1, 2, 4, 5):
+        assert names(index, photos / "red.png", k=k) == [reds[:k]]
+    assert [hit.rank for hit in index.find(["red"], k=3)[0]] == [1, 2, 3]
+
+
+def test_a_run_folder_that_is_not_there_is_named(make: Make, photos: Path, plugins: PluginManager) -> None:
+    make(photos)
+    for reference, expected in (
+        ("runs/heard", r"runs/heard: no such run folder \(runs is missing\).*; an encoder is a name"),
+        (str(photos), "photos: is a folder without xm.json, no run of xm align, and so no encoder"),
+    ):
+        index = open_index(photos.parent / "photos.index", encoders={"words": reference}, plugins=plugins)
+        with pytest.raises(RunError, match=expected):
+            index.find(["red"])

@@ -37,6 +37,9 @@ from xm.plugins.blame import blaming
 from xm.plugins.config import validated
 from xm.plugins.plugin_manager import PluginManager, manager
 
+OWN = "own"
+"""Pairs as the data say, which is what is taken if nothing is said."""
+
 LOOKED_AT = 2
 """Items on each side, at least, for figures before and after."""
 
@@ -81,8 +84,10 @@ class Aligning:
         self.device = pick_device(settings.device)
         self.cache = settings.cache or cache_dir()
         self.store = FeatureStore(self.cache / "features", listener=listener)
+        self._pairless = False
         if settings.aligner:
-            plugins.aligners.find(settings.aligner).make(Aligner, settings.of_aligner)
+            aligner: Aligner = plugins.aligners.find(settings.aligner).make(Aligner, settings.of_aligner)
+            self._pairless = settings.pairs == OWN and not aligner.uses_pairs
         self.table = Path(settings.pairs).expanduser() if settings.pairs not in RULES else None
         if self.table is not None and not self.table.exists() and not self.table.suffix:
             rule(settings.pairs)
@@ -95,9 +100,12 @@ class Aligning:
         self.listener(Event("note", {"message": text}))
 
     def _dataset(self) -> Dataset:
-        """The data, without what `train` would take for val and test; nothing if only a table of pairs is given."""
-        if self.table is not None and self.settings.data is None:
-            return Dataset(name=self.table.stem, classes=(), samples=())
+        """The data, without what `train` would take for val and test.
+
+        Nothing if none are named and none are needed: pairs are in a table, or the aligner takes none.
+        """
+        if self.settings.data is None and (self.table is not None or self._pairless):
+            return Dataset(name="" if self.table is None else self.table.stem, classes=(), samples=())
         dataset = split_dataset(open_dataset(self.settings.data, self.plugins, self.cache))
         for note in dataset.notes:
             self._note(note)
@@ -126,7 +134,7 @@ class Aligning:
         """
         found, settings = self.pairs(modality), self.settings
         learned, held = found.split(settings.holdout, settings.seed)
-        if settings.pairs != "own" and not len(learned):
+        if settings.pairs != OWN and not len(learned):
             sides = f"{modality} and {settings.anchor}"
             why = f"has no pairs of {sides}"
             if len(found):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ import torch
 from torch import Tensor
 
 from xm.data.member import File
-from xm.data.paths import missing
+from xm.data.paths import missing, modalities_of
+from xm.data.tables import existing, one_error, read_rows
 from xm.data.types import Dataset, Sample
 from xm.foundation.errors import DataError, UsageError
 
@@ -176,14 +176,14 @@ def _drawn(n: int, m: int, partners: int | None, generator: torch.Generator) -> 
 def open_pairs(path: Path, suffixes: Mapping[str, str], reads_words: Callable[[str], bool]) -> Dataset:
     """A table of two columns as a dataset: each row a pair.
 
-    The first line names the two modalities (``image,audio``); ``.tsv`` is tab separated, all else by commas. A cell is
+    The first line names the two modalities (``image,audio``); columns are separated as in a manifest. A cell is
     a path, relative to the table's folder; where no such file exists, it is words, if the modality's encoder reads
     them.
     A path or text that stands in several rows is one sample of several pairs.
 
     Args:
         path: the table.
-        suffixes: which modality each file suffix is; only its values are looked at.
+        suffixes: which modality each file suffix is; of which only modalities are looked at.
         reads_words: whether a modality's items may be words.
 
     Raises:
@@ -191,37 +191,29 @@ def open_pairs(path: Path, suffixes: Mapping[str, str], reads_words: Callable[[s
     """
     if not path.is_file():
         raise missing(path, "file")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ","))
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise DataError(f"{path}: can't be read as a table ({error})") from error
-    header = [cell.strip() for cell in rows[0]] if rows else []
-    known = sorted(set(suffixes.values()))
+    known = sorted(modalities_of(suffixes))
+    rows = read_rows(path, known)
+    line, header = rows[0] if rows else (1, [])
     if len(header) != 2 or header[0] == header[1] or not set(header) <= set(known):
-        raise DataError(f"{path}: line 1: expected two modalities, such as image,audio (known: {', '.join(known)})")
+        expected = f"expected two modalities, such as image,audio (known: {', '.join(known)})"
+        raise DataError(f"{path}: line {line}: {expected}")
     words = {modality: reads_words(modality) for modality in header}
     pairs: dict[tuple[str, str], list[str]] = {}
     wrong = []
-    for line, row in enumerate(rows[1:], start=2):
-        cells = [cell.strip() for cell in row]
-        if not any(cells):
-            continue
+    for line, cells in rows[1:]:
         if len(cells) != 2 or not all(cells):
             wrong.append(f"line {line}: expected two cells, not {len([c for c in cells if c])}")
             continue
         for modality, cell in zip(header, cells, strict=True):
-            if not (path.parent / cell).is_file() and not words[modality]:
+            if existing(path.parent, cell) is None and not words[modality]:
                 wrong.append(f"line {line}: {path.parent / cell}: no such file")
             pairs.setdefault((modality, cell), []).append(str(line))
-    if wrong:
-        raise DataError(f"{path}: {'; '.join(wrong[:3])}" + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""))
+    one_error(path, wrong)
     if not pairs:
         raise DataError(f"{path}: has no pairs")
     samples = []
     for (modality, cell), lines in pairs.items():
-        file_ = path.parent / cell
-        samples.append(Sample(file_ if file_.is_file() else cell, modality, tags=tuple(lines)))
+        samples.append(Sample(existing(path.parent, cell) or cell, modality, tags=tuple(lines)))
     return Dataset(name=path.stem, classes=(), samples=tuple(samples))
 
 

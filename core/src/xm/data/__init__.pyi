@@ -1,9 +1,14 @@
+from .columns import (
+    COLUMNS as COLUMNS,
+    is_column as is_column,
+)
 from .content import (
     content_key as content_key,
     identity as identity,
     item_name as item_name,
 )
 from .draws import Draws as Draws
+from .files import files_below as files_below
 from .folder import open_folder as open_folder
 from .member import (
     File as File,
@@ -15,6 +20,7 @@ from .paths import (
     SPLIT_WORDS as SPLIT_WORDS,
     missing as missing,
     modality_of as modality_of,
+    splits_of as splits_of,
 )
 from .splits import (
     DEFAULT_FRACTIONS as DEFAULT_FRACTIONS,

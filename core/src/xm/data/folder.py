@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xm.data.class_list import listed_names
+from xm.data.files import entries_below, entries_of, entry_is, files_below
 from xm.data.naming import class_names
-from xm.data.paths import SPLIT_WORDS, missing, modality_of
+from xm.data.paths import SPLIT_WORDS, missing, modalities_of, modality_of, splits_of, suffixes_among
+from xm.data.splits import UNLABELLED
 from xm.data.types import Dataset, Sample
 from xm.foundation.errors import DataError
 
 log = logging.getLogger("xm.data")
 
-_LITTER = frozenset({"__MACOSX", "__pycache__"})
 _SHOWN = 3
 
 
@@ -50,14 +53,17 @@ def open_folder(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dat
     """Read DIR/<class>/* or DIR/<modality>/<class>/*, either also below train/, val/ and test/.
 
     A level of folders holds modalities if all its names are modalities of `suffixes`, splits if all its names
-    are splits (train; val, valid or validation; test) and train is one, else classes. Files are found at any
-    depth below a class folder; their suffix says the modality. Class names are cleaned (`xm.data.naming`).
-    Hidden files are passed over; files of other suffixes, of another modality than their modality folder, and
-    outside class folders are left out and counted in a note. A class folder without a sample is left out with
+    are words for splits (`SPLIT_WORDS`) and train is one, else classes. Beside splits may be a folder "unlabelled",
+    whose files are of no class, at any depth. Files are found at any depth below a class folder; their suffix says the
+    modality, and so does the modality folder, of what its encoders read. Class names are cleaned (`xm.data.naming`),
+    or come from a list in DIR (`listed_names`).
+    Hidden files and litter are passed over; files of other suffixes, of another modality than their modality folder,
+    and outside class folders are left out and counted in a note. A class folder without a sample is left out with
     a warning. Text files are path items. Order is by name, so the same on every machine. `cache` is not used.
 
     Raises:
-        DataError: if the folder is missing or unreadable, or has no class folder or file of a known suffix.
+        DataError: if the folder is missing or unreadable, or has no class folder or file of a known suffix; or for a
+            folder beside train and another split that is called as none.
     """
     root = Path(source)
     if root.is_file():
@@ -65,8 +71,10 @@ def open_folder(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dat
     if not root.is_dir():
         raise missing(root, "folder")
     left_out = _LeftOut()
-    levels = _levels(root, frozenset(suffixes.values()), left_out)
+    levels = _levels(root, suffixes, left_out)
     names = class_names(level.classes for level in levels)
+    listed, file = listed_names(root, names)
+    names |= listed
     found: list[tuple[str, Sample]] = []
     for level in levels:
         for raw in level.classes:
@@ -74,6 +82,8 @@ def open_folder(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dat
             if not samples:
                 log.warning("%s: no file of a known suffix in it; the folder is left out", level.path / raw)
             found.extend((names[raw], sample) for sample in samples)
+    if file in left_out.names:
+        left_out.names.remove(file)
     if not found:
         raise _nothing(root, levels, suffixes)
     kept = {name for name, _ in found}
@@ -82,21 +92,44 @@ def open_folder(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dat
     return Dataset(
         name=Path(os.path.abspath(root)).name or str(root),  # noqa: PTH100 - resolve would follow links
         classes=classes,
-        samples=tuple(Sample(item=s.item, modality=s.modality, label=index[name], split=s.split) for name, s in found),
-        notes=left_out.note(root),
+        samples=(
+            *(Sample(item=s.item, modality=s.modality, label=index[name], split=s.split) for name, s in found),
+            *(sample for level in levels if level.split == UNLABELLED for sample in _unlabelled(level.path, suffixes)),
+        ),
+        notes=(*left_out.note(root), *((f"Class names are those of {root / file}.",) if file else ())),
     )
 
 
-def _levels(root: Path, modalities: frozenset[str], left_out: _LeftOut) -> list[_Level]:
-    names = _subfolders(root, left_out)
-    splits = {name: SPLIT_WORDS.get(name.lower()) for name in names}
-    if all(splits.values()) and "train" in splits.values():
-        return [
-            level
-            for name, split in splits.items()
-            for level in _modality_levels(root / name, _subfolders(root / name, left_out), split, modalities, left_out)
-        ]
-    return _modality_levels(root, names, None, modalities, left_out)
+def _levels(root: Path, suffixes: Mapping[str, str], left_out: _LeftOut) -> list[_Level]:
+    names, modalities = _subfolders(root, left_out), modalities_of(suffixes)
+    splits = splits_of(names, root)
+    words = sorted(set(splits.values()))
+    others = [name for name in names if name not in splits]
+    if "train" not in words or (others and len(words) < 2):
+        return _modality_levels(root, names, None, modalities, left_out)
+    levels = [
+        level
+        for name, split in splits.items()
+        for level in _modality_levels(root / name, _subfolders(root / name, left_out), split, modalities, left_out)
+    ]
+    for name in others:
+        if name.lower() in (UNLABELLED, "unlabeled"):
+            levels.append(_Level(root / name, (), UNLABELLED))
+        elif next(_unlabelled(root / name, suffixes), None) is None:
+            log.warning("%s: no file of a known suffix in it; the folder is left out", root / name)
+        else:
+            raise DataError(
+                f"{root / name}: {name!r} is no word for a split, and stands beside {' and '.join(splits)}, which are "
+                f"(known: {', '.join((*SPLIT_WORDS, UNLABELLED))}); rename the folder, or move it elsewhere"
+            )
+    return levels
+
+
+def _unlabelled(folder: Path, suffixes: Mapping[str, str]) -> Iterator[Sample]:
+    for path in files_below(folder):
+        modality = modality_of(path, suffixes)
+        if modality is not None:
+            yield Sample(path, modality, split=UNLABELLED)
 
 
 def _modality_levels(
@@ -112,8 +145,11 @@ def _modality_levels(
 
 
 def _warn_of_words(level: _Level, modalities: frozenset[str]) -> None:
-    """Warn if half of the classes or more are words for splits or modalities: one name there is amiss."""
-    words = [name for name in level.classes if name.lower() in modalities | SPLIT_WORDS.keys()]
+    """Warn if half of the classes or more hold words for splits or modalities: one name there is amiss."""
+    said = {name: _split_in(name) for name in level.classes}
+    parts = {"train"} < set(said.values()) - {None}  # "train_images" alone may be a class, not beside "test_images"
+    known = modalities | SPLIT_WORDS.keys()
+    words = [name for name in level.classes if name.lower() in known or (parts and said[name])]
     if words and 2 * len(words) >= len(level.classes):
         log.warning(
             "%s: %s taken for classes: not all folders there are splits (with train) or modalities (%s)",
@@ -123,29 +159,16 @@ def _warn_of_words(level: _Level, modalities: frozenset[str]) -> None:
         )
 
 
-def _entries(path: str | Path) -> list[os.DirEntry[str]]:
-    """The entries of a folder by name, without hidden ones."""
-    try:
-        with os.scandir(path) as entries:
-            visible = [e for e in entries if not e.name.startswith(".") and e.name not in _LITTER]
-    except OSError as error:
-        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
-    return sorted(visible, key=lambda entry: entry.name)
-
-
-def _is(kind: Callable[[], bool]) -> bool:
-    """Ask an entry whether it is a file or a folder; a link to itself is neither."""
-    try:
-        return kind()
-    except OSError:
-        return False
+def _split_in(name: str) -> str | None:
+    """The split of a word in a name: "train_images"."""
+    return next((SPLIT_WORDS[word] for word in re.findall(r"[a-z]+", name.lower()) if word in SPLIT_WORDS), None)
 
 
 def _subfolders(path: Path, left_out: _LeftOut) -> tuple[str, ...]:
     """Names of the folders directly in a folder; files there are left out."""
     folders = []
-    for entry in _entries(path):
-        if _is(entry.is_dir):
+    for entry in entries_of(path):
+        if entry_is(entry.is_dir):
             folders.append(entry.name)
         else:
             left_out.names.append(entry.name)
@@ -153,29 +176,13 @@ def _subfolders(path: Path, left_out: _LeftOut) -> tuple[str, ...]:
 
 
 def _samples(level: _Level, raw: str, suffixes: Mapping[str, str], left_out: _LeftOut) -> Iterator[Sample]:
-    for entry in files_below(level.path / raw):
-        modality = modality_of(entry.name, suffixes)
-        if modality is None or level.modality not in (None, modality) or not _is(entry.is_file):
+    mine = suffixes if level.modality is None else suffixes_among(suffixes, {level.modality})
+    for entry in entries_below(level.path / raw):
+        modality = modality_of(Path(entry.path), mine) if entry_is(entry.is_file) else None
+        if modality is None:
             left_out.names.append(entry.name)
         else:
             yield Sample(item=Path(entry.path), modality=modality, split=level.split)
-
-
-def files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Files below a folder, by name, without hidden ones. Links are followed; each folder is read once: loops end."""
-    return _files(folder, set())
-
-
-def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[os.DirEntry[str]]:
-    status = folder.stat()
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
-    for entry in _entries(folder):
-        if _is(entry.is_dir):
-            yield from _files(Path(entry.path), seen)
-        else:
-            yield entry
 
 
 def _nothing(root: Path, levels: list[_Level], suffixes: Mapping[str, str]) -> DataError:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 from zipfile import BadZipFile
 
 from xm.data.naming import clean_class_name
 from xm.data.paths import missing
+from xm.data.tables import Rows, one_error, read_rows
 from xm.data.types import DESCRIPTIONS, Semantics, Triple
 from xm.foundation.errors import DataError
 
@@ -22,9 +22,6 @@ TEXTS = ["class", "text"]
 """The header of a table of texts."""
 SUFFIXES = (".json", ".csv", ".tsv", ".npz")
 _SHOWN = 3
-
-Rows: TypeAlias = list[tuple[int, list[str]]]
-"""Lines of a table with their numbers, from 1; empty ones are left out."""
 
 
 class Classes:
@@ -76,7 +73,7 @@ def read_semantics(path: Path, classes: Sequence[str]) -> Semantics:
         return _npz(path, known)
     if suffix not in SUFFIXES:
         raise DataError(f"{path}: of no kind that is known of classes ({', '.join(SUFFIXES)})")
-    rows = _table(path, "\t" if suffix == ".tsv" else ",")
+    rows = _table(path)
     if rows[0][1] == TEXTS:
         return _texts(path, _table_texts(path, rows[1:]), known)
     return _triples(path, rows, known) if suffix == ".tsv" else _matrix(path, rows, known)
@@ -115,13 +112,6 @@ def _a(kind: str) -> str:
     return "a matrix" if kind == "matrix" else kind
 
 
-def _wrong(path: Path, wrong: Sequence[str]) -> None:
-    """Raise what is wrong, the first three and how many more; if anything is."""
-    if wrong:
-        more = f"; and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
-        raise DataError(f"{path}: {'; '.join(wrong[:_SHOWN])}{more}")
-
-
 def _unknown(path: Path, found: Iterable[str], known: Classes) -> DataError:
     first = next(iter(found), None)
     there = (
@@ -157,7 +147,7 @@ def _json_texts(path: Path) -> Iterator[tuple[str, str]]:
     if not isinstance(table, dict):
         raise DataError(f"{path}: an object was expected, {{class: text or [texts]}}, not {type(table).__name__}")
     listed = {name: [value] if isinstance(value, str) else value for name, value in table.items()}
-    _wrong(path, [f"{name!r}: {wrong}" for name, texts in listed.items() if (wrong := _no_texts(texts))])
+    one_error(path, [f"{name!r}: {wrong}" for name, texts in listed.items() if (wrong := _no_texts(texts))])
     return ((name, text) for name, texts in listed.items() for text in texts)
 
 
@@ -168,25 +158,20 @@ def _no_texts(texts: Any) -> str:
     return "" if all(text.strip() for text in texts) else "an empty text"
 
 
-def _table(path: Path, delimiter: str) -> Rows:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter)
-            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise DataError(f"{path}: can't be read as a table ({error})") from error
+def _table(path: Path) -> Rows:
+    rows = read_rows(path, TEXTS)
     if not rows:
         raise DataError(f"{path}: is empty")
     return rows
 
 
 def _table_texts(path: Path, rows: Rows) -> Iterator[tuple[str, str]]:
-    _wrong(path, [f"line {n}: expected a class and a text" for n, row in rows if len(row) != 2 or not all(row)])
+    one_error(path, [f"line {n}: expected a class and a text" for n, row in rows if len(row) != 2 or not all(row)])
     return ((name, text) for _, (name, text) in rows)
 
 
 def _triples(path: Path, rows: Rows, known: Classes) -> Semantics:
-    _wrong(
+    one_error(
         path,
         [f"line {n}: expected class, relation and concept" for n, row in rows if len(row) != 3 or not all(row)],
     )
@@ -213,7 +198,7 @@ def _matrix(path: Path, rows: Rows, known: Classes) -> Semantics:
             continue
         if len(row) != len(header):
             wrong.append(f"line {n}: {len(row) - 1} numbers for {len(header) - 1} attributes")
-    _wrong(path, wrong)
+    one_error(path, wrong)
     places = [(row[0], f"line {n}") for n, row in body]
     return _by_class(path, values, places, tuple(header[1:]), known)
 
@@ -265,7 +250,7 @@ def _by_class(
             wrong.append(f"{place}: class {name!r} is there twice")
         elif name is not None:
             rows[name] = i
-    _wrong(path, wrong)
+    one_error(path, wrong)
     if not rows:
         raise _unknown(path, (raw for raw, _ in places), known)
     absent = [name for name in known.names if name not in rows]
@@ -274,5 +259,5 @@ def _by_class(
         raise DataError(f"{path}: no row of class {absent[0]!r}{more}; a matrix needs one of each class")
     matrix = np.asarray(values, dtype=np.float32)
     bad = [places[i][1] for i in range(len(matrix)) if not np.isfinite(matrix[i]).all()]
-    _wrong(path, [f"{place}: not finite" for place in bad])
+    one_error(path, [f"{place}: not finite" for place in bad])
     return Semantics(matrix=matrix[[rows[name] for name in known.names]], attributes=attributes)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from xm.data.content import identity
-from xm.data.folder import files_below
+from xm.data.files import files_below
 from xm.data.open import open_dataset
-from xm.data.paths import missing, modality_of
+from xm.data.paths import missing, modality_of, suffixes_among
 from xm.data.splits import UNLABELLED, rng
 from xm.data.task import Digests, Task
 from xm.data.types import Dataset, Sample
@@ -131,10 +131,11 @@ def open_unlabelled(
     path, wanted = Path(source).expanduser(), set(modalities)
     found: dict[str, list[Sample]] = {}
     if path.is_dir():
-        for entry in files_below(path):
-            modality = modality_of(entry.name, plugins.suffixes())
-            if modality in wanted:
-                found.setdefault(modality, []).append(Sample(Path(entry.path), modality, split=UNLABELLED))
+        suffixes = suffixes_among(plugins.suffixes(), wanted)
+        for file in files_below(path):
+            modality = modality_of(file, suffixes)
+            if modality is not None:
+                found.setdefault(modality, []).append(Sample(file, modality, split=UNLABELLED))
     elif not path.exists() and source not in plugins.datasets:
         raise DataError(
             f"--unlabelled {source}: {missing(path, 'folder')}; or say {REST} (what the draws leave of train) "

@@ -1,9 +1,11 @@
 from . import bank as bank
+from .aligned import Aligned as Aligned
 from .bank import Bank as Bank
 from .choice import (
     Chosen as Chosen,
     EncoderChoice as EncoderChoice,
 )
+from .cuts import note_cut as note_cut
 from .embedding import (
     Embedded as Embedded,
     EmbedSettings as EmbedSettings,
@@ -25,7 +27,10 @@ from .encoder import (
 )
 from .items import read_text as read_text
 from .pipeline import encode as encode
-from .reference import make_encoder as make_encoder
+from .reference import (
+    is_run as is_run,
+    make_encoder as make_encoder,
+)
 from .speed import (
     Way as Way,
     measured as measured,

@@ -14,10 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from xm.foundation.errors import RunError, unknown
+from xm.foundation.errors import RunError, described, unknown
+from xm.foundation.reading import formed
 from xm.learning.stream import Stream
 
 LABELS = "_y"
@@ -26,8 +28,31 @@ CLASSES = "classes"
 ABOUT = "xm"
 """Arrays' suffix and names, and keys of the metadata."""
 
+NAMES = "_items"
+"""Behind an array's name: what its items are called, in a file of another format; a bank has `ITEMS`."""
+
 UNSPLIT = "any"
 """The split, in an array's name, of items whose split is still to be drawn."""
+
+
+class _Maker(BaseModel):
+    encoder: str
+    fingerprint: str
+    space: str
+
+
+class _About(BaseModel):
+    """What is looked up in the metadata of a bank; a file of features says nothing."""
+
+    arrays: list[str] = []
+    encoders: dict[str, _Maker] = {}
+
+
+def _is_row(row: Any) -> bool:
+    """Whether a line says what an item is, in words."""
+    if not isinstance(row, dict) or not isinstance(row.get("item"), str):
+        return False
+    return all(isinstance(row.get(name, ""), str) for name in ("group", "pair", "source"))
 
 
 def array_name(split: str | None, modality: str) -> str:
@@ -48,15 +73,28 @@ class Bank:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            if path.exists() and not path.is_file():  # a pipe would be waited for
+                raise RunError(f"{path}: is no file")
             with safe_open(path, "pt") as file:
                 self.arrays: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 metadata: Mapping[str, str] = file.metadata() or {}
-            self.classes: tuple[str, ...] = tuple(json.loads(metadata.get(CLASSES, "[]")))
+            self.classes: tuple[str, ...] = tuple(formed(path, list[str], json.loads(metadata.get(CLASSES, "[]"))))
             self.about: dict[str, Any] = json.loads(metadata.get(ABOUT, "{}"))
         except FileNotFoundError:
             raise RunError(f"{path}: no such file") from None
-        except (SafetensorError, OSError, ValueError) as error:
-            raise RunError(f"{path}: damaged, or no bank ({error})") from error
+        except (SafetensorError, OSError, ValueError, RecursionError) as error:
+            raise RunError(f"{path}: damaged, or no bank ({described(error)})") from error
+        formed(path, _About, self.about)
+        for name in self.names:
+            self._check(name)
+
+    def _check(self, name: str) -> None:
+        x, y = self.arrays.get(name), self.arrays.get(name + LABELS)
+        if x is None or x.ndim != 2:
+            raise RunError(f"{self.path}: damaged (array {name!r} is missing, or not of rows and columns)")
+        whole = y is not None and y.shape == x.shape[:1] and not y.is_floating_point()
+        if not whole:
+            raise RunError(f"{self.path}: damaged (array {name + LABELS!r} has no whole number for each row)")
 
     @cached_property
     def names(self) -> list[str]:
@@ -72,11 +110,16 @@ class Bank:
         """
         if ITEMS not in self.arrays:
             return {}
-        lines = bytes(self.arrays[ITEMS].numpy()).decode().splitlines()
+        try:
+            lines = [json.loads(line) for line in bytes(self.arrays[ITEMS].numpy()).decode().split("\n") if line]
+        except (ValueError, TypeError, RecursionError) as error:
+            raise RunError(f"{self.path}: damaged ({ITEMS}: {described(error)})") from error
+        if len(lines) != len(self) or not all(map(_is_row, lines)):
+            raise RunError(f"{self.path}: damaged ({ITEMS} does not say of each of {len(self)} rows what it is)")
         found, start = {}, 0
         for name in self.names:
             stop = start + len(self.arrays[name])
-            found[name] = [json.loads(line) for line in lines[start:stop]]
+            found[name] = lines[start:stop]
             start = stop
         return found
 

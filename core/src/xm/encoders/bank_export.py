@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xm.encoders.bank import CLASSES, LABELS, Bank
+from xm.encoders.bank import CLASSES, LABELS, NAMES, Bank
 from xm.foundation.errors import PluginError, UsageError
 from xm.foundation.files import replacing
 
@@ -34,10 +34,12 @@ def exporter(out: Path) -> Callable[[Path], None] | None:
 
 
 def _npz(out: Path, path: Path) -> None:
-    """The arrays, and the classes as an array of strings, as ``--features`` reads them."""
+    """The arrays, the items' names beside each, and the classes: strings, as ``--features`` reads them."""
     bank = Bank(path)
     arrays: dict[str, Any] = {name: bank.arrays[name].numpy() for name in bank.names}
     arrays |= {name + LABELS: bank.arrays[name + LABELS].numpy() for name in bank.names}
+    for name, rows in bank.rows.items():
+        arrays[name + NAMES] = np.asarray([row["item"] for row in rows], dtype=np.str_)
     arrays[CLASSES] = np.asarray(bank.classes, dtype=np.str_)
     with replacing(out) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)

@@ -45,7 +45,7 @@ class Part:
 
     Args:
         folder: of its own; made if it is missing.
-        plan: what is embedded; a folder with another plan is emptied.
+        plan: what is embedded, of `n` items; a folder with another plan, or rows that it can't have, is emptied.
         dim: of a vector.
     """
 
@@ -57,7 +57,8 @@ class Part:
 
     def __post_init__(self) -> None:
         path = self.folder / PLAN
-        if not path.is_file() or path.read_text(encoding="utf-8") != self._planned:
+        found = {file.name: file.is_file() for file in self.folder.glob("*")}
+        if not found.get(PLAN) or not all(found.values()) or path.read_bytes() != self._planned.encode():
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
             path.write_text(self._planned, encoding="utf-8")
@@ -68,12 +69,23 @@ class Part:
             with (self.folder / name).open("r+b") as file:
                 file.truncate(whole * width)
         self.done = np.fromfile(self.folder / ROWS, dtype="<i8").tolist()
-        for line in (self.folder / FAILED).read_text(encoding="utf-8").splitlines():
+        self.failed = self._read_failed()
+        rows = [*self.done, *self.failed]
+        if len(set(rows)) != len(rows) or any(not 0 <= row < self.plan["n"] for row in rows):
+            shutil.rmtree(self.folder)
+            self.done, self.failed = [], {}
+            self.__post_init__()
+
+    def _read_failed(self) -> dict[int, str]:
+        found = {}
+        for line in (self.folder / FAILED).read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 row, why = json.loads(line)
-            except ValueError:  # cut short by a kill
+            except (ValueError, TypeError, RecursionError):  # cut short by a kill
                 continue
-            self.failed[row] = why
+            if isinstance(row, int) and isinstance(why, str):
+                found[row] = why
+        return found
 
     @property
     def _planned(self) -> str:

@@ -20,6 +20,7 @@ from xm.encoders.bank import array_name
 from xm.encoders.bank_export import exporter
 from xm.encoders.bank_writer import Array, Part, write_bank
 from xm.encoders.choice import Chosen, EncoderChoice
+from xm.encoders.cuts import heard_cuts, told_cuts
 from xm.encoders.encoder import Encoder
 from xm.encoders.faults import check_some
 from xm.encoders.pipeline import encode
@@ -117,6 +118,7 @@ class Embedding:
         self.encoders = EncoderChoice(plugins, self.dataset, pick_device(settings.device), settings.encoders)
         self._measured: dict[str, Way] = {}
         self._refused: list[ItemError] = []
+        self._cut: dict[str, tuple[int, int, int]] = {}
 
     def run(self) -> Embedded:
         """Embed what is missing, and write the bank."""
@@ -132,6 +134,9 @@ class Embedding:
             part = Part(folder / f"{name}-{rank()}of{world()}", plan, chosen.encoder.dim)
             before += len(part.done)
             done += self._embed(part, chosen.encoder, samples, done, total, way)
+        for modality, (most, cut, of) in self._cut.items():
+            if cut:
+                self.listener(Event("warning", {"message": told_cuts(modality, most, cut, of)}))
         barrier()
         seconds = time.perf_counter() - started
         rows: dict[str, int] = {}
@@ -206,7 +211,7 @@ class Embedding:
         if not missing:
             return len(mine)
         items = [samples[row].item for row in missing]
-        with way.of(encoder):
+        with way.of(encoder), heard_cuts() as cut:
             for found in encode(encoder, items, workers=self.settings.workers, precision=way.precision):
                 failed = {missing[i]: error for i, error in found.failed.items()}
                 for error in failed.values():
@@ -221,6 +226,8 @@ class Embedding:
                 count += len(found)
                 data = {"done": count * world(), "total": total, "modality": encoder.modality}
                 self.listener(Event("embed", data))
+        most, longer, of = self._cut.get(encoder.modality, (0, 0, 0))
+        self._cut[encoder.modality] = (max((most, *cut.values())), longer + len(cut), of + len(items))
         return len(mine)
 
     def _write(

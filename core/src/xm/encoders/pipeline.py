@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from xm.data.content import item_name
 from xm.encoders.encoder import Derived, Encoder, Preparing, Trunk
 from xm.encoders.faults import refusal
 from xm.encoders.soundness import checked, unsound
-from xm.foundation.device import autocast
+from xm.foundation.device import autocast, pool
 from xm.foundation.errors import ItemError
 from xm.learning.stream import Inputs
 
@@ -114,19 +114,16 @@ def _ahead(encoder: Preparing, items: Sequence[Any], depth: int, workers: int, p
     size = encoder.batch_size
     window = WINDOW * size if encoder.sized else size
     pending: deque[tuple[int, Future[Any]]] = deque()
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            submitted = min(1, len(items))
-            if items:
-                pending.append((0, _at_once(encoder, items[0])))
-            while submitted < len(items) or pending:
-                while submitted < len(items) and len(pending) < AHEAD * window:
-                    pending.append((submitted, pool.submit(encoder.prepare, items[submitted])))
-                    submitted += 1
-                ready = [pending.popleft() for _ in range(min(window, len(pending)))]
-                yield from _window(encoder, compute, items, ready, precision)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    with pool(workers) as readers:
+        submitted = min(1, len(items))
+        if items:
+            pending.append((0, _at_once(encoder, items[0])))
+        while submitted < len(items) or pending:
+            while submitted < len(items) and len(pending) < AHEAD * window:
+                pending.append((submitted, readers.submit(encoder.prepare, items[submitted])))
+                submitted += 1
+            ready = [pending.popleft() for _ in range(min(window, len(pending)))]
+            yield from _window(encoder, compute, items, ready, precision)
 
 
 def _at_once(encoder: Preparing, item: Any) -> Future[Any]:

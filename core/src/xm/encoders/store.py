@@ -1,14 +1,16 @@
 """The feature store: an encoder's trunk outputs, kept on disk and addressed by content.
 
 A shard is one safetensors file: ``key`` (n, 16) uint8, the items' content hashes, and the trunk's tensors, n rows
-each. Shards of one encoder fingerprint and depth share a folder. They are written whole, under names of their own,
-and never changed, so that processes may share a store; a damaged one is reported, removed and made again.
+each; and, where an encoder read the beginning of some items alone, ``cut`` (n,) int32: of how many tokens, 0 for items
+that were read whole. Shards of one encoder fingerprint and depth share a folder. They are written whole, under names
+of their own, and never changed, so that processes may share a store; a damaged one is reported, removed and made again.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
+import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +23,11 @@ from torch import Tensor
 
 from xm.data.content import item_name
 from xm.data.contents import Contents
+from xm.encoders.cuts import heard_cuts, told_cuts
 from xm.encoders.encoder import Derived, Encoder
 from xm.encoders.faults import check_some
 from xm.encoders.pipeline import derived, encode
+from xm.encoders.soundness import unsound
 from xm.foundation.distributed import barrier, share, world
 from xm.foundation.errors import ItemError, RunError
 from xm.foundation.events import Event, Listener, silent
@@ -35,7 +39,7 @@ log = logging.getLogger("xm.encoders.store")
 SHARD = 1024
 """Items to a shard: what a kill can cost."""
 
-KEY = "key"
+KEY, CUT = "key", "cut"
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class FeatureStore:
         self.listener = listener
         self._rows: dict[tuple[str, int], dict[bytes, Inputs]] = {}
         self._refused: dict[tuple[str, int], dict[bytes, ItemError]] = {}
+        self._cut: dict[tuple[str, int], dict[bytes, int]] = {}
+        self._told: set[tuple[str, int, bytes]] = set()
 
     def features(self, encoder: Encoder, items: Sequence[Any], *, depth: int = 0) -> Features:
         """Trunk outputs of `encoder` at `depth` for `items`; only what is new is computed.
@@ -92,7 +98,7 @@ class FeatureStore:
         place = (encoder.fingerprint(), depth)
         rows = self._rows.get(place)
         if rows is None:
-            rows = self._rows[place] = self._load(self._folder(encoder, depth))
+            rows = self._rows[place] = self._load(self._folder(encoder, depth), self._cut.setdefault(place, {}))
         failed: dict[int, ItemError] = {}
         keys: list[bytes | None] = []
         for i, item in enumerate(items):
@@ -108,6 +114,7 @@ class FeatureStore:
                 failed[i] = self._refused[place][key].of(item_name(items[i]))
         kept = [i for i in range(len(items)) if i not in failed]
         check_some(len(kept), failed.values())
+        self._tell_cuts(encoder, place, [key for i in kept if (key := keys[i]) is not None])
         found = [rows[key] for i in kept if (key := keys[i]) is not None]
         x = {name: torch.stack([row[name] for row in found]) for name in found[0]} if found else {}
         return Features(x, torch.tensor(kept, dtype=torch.long), failed)
@@ -132,22 +139,29 @@ class FeatureStore:
             return None
         return self.root / f"{encoder.fingerprint()}-{depth}"
 
-    def _load(self, folder: Path | None) -> dict[bytes, Inputs]:
+    def _load(self, folder: Path | None, cut: dict[bytes, int]) -> dict[bytes, Inputs]:
         rows: dict[bytes, Inputs] = {}
         if folder is None:
             return rows
+        form: dict[str, tuple[Any, ...]] = {}
         for path in sorted(folder.glob("*.safetensors")):
             try:
                 tensors = read_tensors(path)
-                keys = tensors.pop(KEY)
-                if not tensors or {len(value) for value in tensors.values()} != {len(keys)}:
+                keys, lengths = tensors.pop(KEY), tensors.pop(CUT, None)
+                counted = lengths is None or (lengths.dtype == torch.int32 and lengths.shape == keys.shape[:1])
+                if not counted or not _whole(keys, tensors):
                     raise RunError(f"{path}: rows are missing")
+                form = form or _form(tensors)
+                if _form(tensors) != form:
+                    raise RunError(f"{path}: its rows are not like those of others")
             except (RunError, KeyError) as error:
                 self._warn(f"cache file {path} is damaged and will be made again ({type(error).__name__})")
-                path.unlink(missing_ok=True)
+                _remove(path)
                 continue
             for i, key in enumerate(keys.numpy()):
                 rows[key.tobytes()] = {name: value[i] for name, value in tensors.items()}
+                if lengths is not None and lengths[i]:
+                    cut[key.tobytes()] = int(lengths[i])
         return rows
 
     def _encode(
@@ -165,23 +179,36 @@ class FeatureStore:
             return
         keys, folder = list(missing), self._folder(encoder, depth)
         fresh: dict[bytes, Inputs] = {}
-        done = 0
-        try:
-            for part in encode(encoder, list(missing.values()), depth):
-                for i, row in enumerate(part.rows):
-                    fresh[keys[row]] = {name: value[i].clone() for name, value in part.x.items()}
-                for row, error in part.failed.items():
-                    refused[keys[row]] = self._refuse(error)
-                while len(fresh) >= SHARD:
-                    full = {key: fresh.pop(key) for key in list(itertools.islice(fresh, SHARD))}
-                    rows |= full
-                    self._write(folder, full)
-                done += len(part)
-                self.listener(Event("embed", {"done": done, "total": len(keys), "modality": encoder.modality}))
-        finally:
-            if fresh:
-                rows |= fresh
-                self._write(folder, fresh)
+        cut, done = self._cut.setdefault(place, {}), 0
+        with heard_cuts() as heard:
+            try:
+                for part in encode(encoder, list(missing.values()), depth):
+                    for i, row in enumerate(part.rows):
+                        key = keys[row]
+                        fresh[key] = {name: value[i].clone() for name, value in part.x.items()}
+                        if (most := heard.get(id(missing[key]))) is not None:
+                            cut[key] = most
+                    for row, error in part.failed.items():
+                        refused[keys[row]] = self._refuse(error)
+                    while len(fresh) >= SHARD:
+                        full = {key: fresh.pop(key) for key in list(itertools.islice(fresh, SHARD))}
+                        rows |= full
+                        self._write(folder, full, cut)
+                    done += len(part)
+                    self.listener(Event("embed", {"done": done, "total": len(keys), "modality": encoder.modality}))
+            finally:
+                if fresh:
+                    rows |= fresh
+                    self._write(folder, fresh, cut)
+
+    def _tell_cuts(self, encoder: Encoder, place: tuple[str, int], keys: Sequence[bytes]) -> None:
+        """Warn, once, of items that were not read whole."""
+        known = self._cut.get(place, {})
+        cut = [key for key in keys if key in known]
+        fresh = {(*place, key) for key in cut} - self._told
+        if fresh:
+            self._told |= fresh
+            self._warn(told_cuts(encoder.modality, max(known[key] for key in cut), len(cut), len(keys)))
 
     def _refuse(self, error: ItemError) -> ItemError:
         if self.strict:
@@ -189,12 +216,14 @@ class FeatureStore:
         self._warn(f"left out: {error}")
         return error
 
-    def _write(self, folder: Path | None, fresh: dict[bytes, Inputs]) -> None:
+    def _write(self, folder: Path | None, fresh: dict[bytes, Inputs], cut: Mapping[bytes, int]) -> None:
         if folder is None:
             return
         names = next(iter(fresh.values()))
         tensors = {name: torch.stack([row[name] for row in fresh.values()]) for name in names}
         keys = torch.stack([torch.frombuffer(bytearray(k), dtype=torch.uint8) for k in fresh])
+        if not cut.keys().isdisjoint(fresh):
+            tensors[CUT] = torch.tensor([cut.get(k, 0) for k in fresh], dtype=torch.int32)
         try:
             write_tensors(folder / f"{uuid.uuid4().hex}.safetensors", {**tensors, KEY: keys})
         except (OSError, SafetensorError) as error:
@@ -203,3 +232,23 @@ class FeatureStore:
     def _warn(self, message: str) -> None:
         log.debug(message)
         self.listener(Event("warning", {"message": message}))
+
+
+def _whole(keys: Tensor, tensors: Inputs) -> bool:
+    """Whether there is a row of sound numbers for each key."""
+    if keys.dtype != torch.uint8 or keys.ndim != 2 or not tensors:
+        return False
+    return all(value.ndim and len(value) == len(keys) for value in tensors.values()) and not unsound(tensors)
+
+
+def _form(tensors: Inputs) -> dict[str, tuple[Any, ...]]:
+    """What rows of one encoder have in common."""
+    return {name: (value.dtype, *value.shape[1:]) for name, value in sorted(tensors.items())}
+
+
+def _remove(path: Path) -> None:
+    """Take away what is in a file's place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,3 +1,8 @@
+from .decisions import (
+    ClassFigures as ClassFigures,
+    Decisions as Decisions,
+    Wrong as Wrong,
+)
 from .geometry import (
     Geometry as Geometry,
     alignment as alignment,

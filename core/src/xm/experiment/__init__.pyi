@@ -4,6 +4,10 @@ from .benchmark import (
     bench as bench,
     few_shot as few_shot,
 )
+from .by_names import (
+    ByNames as ByNames,
+    classify as classify,
+)
 from .drawing import Drawing as Drawing
 from .resuming import unfinished as unfinished
 from .run import (

@@ -12,14 +12,15 @@ from typing import Any
 from pydantic import Field
 
 from xm.data.contents import Contents
+from xm.data.open import open_dataset
 from xm.evaluation.report import Comparison, Result, Summary, summarise
 from xm.evaluation.significance import Hits, compare
 from xm.experiment.run import load
 from xm.experiment.settings import TrainSettings
 from xm.experiment.training import Experiment
-from xm.foundation.errors import RunError, UsageError
+from xm.foundation.errors import DataError, RunError, UsageError, unknown
 from xm.foundation.events import Event, Listener, logged, silent
-from xm.foundation.files import read_tensors
+from xm.foundation.files import cache_dir, read_tensors
 from xm.foundation.layout import INDEX, TESTED
 from xm.plugins.blame import blaming
 from xm.plugins.config import Config, validated
@@ -37,6 +38,8 @@ class BenchSettings(Config):
     """What ``xm bench`` takes. Every field is a flag of the same name."""
 
     data: str | None = Field(None, description="the data; none: the dataset of the benchmark's name")
+    modality: str | None = Field(None, description="the target, of data that no benchmark is for; none: their only one")
+    aux: tuple[str, ...] = Field((), description="auxiliary modalities, of data that no benchmark is for")
     strategies: tuple[str, ...] = Field((), description="which; none: every one that applies")
     set: dict[str, Any] = Field({}, description="strategies' own settings, STRATEGY.NAME=VALUE")
     encoders: dict[str, str] = Field({}, description="modality to encoder, NAME or NAME:ARGUMENT")
@@ -82,12 +85,12 @@ class BenchReport:
 
 @blaming()
 def bench(
-    name: str, *, listener: Listener = logged, plugins: PluginManager | None = None, **settings: Any
+    name: str | None = None, *, listener: Listener = logged, plugins: PluginManager | None = None, **settings: Any
 ) -> BenchReport:
-    """Run a benchmark by its name.
+    """Run a benchmark by its name, or its protocol, `few_shot`, on any data.
 
     Args:
-        name: of a `xm.BenchmarkSpec`.
+        name: of a `xm.BenchmarkSpec`; or, of none, the data: a folder, a file, a dataset's name. None: those of `data`.
         listener: hears progress, warnings and results.
         plugins: the plugin manager; the process's own if None.
         **settings: the fields of `BenchSettings`.
@@ -95,10 +98,58 @@ def bench(
     Raises:
         XMError: for whatever is wrong with name, settings or data.
     """
-    found = plugins or manager()
-    spec = found.benchmarks.find(name)
-    report: BenchReport = spec.make(BenchReport, spec, validated(BenchSettings, settings, "bench"), found, listener)
+    found, given = plugins or manager(), validated(BenchSettings, settings, "bench")
+    if name is None or name not in found.benchmarks:
+        spec, given = _of_data(name, given, found)
+    else:
+        spec = found.benchmarks.find(name)
+        if given.modality or given.aux:
+            aux = f", with {', '.join(spec.aux)}" if spec.aux else ""
+            raise UsageError(
+                f"benchmark {name!r} is of {spec.modality}{aux}: take --modality and --aux away; for others name the "
+                "data alone: xm bench --data SOURCE"
+            )
+    report: BenchReport = spec.make(BenchReport, spec, given, found, listener)
     return report
+
+
+def _of_data(name: str | None, settings: BenchSettings, plugins: PluginManager) -> tuple[BenchmarkSpec, BenchSettings]:
+    """The protocol on data that no benchmark is for, against the default strategy on the target alone.
+
+    Raises:
+        UsageError: if there are none, or data of several modalities leave open which is the target.
+        DataError: if they can't be opened.
+    """
+    data = settings.data if name is None else name
+    wrong = "name a benchmark (xm plugins list), or data: xm bench --data SOURCE"
+    if name is not None:
+        wrong = str(unknown("benchmark", name, plugins.benchmarks, "xm plugins list"))
+    if data is None:
+        raise UsageError(wrong)
+    if name is not None and settings.data is not None:
+        raise UsageError(f"{wrong}; data that no benchmark is for are named alone: xm bench --data {settings.data}")
+    try:
+        dataset = open_dataset(data, plugins, settings.cache or cache_dir())
+    except UsageError:
+        if name is None:
+            raise
+        raise UsageError(f"{wrong}, and there is no dataset, folder or file of that name") from None
+    held = list(dict.fromkeys(sample.modality for sample in dataset.samples if sample.label is not None))
+    if settings.modality is None and len(held) > 1:
+        raise UsageError(
+            f"{data}: holds {' and '.join(held)}; say which is to be classified: --modality {held[0]} (others may help "
+            f"it: --aux {','.join(held[1:])})"
+        )
+    if settings.modality is None and not held:
+        raise DataError(f"{data}: no item has a label")
+    spec = BenchmarkSpec(
+        name=dataset.name,
+        target=f"{few_shot.__module__}:{few_shot.__name__}",
+        modality=settings.modality or held[0],
+        aux=settings.aux,
+        reference=str(TrainSettings.model_fields["strategy"].default),
+    )
+    return spec, settings.model_copy(update={"data": data})
 
 
 def few_shot(

@@ -15,14 +15,16 @@ from xm.data.types import Sample, View
 from xm.foundation.errors import ItemError, RunError
 from xm.foundation.files import read_tensors
 from xm.foundation.layout import LEARNED, start_file
+from xm.foundation.reading import inside, read_weights
 
 KEY, START = "key", "start"
+KEY_BYTES = 16
 
 
 def taken_over(folder: Path, modality: str, depth: int) -> dict[str, Tensor]:
     """What a run took over of another run's tower; empty if nothing."""
-    path = folder / start_file(modality, depth)
-    return read_tensors(path) if depth and path.exists() else {}
+    path = inside(folder, start_file(modality, depth))
+    return read_weights(path) if depth and path.exists() else {}
 
 
 def task_name(shots: int, seed: int) -> str:
@@ -58,7 +60,7 @@ class Learned:
         if before := sorted(start):
             found[START] = numbers(before)
         keys = torch.frombuffer(bytearray(b"".join(rows)), dtype=torch.uint8) if rows else torch.zeros(0)
-        return cls({**found, KEY: keys.to(torch.uint8).view(-1, 16)})
+        return cls({**found, KEY: keys.to(torch.uint8).view(-1, KEY_BYTES)})
 
     @classmethod
     def of_run(cls, folder: Path) -> Learned | None:
@@ -67,12 +69,17 @@ class Learned:
         Raises:
             RunError: if the file is damaged.
         """
-        path = folder / LEARNED
+        path = inside(folder, LEARNED)
         if not path.exists():
             return None
         tensors = read_tensors(path)
-        if KEY not in tensors:
+        keys = tensors.get(KEY)
+        if keys is None or keys.dtype != torch.uint8 or keys.ndim != 2 or keys.shape[1] != KEY_BYTES:
             raise RunError(f"{path}: damaged (without {KEY})")
+        for name, rows in tensors.items():
+            known = name == KEY or (rows.dtype == torch.int32 and rows.ndim == 1)
+            if not known or (name != KEY and ((rows < 0) | (rows >= len(keys))).any()):
+                raise RunError(f"{path}: damaged ({name} names items that it does not hold)")
         return cls(tensors)
 
     @staticmethod

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from xm.encoders.aligned import opened, restored
@@ -16,16 +17,20 @@ from xm.evaluation.report import Result
 from xm.experiment.index import read_index
 from xm.experiment.learned import taken_over
 from xm.experiment.readings import Rows, read_rows, readings_of
+from xm.experiment.rules import ARGMAX
 from xm.foundation.device import pick_device
 from xm.foundation.errors import RunError, described, unknown
-from xm.foundation.files import read_tensors
 from xm.foundation.layout import CENTRES, MODEL, RULE, map_file
+from xm.foundation.reading import inside, read_weights
 from xm.learning.model import Tower, Towers
-from xm.learning.predictor import Predictor
+from xm.learning.predictor import Predictor, decide
 from xm.learning.start import begin
 from xm.learning.strategy import Strategy, make_strategy
-from xm.plugins.blame import fault
+from xm.learning.stream import Stream
+from xm.plugins.blame import culprit, fault
 from xm.plugins.plugin_manager import PluginManager
+
+AGAIN = "the run is damaged, or its plugins have changed since; train again"
 
 
 class Restored:
@@ -50,6 +55,14 @@ class Restored:
     def classes(self) -> tuple[str, ...]:
         """In words."""
         return tuple(self.index["classes"])
+
+    def file(self, *names: str | Path) -> Path:
+        """The path of a file of the run.
+
+        Raises:
+            RunError: if it is not inside the run's folder.
+        """
+        return inside(self.folder, *names)
 
     @property
     def target(self) -> str:
@@ -79,13 +92,13 @@ class Restored:
 
     def _reader(self, reference: str) -> Encoder:
         """An encoder that the target's items are read by besides."""
-        way = {"encoder": reference, "fingerprint": self.index["readers"].get(reference)}
+        way = {"encoder": reference, "fingerprint": self.index.get("readers", {}).get(reference)}
         return encoder_again(way, self.target, self.plugins, self.device, self.folder)
 
     def strategy(self, result: Result) -> Strategy:
         """The strategy of a model, with the settings it had."""
         settings = self.index["settings"]
-        given = settings["set"] if result.strategy == settings["strategy"] else None
+        given = settings.get("set") if result.strategy == settings["strategy"] else None
         return make_strategy(result.strategy, given, self.plugins)
 
     def depths(self, result: Result) -> Mapping[str, int]:
@@ -94,10 +107,10 @@ class Restored:
 
     def model(self, result: Result, encoders: Mapping[str, Encoder]) -> nn.Module:
         """A model again, with its `towers`."""
-        path = self.folder / result.model / MODEL
+        path = self.file(result.model, MODEL)
         try:
             strategy = self.strategy(result)
-            restored = strategy.restore(self.towers(result, encoders), read_tensors(path))
+            restored = strategy.restore(self.towers(result, encoders), read_weights(path))
         except (KeyError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"{path}: does not hold a model of strategy {result.strategy!r} ({described(error)})"
@@ -105,6 +118,32 @@ class Restored:
         if not isinstance(restored, nn.Module):
             raise fault(strategy, f"restore() gives {type(restored).__name__}, not a model (torch.nn.Module)")
         return restored.to(self.device).eval()
+
+    def decide(self, result: Result, rule: Predictor, model: nn.Module, inputs: Stream, classes: int) -> Tensor:
+        """Probabilities (n, classes) of a model and its rule.
+
+        Raises:
+            RunError: if tensors of the run do not fit each other, or what comes out is no probability.
+            PluginError: if they do not fit what a plugin does with them.
+        """
+        try:
+            found = decide(rule, model, inputs, self.device)
+        except torch.OutOfMemoryError:
+            raise
+        except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            if thing := culprit(error):
+                raise thing.error(f"{described(error)}, of {self._named(result)}; {AGAIN}") from error
+            raise RunError(f"{self._named(result)} can't be asked ({described(error)}); {AGAIN}") from error
+        if found.shape != (len(inputs), classes):
+            raise RunError(
+                f"{self._named(result)} gives {found.shape[-1]} probabilities for {classes} classes; {AGAIN}"
+            )
+        if not torch.isfinite(found).all():
+            raise RunError(f"{self._named(result)} gives probabilities that are not finite; {AGAIN}")
+        return found
+
+    def _named(self, result: Result) -> str:
+        return f"{self.folder}: the model {result.model} of strategy {result.strategy!r}"
 
     def towers(self, result: Result, encoders: Mapping[str, Encoder]) -> Towers:
         """As a model's training began, for the modalities of `encoders` and for those that its strategy opened."""
@@ -121,8 +160,8 @@ class Restored:
 
     def _way_home(self, modality: str, encoder: Encoder, depth: int) -> nn.Module:
         way = self.way(modality)
-        path = self.folder / map_file(modality)
-        tensors = read_tensors(path) if way["aligner"] else {}
+        path = self.file(map_file(modality))
+        tensors = read_weights(path) if way["aligner"] else {}
         try:
             given = self.index["settings"].get("aligner_set")
             return opened(restored(way["aligner"], tensors, encoder, self.plugins, given), encoder, depth)
@@ -143,8 +182,8 @@ class Restored:
     def rule(self, result: Result) -> Predictor:
         """The decision rule of a model, as it was in training."""
         settings = self.index["settings"]
-        name = result.predictor or settings["predictor"]
-        own = settings["predictor"] or result.strategy == settings["strategy"]
+        name = result.predictor or settings.get("predictor") or ARGMAX
+        own = settings.get("predictor") or result.strategy == settings["strategy"]
         given = settings.get("predictor_set") if own else None
         found: Predictor = self.plugins.predictors.find(name).make(Predictor, given)
         found.tensors = self._beside(result, RULE)
@@ -152,6 +191,6 @@ class Restored:
 
     def _beside(self, result: Result, name: str) -> dict[str, Tensor]:
         """Tensors of a file beside a model, or in the run's folder, on the device; empty if there is no such file."""
-        places = (self.folder / result.model / name, self.folder / name)
-        found = next((read_tensors(path) for path in places if path.exists()), {})
+        places = (self.file(result.model, name), self.file(name))
+        found = next((read_weights(path) for path in places if path.exists()), {})
         return {key: value.to(self.device) for key, value in found.items()}

@@ -15,20 +15,22 @@ from xm.data.naming import unique
 from xm.data.paths import modality_of
 from xm.encoders.encoder import Encoder
 from xm.encoders.store import FeatureStore
+from xm.evaluation.decisions import Decisions
 from xm.evaluation.metrics import coverage, measure
 from xm.evaluation.report import Prediction, Result
 from xm.experiment.figures import confined
-from xm.experiment.new_classes import labels_of, take_in, with_new
-from xm.experiment.restored import Restored
-from xm.experiment.scored import scored
-from xm.foundation.errors import DataError, UsageError, unknown
-from xm.foundation.events import Listener, logged
+from xm.experiment.keeping import Keeping
+from xm.experiment.new_classes import labels_of, with_new
+from xm.experiment.predictions import by_modality, predictions, together
+from xm.experiment.scored import items_of, scored
+from xm.experiment.tested import kept_decisions
+from xm.foundation.errors import DataError, unknown
+from xm.foundation.events import Event, Listener, logged
 from xm.foundation.files import cache_dir
-from xm.learning.predictor import NONE, Predictor, decide, decisions
+from xm.learning.predictor import Predictor, decisions
 from xm.learning.stream import Stream
 from xm.plugins.blame import blaming
 from xm.plugins.plugin_manager import PluginManager, manager
-from xm.plugins.sound import Sound, check_probabilities
 
 
 def load(
@@ -54,8 +56,8 @@ def load(
     return Run(Path(run), plugins or manager(), device, cache, listener)
 
 
-class Run(Restored):
-    """A run, read lazily: its results, its models, and prediction with them."""
+class Run(Keeping):
+    """A run, read lazily: its results, its models, and prediction with them. What is made of it is kept."""
 
     def __init__(
         self,
@@ -116,20 +118,15 @@ class Run(Restored):
         Raises:
             UsageError: for a new class that is there already, or a model that can't take any in.
         """
-        if isinstance(items, str | Path):
-            raise UsageError(f"predict takes a list of items: [{str(items)!r}]")
         result, classes = self.pick(pick), with_new(self.classes, add_classes)
         labels = labels_of(classes, only)
-        by_modality: dict[str, list[int]] = {}
-        for i, item in enumerate(items):
-            by_modality.setdefault(modality or self._modality(item), []).append(i)
-        predictions: list[Prediction | None] = [None] * len(items)
-        for name, rows in by_modality.items():
-            encoder = self.encoder(name)
-            given = [items[i] if encoder.accepts_names else _as_path(items[i]) for i in rows]
-            for i, prediction in zip(rows, self._predict(result, encoder, given, classes, labels), strict=True):
-                predictions[i] = replace(prediction, item=items[i])
-        return [prediction for prediction in predictions if prediction is not None]
+        if result.transductive or self.rule(result).scope != "item":
+            self.listener(Event("warning", {"message": together(f"model {result.model}")}))
+
+        def predict(name: str, given: list[Any]) -> Iterator[Prediction]:
+            return self._predict(result, self.encoder(name), given, classes, labels)
+
+        return by_modality(items, lambda item: modality or self._modality(item), self.encoder, predict)
 
     def candidates(self, add_classes: Sequence[str] = (), only: Sequence[str] = ()) -> list[str]:
         """The classes that `predict` decides among, by their names there, in order.
@@ -141,8 +138,8 @@ class Run(Restored):
         return [unique(classes)[label] for label in labels_of(classes, only)]
 
     def _modality(self, item: Any) -> str:
-        known = {s: m for s, m in self.plugins.suffixes().items() if m in self.index["ways"]}
-        found = modality_of(Path(item).name, known) if isinstance(item, str | Path) else None
+        known = self.plugins.suffixes().among(self.index["ways"])
+        found = modality_of(Path(item), known) if isinstance(item, str | Path) else None
         return found or self.target
 
     def _decided(
@@ -157,30 +154,19 @@ class Run(Restored):
             classes: the run's, and new ones behind them.
             labels: of the classes to decide among.
         """
-        model, rule = self.model(result, {inputs.modality: encoder}), self.rule(result)
-        if len(classes) > len(self.classes):
-            model = take_in(self, result, model, rule, classes)
-        with Sound(self.strategy(result), len(classes)) as sound:
-            found = decide(rule, sound.model("restore", model), inputs, self.device)
-        check_probabilities(rule, found, len(classes))
+        model, rule = self.fitted(result, encoder, classes)
+        found = self.decide(result, rule, model, inputs, len(classes))
         return rule, confined(model, inputs, found, labels) if len(labels) < len(classes) else found
 
     def _predict(
         self, result: Result, encoder: Encoder, items: Sequence[Any], classes: Sequence[str], labels: Sequence[int]
     ) -> Iterator[Prediction]:
-        read, names = self.read(FeatureStore(None), result, encoder, items), unique(classes)
-        values: Iterator[tuple[list[float], int]] = iter(())
+        read = self.read(FeatureStore(None), result, encoder, items)
+        found = None
         if read.stream is not None:
-            rule, found = self._decided(result, read.stream, encoder, classes, labels)
-            values = iter(zip(found[:, list(labels)].tolist(), decisions(rule, found).tolist(), strict=True))
-        for i, item in enumerate(items):
-            if i in read.failed:
-                yield Prediction(item, None, {}, read.failed[i].reason)
-            else:
-                chances, decided = next(values)
-                label = None if decided == NONE else names[decided]
-                probabilities = dict(zip((names[k] for k in labels), chances, strict=True))
-                yield Prediction(item, label, probabilities, abstained=label is None)
+            rule, probabilities = self._decided(result, read.stream, encoder, classes, labels)
+            found = probabilities, decisions(rule, probabilities)
+        return predictions(items, read.failed, found, unique(classes), labels)
 
     @blaming()
     def evaluate(
@@ -210,6 +196,21 @@ class Run(Restored):
             DataError: if the data hold a class that training never saw, and it is not to be added.
             UsageError: for a new class that is there already, or a model that can't take any in.
         """
+        return self.decisions(
+            data, pick=pick, metric=metric, present=present, add_classes=add_classes, only=only
+        ).result
+
+    def decisions(
+        self,
+        data: str | None = None,
+        *,
+        pick: str | None = None,
+        metric: str | None = None,
+        present: bool = False,
+        add_classes: Sequence[str] | Literal["data"] = (),
+        only: Sequence[str] = (),
+    ) -> Decisions:
+        """What a model decides on the items that `evaluate` scores, which says what the arguments are and is raised."""
         result, given = self.pick(pick), None if add_classes == "data" else with_new(self.classes, add_classes)
         places = (self.plugins, self.cache, self.listener)
         samples, classes = scored(self.index, self.folder, data, result.seed, *places, classes=given)
@@ -225,7 +226,7 @@ class Run(Restored):
         predicted = decisions(rule, probabilities, among).cpu()
         name = metric or self.index["settings"]["metric"]
         new = list(classes[len(self.classes) :])
-        return replace(
+        figure = replace(
             result,
             record={**result.record, **({"added": new} if new else {})},
             metric=name,
@@ -234,12 +235,30 @@ class Run(Restored):
             split="test" if data is None else data,
             coverage=coverage(predicted) if rule.abstains else None,
         )
+        items = [samples[i].item for i in read.kept]
+        return Decisions(figure, tuple(unique(classes)), labels, predicted, items, probabilities.cpu())
+
+    def tested(self, pick: str | None = None, *, metric: str | None = None, items: bool = False) -> Decisions:
+        """What a model decided on test in training, as the run keeps it: nothing is encoded, and no model made.
+
+        Args:
+            pick: which model, see `pick`.
+            metric: of the result; None: the run's.
+            items: whether to look the items up, for which the data of training must be there.
+
+        Raises:
+            RunError: if the run does not keep them.
+            DataError: if the data are gone or have changed.
+        """
+        result = self.pick(pick)
+        label, predicted, number = kept_decisions(self.folder, result, len(self.classes))
+        known = items_of(self.index, result.seed, self.plugins, self.cache) if items else {}
+        if metric is not None:
+            result = replace(result, metric=metric, value=measure(metric, label, predicted))
+        found = [known.get(i) for i in number.tolist()] if items else []
+        return Decisions(result, tuple(unique(self.classes)), label, predicted, found)
 
     @property
     def predictor(self) -> Predictor:
         """The decision rule of the model that `pick` gives."""
         return self.rule(self.pick())
-
-
-def _as_path(item: Any) -> Any:
-    return Path(item) if isinstance(item, str) else item

@@ -51,7 +51,7 @@ def scored(
     if data is None:
         if classes is None:
             raise UsageError("--add-class data: name the data with --data; the run's own hold its own classes")
-        samples: Sequence[Sample] = _own(index, target, seed, plugins, cache)
+        samples: Sequence[Sample] = _own(index, target, seed, plugins, cache)[1]
     else:
         dataset = open_dataset(data, plugins, cache)
         test = [sample for sample in dataset.samples if sample.split == "test"]
@@ -68,15 +68,28 @@ def scored(
     return [sample for sample in samples if sample.label is not None], known
 
 
-def _own(index: Mapping[str, Any], target: str, seed: int, plugins: PluginManager, cache: Path) -> list[Sample]:
-    """The test items of training, which are the same ones still."""
+def items_of(index: Mapping[str, Any], seed: int, plugins: PluginManager, cache: Path) -> dict[int, Any]:
+    """The test items of training, by their numbers in the dataset (`xm.foundation.layout.TESTED`).
+
+    Raises:
+        DataError: if the run's own data are gone or have changed.
+    """
+    dataset, test = _own(index, str(index["settings"]["modality"]), seed, plugins, cache)
+    tested = {id(sample.item) for sample in test}
+    return {number: sample.item for number, sample in enumerate(dataset.samples) if id(sample.item) in tested}
+
+
+def _own(
+    index: Mapping[str, Any], target: str, seed: int, plugins: PluginManager, cache: Path
+) -> tuple[Dataset, list[Sample]]:
+    """The data of training, and their test items, which are the same ones still."""
     settings = index["settings"]
     place = index.get("place") or settings["data"]
     try:
-        dataset = open_dataset(place, plugins, cache)
+        opened = open_dataset(place, plugins, cache)
     except (UsageError, DataError) as error:
         raise DataError(f"the data of training: {error}; name them with --data") from None
-    dataset = split_as(dataset, validated(TrainSettings, settings, INDEX), seed)
+    dataset = split_as(opened, validated(TrainSettings, settings, INDEX), seed)
     labelled = (sample for sample in dataset.samples if sample.modality == target and sample.label is not None)
     test = [sample for sample in labelled if sample.split == "test"]
     then = index.get("tests", {}).get(str(seed))
@@ -85,7 +98,7 @@ def _own(index: Mapping[str, Any], target: str, seed: int, plugins: PluginManage
             f"{place or index['dataset']}: has changed since training, so that its test items are others, "
             "which may have been trained on; name a folder of new items with --data"
         )
-    return test
+    return opened, test
 
 
 def _labelled(samples: Sequence[Sample], dataset: Dataset, classes: tuple[str, ...], folder: Path) -> list[Sample]:

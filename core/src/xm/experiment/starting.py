@@ -20,8 +20,8 @@ from xm.evaluation.report import Result
 from xm.experiment.learned import Learned, taken_over, task_name
 from xm.experiment.run import Run
 from xm.foundation.errors import DataError, RunError, UsageError, described
-from xm.foundation.files import read_tensors
 from xm.foundation.layout import INDEX, MODEL, start_file
+from xm.foundation.reading import read_weights
 from xm.learning.model import Towers
 from xm.learning.start import Start, begin
 from xm.plugins.plugin_manager import PluginManager
@@ -67,10 +67,10 @@ class Ancestor:
 
     def tails(self) -> dict[str, dict[str, Tensor]]:
         """By modality, all in which the tails of its towers differ from the encoders'."""
-        path = self.run.folder / self.result.model / MODEL
+        path = self.run.file(self.result.model, MODEL)
         towers = self.run.towers(self.result, {})
         try:
-            found = self.run.strategy(self.result).tuned(towers, read_tensors(path))
+            found = self.run.strategy(self.result).tuned(towers, read_weights(path))
         except (KeyError, ValueError, RuntimeError) as error:
             raise RunError(f"{path}: its towers can't be taken over ({described(error)})") from error
         return {
@@ -119,7 +119,7 @@ class Starts:
 
     def key(self) -> list[str]:
         """What tells the runs from others."""
-        return [fingerprint_of(a.run.folder / INDEX, a.run.folder / a.result.model / MODEL) for a in self.ancestors]
+        return [fingerprint_of(a.run.file(INDEX), a.run.file(a.result.model, MODEL)) for a in self.ancestors]
 
     def fit(self, wanted: Iterable[Mapping[str, int]], encoders: EncoderChoice, strategy: str, uses_runs: bool) -> None:
         """Find what is taken of each run: towers of the encoders that are opened, as deep as they are.

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from xm.evaluation.report import Result
 from xm.evaluation.significance import Hits
+from xm.foundation.errors import RunError
+from xm.foundation.files import read_tensors
+from xm.foundation.layout import TESTED
+from xm.foundation.reading import inside
+from xm.learning.predictor import NONE
 
 DECIDED = ("label", "predicted", "item")
 """What is kept of each decision."""
@@ -64,3 +71,25 @@ def hits_of(results: Sequence[Result], decisions: Mapping[str, Tensor], rows: Ma
         elif f"{split}/label" in decisions:
             found[result.scored] = Hits.of({key: decisions[f"{split}/{key}"] for key in DECIDED})
     return found
+
+
+def kept_decisions(run: Path, result: Result, classes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What a model of a run decided on test: labels, decisions, and the items' numbers in the dataset; (n,) each.
+
+    Args:
+        run: the folder.
+        result: of the model.
+        classes: their number.
+
+    Raises:
+        RunError: if the run does not keep them, or they are of another form.
+    """
+    path = inside(run, result.model, TESTED)
+    found = read_tensors(path)
+    if "item" not in found:
+        raise RunError(f"{path}: an older xm wrote it, and it does not say which items were tested; train again")
+    label, predicted, item = (found.get(name, torch.empty(0)) for name in DECIDED)
+    whole = not any(part.is_floating_point() or part.shape != item.shape[:1] for part in (label, predicted, item))
+    if not whole or not len(label) or not bool(((label >= 0) & (label < classes) & (predicted < classes)).all()):
+        raise RunError(f"{path}: damaged (its decisions are not those on the run's {classes} classes)")
+    return label, predicted.clamp_min(NONE), item

@@ -10,6 +10,7 @@ from typing import Any
 
 from xm.alignment.aligner import Aligner
 from xm.alignment.maker import AlignmentMaker, WaysHome
+from xm.data.checks import speechless
 from xm.data.contents import Contents
 from xm.data.open import located, open_dataset
 from xm.data.task import Task
@@ -145,6 +146,8 @@ class Experiment:
         given = {sample.modality for sample in self.dataset.names}
         aux = self.settings.aux
         named = frozenset(m for m in aux if m in given or self.encoders[m].encoder.accepts_names)
+        if named - given and (said := speechless(self.dataset)):
+            self._tell(Event("warning", {"message": said}))
         source, items = self.settings.unlabelled, None
         if source not in (NONE, REST, SPLIT):
             items = open_unlabelled(source, (self.settings.modality, *aux), self.plugins, self.cache)

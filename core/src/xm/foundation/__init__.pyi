@@ -32,3 +32,9 @@ from .files import (
     write_tensors as write_tensors,
 )
 from .new_folder import NewFolder as NewFolder
+from .reading import (
+    formed as formed,
+    inside as inside,
+    read_json as read_json,
+    read_weights as read_weights,
+)

@@ -85,12 +85,25 @@ def threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that each compute by themselves. After an interruption nobody waits for what still runs."""
+    made, wait = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)), True
+    try:
+        yield made
+    except KeyboardInterrupt:
+        wait = False
+        raise
+    finally:
+        made.shutdown(wait=wait, cancel_futures=True)
+
+
 def spread(function: Callable[[A], B], items: Iterable[A]) -> list[B]:
     """`function` of every item, in order; each of PyTorch's threads works on items of its own.
 
     Threads that share one operation wait for each other, which on a busy machine takes longer than a single one.
     The first error is raised.
     """
-    workers = torch.get_num_threads()
-    with threads(1), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return list(pool.map(function, items))
+    count = torch.get_num_threads()
+    with threads(1), pool(count) as workers:
+        return list(workers.map(function, items))

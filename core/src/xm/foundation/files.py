@@ -78,6 +78,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         RunError: if it is missing or damaged; it names the file.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise RunError(f"{path}: is no file")
         return load_file(path)
     except FileNotFoundError:
         raise RunError(f"{path}: no such file") from None

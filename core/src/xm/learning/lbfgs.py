@@ -7,14 +7,13 @@ passes what stochastic steps approach in thousands.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from xm.foundation.device import threads
+from xm.foundation.device import pool, threads
 from xm.learning.quasi_newton import Curvature, descend
 
 SMALL = 2**22
@@ -87,12 +86,12 @@ def path(
         samples = [(x.to(precise), y, weights) for x, y, weights in samples]
     parts = _parts([(x, y, weights.to(precise)) for x, y, weights in samples], len(centre))
     curvature, before = Curvature(largest=0.5), 0.0  # of softmax regression on unit vectors, at most
-    workers = min(torch.get_num_threads(), len(parts))
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    count = min(torch.get_num_threads(), len(parts))
+    with pool(count) as workers:
         for penalty in penalties:
             curvature.add(penalty - before)
             before = penalty
-            objective = partial(_objective, parts, pull, penalty, map if workers == 1 else pool.map)
+            objective = partial(_objective, parts, pull, penalty, map if count == 1 else workers.map)
             with threads(1):
                 delta = descend(objective, delta, curvature, max_iter, tolerance)
             yield (pull + delta if basis is None else centre + delta @ basis).to(given)

@@ -91,8 +91,15 @@ def decide(predictor: Predictor, model: nn.Module, inputs: Stream, device: torch
     n = len(inputs)
     numbers = sum(value[:1].numel() for x in (inputs.x, *inputs.also.values()) for value in x.values())
     rows = max(LEAST, PART // numbers) if predictor.scope == "item" else n
-    parts = [inputs[torch.arange(i, min(i + rows, n))] for i in range(0, n, rows)] if rows < n else [inputs]
-    return torch.cat([sound_rows(predictor, predictor.predict(model, part.to(device)), len(part)) for part in parts])
+    if rows >= n:
+        return sound_rows(predictor, predictor.predict(model, inputs.to(device)), n)
+    found = torch.empty(0, device=device)
+    for i in range(0, n, rows):  # of many classes, all of them joined at the end would be in memory twice
+        some = inputs[torch.arange(i, min(i + rows, n))]
+        part = sound_rows(predictor, predictor.predict(model, some.to(device)), len(some)).detach()
+        found = found if i else part.new_empty((n, part.shape[1]))
+        found[i : i + rows] = part
+    return found
 
 
 def among(probabilities: Tensor, classes: Tensor) -> Tensor:

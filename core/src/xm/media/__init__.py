@@ -1,4 +1,7 @@
-"""Decoding that encoders share. The modules are public: `images`, `sounds`, `videos`, and `lengths` of sounds.
+"""Decoding that encoders share.
+
+The modules are public: `images`, `sounds`, `videos`, `lengths` of sounds, `suffixes` of the files that they read, and
+`streams`, which looks whether a file is a sound or a video.
 
 Each needs the extra of its name: ``xm-core[images]``, ``xm-core[sounds]``, ``xm-core[videos]``.
 """

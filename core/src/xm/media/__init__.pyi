@@ -1,1 +1,8 @@
-from . import images as images, lengths as lengths, sounds as sounds, videos as videos
+from . import (
+    images as images,
+    lengths as lengths,
+    sounds as sounds,
+    streams as streams,
+    suffixes as suffixes,
+    videos as videos,
+)

@@ -1,4 +1,7 @@
-"""libav through PyAV: opening files, reading packets, and frames as arrays. `xm.media.videos` is what others use."""
+"""libav through PyAV: opening files, reading packets of videos, and frames as arrays.
+
+`xm.media.videos` and `xm.media.sounds` are what others use.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from xm.data.member import File, Member
 from xm.foundation.errors import ItemError, PluginError
 
 if TYPE_CHECKING:
-    from av import AudioFrame, VideoFrame
+    from av import VideoFrame
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -28,6 +31,9 @@ UNTIMED = ("avi",)
 """Containers without presentation times: their frames are shown at a constant rate, in the decoder's order."""
 SHORT, SHORT_SECONDS = Fraction(1, 20), Fraction(1, 2)
 """What may be missing of the promised length, the larger of the two: headers are often a little off."""
+MISSING = "videos, and sounds such as MP3 and M4A, are read by PyAV, which is not installed"
+READERS = {"video": "libav", "sound": "libsndfile or libav"}
+"""Who was asked for what a file should be."""
 MICROSECOND = Fraction(1, 1_000_000)
 """libav's unit of a file's times."""
 
@@ -57,20 +63,25 @@ def libav() -> ModuleType:
     try:
         import av
     except ImportError:
-        raise PluginError("videos are decoded by PyAV, which is not installed; try: pip install av") from None
+        raise PluginError(f"{MISSING}; try: pip install av") from None
     av.logging.set_level(None)
     return av
 
 
 @contextmanager
-def opened(path: str | File) -> Iterator[InputContainer]:
-    """The open file; errors of libav, then and later, are ItemErrors. It opens no other file and no connection."""
+def opened(path: str | File, what: str = "video") -> Iterator[InputContainer]:
+    """The open file; errors of libav, then and later, are ItemErrors. It opens no other file and no connection.
+
+    Args:
+        path: of the file.
+        what: it should be, for messages.
+    """
     av, name = libav(), str(path)
     try:
         source = _source(path)
         container = av.open(source, container_options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except av.FFmpegError as error:
-        raise ItemError(name, f"is not a video that libav reads ({error.strerror})") from error
+        raise ItemError(name, f"is not a {what} that {READERS[what]} reads ({error.strerror})") from error
     with container:
         try:
             yield container
@@ -92,18 +103,22 @@ def _source(path: str | File) -> str | BytesIO:
         raise ItemError(str(path), f"can't be read: {error.strerror or error}") from error
 
 
+def pictures(container: InputContainer) -> list[VideoStream]:
+    """The streams of moving pictures: all of video that are no cover of a sound."""
+    cover = libav().stream.Disposition.attached_pic
+    return [stream for stream in container.streams.video if cover not in stream.disposition]
+
+
 def video_stream(container: InputContainer, path: str | File) -> VideoStream:
     """The first one that is no cover of a sound.
 
     Raises:
         ItemError: if there is none, or nothing to decode it with.
     """
-    cover = libav().stream.Disposition.attached_pic
-    for stream in container.streams.video:
-        if cover not in stream.disposition:
-            if stream.codec_context is None:
-                raise ItemError(str(path), "is of a codec that libav has no decoder for")
-            return stream
+    for stream in pictures(container)[:1]:
+        if stream.codec_context is None:
+            raise ItemError(str(path), "is of a codec that libav has no decoder for")
+        return stream
     raise ItemError(str(path), "holds sound alone, no video" if container.streams.audio else "holds no video")
 
 
@@ -163,14 +178,3 @@ def pixels(frame: VideoFrame) -> NDArray[np.uint8]:
     if b or c:
         a, d, stored = c, b, stored.transpose(1, 0, 2)
     return np.ascontiguousarray(stored[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
-
-
-def mono(frame: AudioFrame) -> NDArray[np.float32]:
-    """(samples,) within -1 to 1: the mean over channels."""
-    samples: Any = frame.to_ndarray()
-    channels = samples if frame.format.is_planar else samples.reshape(-1, len(frame.layout.channels)).T
-    if channels.dtype == np.uint8:
-        channels = channels.astype(np.float32) / 128 - 1
-    elif np.issubdtype(channels.dtype, np.integer):
-        channels = channels / -float(np.iinfo(channels.dtype).min)
-    return np.asarray(channels.mean(axis=0), np.float32)

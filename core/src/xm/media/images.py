@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -14,28 +15,39 @@ from xm.data.member import Member, opened
 from xm.data.types import View
 from xm.data.views import VIEWS as VIEWS, seen as seen_by
 from xm.foundation.errors import ItemError
+from xm.media import _pixels
+from xm.media.suffixes import IMAGES
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
-"""Of the files that Pillow reads and users have."""
+SUFFIXES = IMAGES
+"""Of the files that are read as images."""
 
 _LAZY = Lock()
 """Held while a Pillow image is decoded: the same one may be in a batch twice, in two threads."""
 
+# What Pillow warns of, without the file's name, is read, or refused here by an error that has it.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
-def read_image(item: Any, *, upright: bool = True) -> Image.Image:
-    """One image, decoded, in the mode it has; safe to call from several threads.
+
+def read_image(item: Any, *, upright: bool = True, deep: bool = False) -> Image.Image:
+    """One image, decoded, with 8 bits a channel and nothing transparent; safe to call from several threads.
+
+    Grey images of 16 bits have their upper bytes kept. What is transparent is laid over white, as viewers show it.
+    Else an image is in the mode it has: "L", "RGB", "P", "CMYK", "LAB" …
 
     Args:
         item: a path, a member of a tar, a Pillow image, a uint8 array (h, w), (h, w, 3) or (h, w, 4), or a view of one.
         upright: turn it as its EXIF orientation says.
+        deep: leave grey values of more than 8 bits as they are, for an encoder that sets their range itself.
 
     Raises:
-        ItemError: if it is none of these, or can't be read.
+        ItemError: if it is none of these, can't be read, is too large, transparent all over, or, unless `deep`, its
+            values have no fixed range (modes I and F).
     """
     if isinstance(item, View):
-        return seen(read_image(item.item, upright=upright), item)
+        return seen(read_image(item.item, upright=upright, deep=deep), item)
     if isinstance(item, np.ndarray):
-        return _from_array(item)
+        return _pixels.settled(_from_array(item), item_name(item), None, deep)
     if not isinstance(item, str | Path | Member | Image.Image):
         raise ItemError(item_name(item), "is no image; give a path, a Pillow image or a uint8 array")
     name = item if isinstance(item, str) else item_name(item)
@@ -43,10 +55,12 @@ def read_image(item: Any, *, upright: bool = True) -> Image.Image:
         if isinstance(item, Image.Image):
             with _LAZY:
                 item.load()
-            return _turned(item, upright)
-        with Image.open(opened(item)) as image:
+            return _pixels.settled(_turned(item, upright), name, item.format, deep)
+        with _pixels.open_image(opened(item), name) as image:
             image.load()
-            return _turned(image, upright)
+            return _pixels.settled(_turned(image, upright), name, image.format, deep)
+    except ItemError:
+        raise
     except (FileNotFoundError, IsADirectoryError):
         raise ItemError(name, "no such file") from None
     except UnidentifiedImageError as error:
@@ -54,6 +68,19 @@ def read_image(item: Any, *, upright: bool = True) -> Image.Image:
     except Exception as error:  # decoders raise many kinds on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ItemError(name, f"is damaged ({reason})") from error
+
+
+def converted(image: Image.Image, mode: str, item: Any) -> Image.Image:
+    """A decoded image in another mode, "RGB" or "L"; by way of RGB where Pillow knows no other.
+
+    Raises:
+        ItemError: naming the item, if there is none.
+    """
+    try:
+        return image.convert("RGB").convert(mode) if image.mode == "LAB" else image.convert(mode)
+    except ValueError as error:
+        name = item if isinstance(item, str) else item_name(item)
+        raise ItemError(name, f"its pixels of mode {image.mode} can't be made {mode}; save it as RGB") from error
 
 
 def seen(image: Image.Image, view: View) -> Image.Image:

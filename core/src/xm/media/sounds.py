@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import math
-import os
-import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 from torchaudio.transforms import Resample  # type: ignore[import-untyped]
 
 from xm.data.content import item_name
-from xm.data.member import File, Member, opened
+from xm.data.member import Member
 from xm.data.types import View
 from xm.data.views import VIEWS as VIEWS, seen
 from xm.foundation.errors import ItemError
+from xm.media._soundfiles import read_file
 from xm.media.lengths import LengthPolicy, shares, windows
+from xm.media.suffixes import SOUNDS
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff")
-"""Of the files that libsndfile reads and users have."""
+SUFFIXES = SOUNDS
+"""Of the files that are read as sounds."""
 
 SILENCE = 1e-4
 """A peak below this (-80 dB of full scale) counts as silence."""
 
-_UNKNOWN_LENGTH = 0x7FFF_0000
-"""Writers to a pipe put this or more for the length in a header."""
-_CHUNK = re.compile(r"(?:data|SSND) : (\d+) \(should be (\d+)\)")
-"""In libsndfile's log: a chunk that is longer than the rest of the file."""
+LOUDEST = 16.0
+"""A peak above this is no sound within -1 to 1: a hot master or a lossy codec goes a little beyond, integers far."""
+
 _FILTER = 2**24
 """Most weights of a resampling filter (64 MB); only odd rates such as 44,101 Hz need more."""
 
@@ -39,13 +37,18 @@ _FILTER = 2**24
 def read_sound(item: Any, rate: int) -> Tensor:
     """One sound as (samples,), float32, at `rate`: the mean over its channels, resampled by torchaudio.
 
+    Where channels cancel each other, as one that is turned over does another, the loudest is taken. Files are read by
+    libsndfile, and what that can't read by libav, the sound tracks of videos included.
+
     Args:
         item: a path, a member of a tar, ``(samples, rate)``: floats (n,) within -1 to 1, and their rate in Hz, or a
             view of one, which is seen at the rate that the item has.
         rate: wanted, in Hz.
 
     Raises:
-        ItemError: if it is neither, can't be decoded, is cut short, holds no samples or any that is not finite.
+        ItemError: if it is neither, can't be decoded, is cut short, holds no samples, any that is not finite, or some
+            far beyond -1 to 1.
+        PluginError: if libav is needed, as for MP3, and PyAV is not installed.
     """
     name = sound_name(item)
     samples, given = _decoded(item)
@@ -62,11 +65,19 @@ def _decoded(item: Any) -> tuple[Tensor, int]:
         samples, given = seen("audio", _decoded(item.item), item)
     else:
         file = Path(item) if isinstance(item, str) else item
-        samples, given = _from_file(file, name) if isinstance(file, Path | Member) else _from_array(item, name)
+        if isinstance(file, Path | Member):
+            waveform, given = read_file(file, name)
+            samples = torch.from_numpy(waveform)
+        else:
+            samples, given = _from_array(item, name)
     if not len(samples):
         raise ItemError(name, "is empty: it holds no samples")
     if not bool(torch.isfinite(samples).all()):
         raise ItemError(name, "holds samples that are not finite")
+    peak = float(samples.abs().max())
+    if peak > LOUDEST:
+        how = "divide integers by 32768, say, before they are written as floats"
+        raise ItemError(name, f"holds samples up to {peak:,.0f}, and floats lie within -1 to 1; {how}")
     return samples, given
 
 
@@ -113,49 +124,6 @@ def _from_array(item: Any, name: str) -> tuple[Tensor, int]:
     if rate != item[1] or rate <= 0:
         raise ItemError(name, "the sample rate must be a whole number of Hz above 0")
     return torch.from_numpy(samples.astype(np.float32)), rate
-
-
-def _from_file(file: File, name: str) -> tuple[Tensor, int]:
-    if not file.is_file():
-        raise ItemError(name, "no such file")
-    try:
-        start, size = _start(file)
-        if size == 0:
-            raise ItemError(name, "is empty: it holds no bytes")
-        with soundfile.SoundFile(opened(file)) as sound:
-            samples = sound.read(dtype="float32", always_2d=True)
-            promised, rate, log = sound.frames, int(sound.samplerate), sound.extra_info
-    except OSError as error:
-        raise ItemError(name, f"can't be read: {error.strerror or error}") from error
-    except RuntimeError as error:  # soundfile's
-        raise ItemError(name, f"is not a sound that libsndfile reads ({_reason(error)})") from error
-    short = len(samples) < 0.99 * promised  # what an MP3 promises may be an estimate
-    if short or _header_is_long(start, size) or _chunk_is_long(log):
-        raise ItemError(name, "is cut short: it holds less than its header says")
-    return torch.from_numpy(samples.mean(axis=1)), rate
-
-
-def _start(file: File) -> tuple[bytes, int]:
-    """The first 8 bytes, and how many there are."""
-    with file.open("rb") as stream:
-        return stream.read(8), stream.seek(0, os.SEEK_END)
-
-
-def _header_is_long(start: bytes, size: int) -> bool:
-    """Whether a RIFF or AIFF file is shorter than its header says, which libsndfile overlooks."""
-    if start[:4] not in (b"RIFF", b"FORM"):
-        return False
-    length = int.from_bytes(start[4:], "little" if start[:4] == b"RIFF" else "big")
-    return length < _UNKNOWN_LENGTH and size < length + 8
-
-
-def _chunk_is_long(log: str) -> bool:
-    return any(int(real) < int(said) < _UNKNOWN_LENGTH for said, real in _CHUNK.findall(log))
-
-
-def _reason(error: Exception) -> str:
-    """The library's own reason, without the path that it repeats."""
-    return str(error).rpartition(": ")[2].strip().rstrip(".")
 
 
 @cache

@@ -16,10 +16,12 @@ from xm.data.member import File
 from xm.data.types import View
 from xm.data.views import VIEWS as VIEWS, seen
 from xm.foundation.errors import ItemError
-from xm.media._libav import Times, mono, opened, pixels, read_times, video_stream
+from xm.media._audio import read_audio
+from xm.media._libav import Times, opened, pixels, read_times, video_stream
+from xm.media.suffixes import VIDEOS
 
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv")
-"""Of the files that libav reads and users have. A .gif can be read as a video too, but its suffix says image."""
+SUFFIXES = VIDEOS
+"""Of the files that are read as videos."""
 
 NANOSECOND = Fraction(1, 1_000_000_000)
 """A frame is shown from this much earlier on, so that 1.4 of floats is not before its time, 7/5."""
@@ -169,22 +171,13 @@ def read_track(path: str | File, rate: int | None = None) -> tuple[NDArray[np.fl
         rate: wanted, in Hz; resampled by `xm.media.sounds`, whose libraries it then needs. None: as stored.
 
     Returns:
-        (n,) float32 within -1 to 1, the mean over channels; and the rate in Hz.
+        (n,) float32 within -1 to 1, the mean over channels (the loudest one where they cancel each other); and the
+        rate in Hz.
 
     Raises:
-        ItemError: if there is no track, or it can't be decoded.
+        ItemError: if there is no track, it can't be decoded, or is cut short.
     """
-    with opened(path) as container:
-        tracks = [stream for stream in container.streams.audio if stream.codec_context is not None]
-        if not tracks:
-            raise ItemError(str(path), "has no sound track that libav decodes")
-        frames = [(frame.sample_rate, mono(frame)) for frame in container.decode(tracks[0])]
-    rates = sorted({own for own, _ in frames})
-    if not any(len(samples) for _, samples in frames):
-        raise ItemError(str(path), "its sound track is empty")
-    if len(rates) > 1:
-        raise ItemError(str(path), f"its sound track changes its rate ({', '.join(map(str, rates))} Hz)")
-    own, samples = rates[0], np.concatenate([samples for _, samples in frames])
+    samples, own = read_audio(path, "video", "its sound track")
     if rate is None or rate == own:
         return samples, own
     from xm.media.sounds import read_sound

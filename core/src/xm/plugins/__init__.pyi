@@ -36,3 +36,4 @@ from .specs import (
     ViewSpec as ViewSpec,
     load_target as load_target,
 )
+from .suffixes import Suffixes as Suffixes

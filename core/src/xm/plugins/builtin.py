@@ -18,8 +18,9 @@ def datasets() -> list[DatasetSpec]:
         DatasetSpec(
             name="manifest",
             target="xm.data.manifest:open_manifest",
-            summary="a CSV or JSONL table: path or text, modality, label, split, group, pair, tags, source",
-            opens=(".csv", ".jsonl"),
+            summary="a CSV, TSV or JSONL table: path or text, modality, label, split, group, pair, tags, source",
+            opens=(".csv", ".tsv", ".jsonl"),
+            columns=True,
         ),
     ]
 

@@ -39,6 +39,7 @@ from xm.plugins.specs import (
     TrackerSpec,
     ViewSpec,
 )
+from xm.plugins.suffixes import Suffixes, claimed
 
 GROUP = "xm"
 
@@ -58,6 +59,7 @@ class PluginManager:
         self._pluggy.add_hookspecs(Hooks)
         self._found: dict[str, Plugin] = {}
         self._registries: dict[str, Registry[Any]] = {}
+        self._told: set[str] = set()
         self.register(builtin, "xm")
         if installed:
             self._load_installed()
@@ -259,9 +261,9 @@ class PluginManager:
         """Every modality that an encoder is registered for."""
         return sorted({spec.modality for spec in self.encoders.values()} - {ANY})
 
-    def suffixes(self) -> dict[str, str]:
-        """File suffix to modality, as the registered encoders say."""
-        return {s: spec.modality for spec in self.encoders.values() for s in spec.suffixes}
+    def suffixes(self) -> Suffixes:
+        """File suffix to modality, as the registered encoders say; where they do not agree, see `Suffixes`."""
+        return Suffixes(claimed(self.encoders, list(self._found)), self._told)
 
 
 def _a(answer: object) -> str:

@@ -38,6 +38,22 @@ def load_target(target: str) -> Any:
         raise PluginError(f"target {target!r} does not exist: {described(error)}") from error
 
 
+def looked(looks: str, path: Path) -> bool | None:
+    """What a spec's function of a path says of a file; None if there is none ("").
+
+    Raises:
+        PluginError: if it does not load, or fails.
+    """
+    if not looks:
+        return None
+    try:
+        return bool(load_target(looks)(path))
+    except PluginError:
+        raise
+    except Exception as error:  # a plugin's function may raise anything
+        raise PluginError(f"{looks} fails on {path}: {described(error)}") from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """What all specs share.
@@ -103,6 +119,9 @@ class EncoderSpec(Spec):
         available: ``"package.module:function"``; the function imports nothing heavy and returns None, or
             why the encoder can't be used here and what to type.
         priority: among the available encoders of a modality, the highest is the default. 0 means: only by name.
+        looks: ``"package.module:function"``; the function is called with the path, imports nothing heavy when it is
+            imported, and says whether the file is of this modality: for suffixes that encoders of several modalities
+            read, such as ".mp4" of sound alone.
     """
 
     modality: str
@@ -110,6 +129,15 @@ class EncoderSpec(Spec):
     argument: str = ""
     available: str = ""
     priority: int = 0
+    looks: str = ""
+
+    def fits(self, path: Path) -> bool | None:
+        """Whether a file looks to be of this encoder's modality; None if it does not look.
+
+        Raises:
+            PluginError: if looking fails.
+        """
+        return looked(self.looks, path)
 
     def why_not(self) -> str | None:
         """None if the encoder can be used on this machine, else the reason."""
@@ -175,11 +203,13 @@ class DatasetSpec(Spec):
         default: it is used when no data are named.
         looks: ``"package.module:function"``; the function is called with the path, imports nothing heavy and says
             whether it is a file of this reader's: for suffixes that several readers open, such as ".json".
+        columns: names of columns may follow the path, ``table.csv?path=file&label=kind``, as ``--columns`` gives them.
     """
 
     opens: tuple[str, ...] = ()
     default: bool = False
     looks: str = ""
+    columns: bool = False
 
     def fits(self, path: Path) -> bool | None:
         """Whether a file looks like this reader's; None if it does not look.
@@ -187,14 +217,7 @@ class DatasetSpec(Spec):
         Raises:
             PluginError: if looking fails.
         """
-        if not self.looks:
-            return None
-        try:
-            return bool(load_target(self.looks)(path))
-        except PluginError:
-            raise
-        except Exception as error:  # a plugin's function may raise anything
-            raise PluginError(f"{self.looks} fails on {path}: {described(error)}") from error
+        return looked(self.looks, path)
 
 
 @dataclass(frozen=True, kw_only=True)

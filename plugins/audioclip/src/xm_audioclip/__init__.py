@@ -1,6 +1,7 @@
 """AudioCLIP: sounds, images and texts in one space."""
 
 from xm import EncoderSpec, hookimpl
+from xm.media.suffixes import IMAGES, SOUNDS
 
 CHECKPOINT = "CHECKPOINT.pt or hf-hub:ORG/NAME/CHECKPOINT.pt"
 
@@ -13,7 +14,8 @@ def encoders() -> list[EncoderSpec]:
             target="xm_audioclip.audio:AudioEncoder",
             summary="AudioCLIP's audio head (ESResNeXt-fbsp); shares a space with audioclip-image and audioclip-text",
             modality="audio",
-            suffixes=(".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff"),
+            suffixes=SOUNDS,
+            looks="xm.media.streams:is_sound",
             argument=f"{CHECKPOINT}, then ?length=POLICY, batch_statistics=N, amplitude=unit, joined by &",
         ),
         EncoderSpec(
@@ -21,7 +23,7 @@ def encoders() -> list[EncoderSpec]:
             target="xm_audioclip.clip:ImageEncoder",
             summary="AudioCLIP's image tower (CLIP RN50)",
             modality="image",
-            suffixes=(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"),
+            suffixes=IMAGES,
             argument=CHECKPOINT,
         ),
         EncoderSpec(

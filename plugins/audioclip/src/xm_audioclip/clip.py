@@ -11,7 +11,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from xm import PluginError, fingerprint_of
-from xm.encoders import read_text
+from xm.encoders import note_cut, read_text
 from xm.learning import Inputs
 from xm.media.images import SUFFIXES, VIEWS, read_image
 from xm_audioclip.checkpoint import Checkpoint, State, misfit
@@ -62,7 +62,11 @@ class TextEncoder(AudioClip):
 
     def prepare(self, item: Any) -> Tensor:
         """Token ids (context,)."""
-        return _tokenizer(self._checkpoint.context)([read_text(item)])[0]
+        text, context = read_text(item), self._checkpoint.context
+        ids, more = (_tokenizer(length)([text])[0] for length in (context, context + 1))
+        if not more[:context].equal(ids):  # a text that ends within has the same beginning
+            note_cut(item, context)
+        return ids
 
     def compute(self, prepared: Sequence[Tensor]) -> Inputs:
         """``features`` (n, dim), not normalised."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from xm import EncoderSpec, hookimpl
+from xm.media.suffixes import VIDEOS
 from xm.plugins import ANY
-
-_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv")
 
 
 @hookimpl
@@ -16,7 +15,7 @@ def encoders() -> list[EncoderSpec]:
             target="xm_frames.encoder:Frames",
             summary="videos as the mean of frames in the space of an image encoder",
             modality="video",
-            suffixes=_SUFFIXES,
+            suffixes=VIDEOS,
             argument="an image encoder, the default one if left out, and ?n=8&sampling=uniform (or dense)&stride=8",
             available="xm_frames.available:images",
             priority=10,
@@ -26,7 +25,7 @@ def encoders() -> list[EncoderSpec]:
             target="xm_frames.temporal:Temporal",
             summary="as frames, with attention over time that can be trained (depth 1)",
             modality="video",
-            suffixes=_SUFFIXES,
+            suffixes=VIDEOS,
             argument="as of frames, and layers=1",
             available="xm_frames.available:images",
         ),
@@ -35,7 +34,7 @@ def encoders() -> list[EncoderSpec]:
             target="xm_frames.track:Track",
             summary="videos by their sound track, in the space of a sound encoder",
             modality="video",
-            suffixes=_SUFFIXES,
+            suffixes=VIDEOS,
             argument="a sound encoder with its argument; the default one if left out",
             available="xm_frames.available:sounds",
         ),

@@ -13,6 +13,7 @@ from xm import ItemError, Preparing, Prototypes, fingerprint_of
 from xm.data import File, item_name
 from xm.encoders import Trunk, compute, prepare
 from xm.learning import Inputs
+from xm.media.streams import has_pictures
 from xm.media.videos import SUFFIXES, read_track
 from xm_frames.named import Named, computed, named, told
 from xm_frames.reference import below
@@ -98,5 +99,8 @@ class TrackAudio(Track):
     suffixes = ()
 
     def _sound(self, item: Any) -> Any:
-        video = isinstance(item, str | File) and str(item).lower().endswith(SUFFIXES)
-        return read_track(item) if video else item
+        if not isinstance(item, str | File):
+            return item
+        suffix = str(item)[str(item).rfind(".") :].lower()
+        foreign = suffix in SUFFIXES and suffix not in self.sounds.suffixes
+        return read_track(item) if foreign or has_pictures(item) else item

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xm import EncoderSpec, hookimpl
+from xm.media.suffixes import SOUNDS
 
 ARGUMENT = "ORG/NAME of the Hugging Face hub, or a FOLDER; then ?length=POLICY"
 
@@ -15,7 +16,8 @@ def encoders() -> list[EncoderSpec]:
             target="xm_laion_clap.encoder:AudioEncoder",
             summary="CLAP audio towers (LAION); share a space with laion-clap-text",
             modality="audio",
-            suffixes=(".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff"),
+            suffixes=SOUNDS,
+            looks="xm.media.streams:is_sound",
             argument=ARGUMENT,
             available="xm_laion_clap.hub:why_not",
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from xm import Preparing, UsageError, fingerprint_of
-from xm.encoders import read_text
+from xm.encoders import note_cut, read_text
 from xm.learning import Inputs
 from xm.media import lengths
 from xm.media.sounds import SILENCE, SUFFIXES, VIEWS, loud_windows, read_sound
@@ -25,6 +26,10 @@ _RUN = 8
 
 _FILLING = {"repeatpad": "repeatpad", "repeat": "loop", "pad": "pad"}
 """What transformers' extractor calls filling up, and what xm calls it."""
+
+
+_ONE = Lock()
+"""Held while a tokenizer works: transformers' are not made for several threads."""
 
 
 class _Clap(Preparing):
@@ -133,9 +138,26 @@ class TextEncoder(_Clap):
         """Of configuration, weights and the tokenizer's files."""
         return self._print(*(f"{path.name} {digest(path)}" for path in self._source.tokenizer()))
 
+    @property
+    def _most(self) -> int:
+        """Tokens that the tower reads: positions count from behind the padding's."""
+        text = self._source.config().get("text_config") or {}
+        return int(text.get("max_position_embeddings", 514)) - int(text.get("pad_token_id", 1)) - 1
+
     def prepare(self, item: Any) -> str:
-        """The text itself: transformers' tokenizers are not made for several threads."""
-        return read_text(item)
+        """The text itself; tokens are of a batch."""
+        text = read_text(item)
+        if (
+            len(text.encode()) + 2 > self._most
+            and len(self._coded([text], self._most + 1)["input_ids"][0]) > self._most
+        ):
+            note_cut(item, self._most)
+        return text
+
+    def _coded(self, texts: list[str], most: int) -> Any:
+        made = model.tokenizer(self._source)
+        with _ONE:
+            return made(texts, padding=True, truncation=True, max_length=most, return_tensors="pt")
 
     def size(self, prepared: str) -> int:
         return len(prepared)
@@ -145,11 +167,7 @@ class TextEncoder(_Clap):
         if not prepared:
             return {"features": torch.zeros(0, self.dim)}
         tower = self._model()
-        text = tower.config.text_config
-        most = text.max_position_embeddings - text.pad_token_id - 1  # positions count from behind the padding's
-        coded = model.tokenizer(self._source)(
-            list(prepared), padding=True, truncation=True, max_length=most, return_tensors="pt"
-        ).to(self.device)
+        coded = self._coded(list(prepared), self._most).to(self.device)
         with torch.no_grad():
             pooled = tower.text_model(
                 input_ids=coded["input_ids"], attention_mask=coded["attention_mask"]

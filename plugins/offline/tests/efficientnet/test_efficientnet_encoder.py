@@ -156,7 +156,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
         (np.zeros((4, 4, 2), np.uint8), r"\(h, w, 3\)"),
         (np.zeros((0, 4), np.uint8), "<array 0x4 uint8>"),
         (3.5, "<3.5>: is no image"),
-        (Image.new("I;16", (8, 8)), "8 bits a channel"),
+        (Image.new("I", (8, 8)), "8 bits a channel"),
         ("no/such.jpg", "no/such.jpg: no such file"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from xm import Encoder, EncoderSpec, ItemError, PluginError, UsageError
-from xm.encoders import Promptable
+from xm.encoders import FeatureStore, Promptable
 from xm.testing import EncoderConformance
 from xm_offline.minilm import encoders, weights
 from xm_offline.minilm.encoder import MiniLM
@@ -122,6 +122,12 @@ def test_accepts_names_and_has_no_prototypes(encoder: Encoder) -> None:
 def test_only_the_first_256_tokens_count(encoder: Encoder) -> None:
     long = "rooster " * 400
     assert torch.equal(encoder.encode([long]), encoder.encode([long + "and something else"]))
+    heard: list[str] = []
+    store = FeatureStore(None, listener=lambda event: heard.extend(event.data.get("message", "").splitlines()))
+    store.features(encoder, ["rooster " * 254, "rooster " * 255, long])
+    assert [line.partition(";")[0] for line in heard] == [
+        "text: 2 of 3 items are longer than the 256 tokens that the encoder reads"
+    ]
 
 
 def test_importing_it_does_not_import_transformers() -> None:

@@ -1,6 +1,7 @@
 """CLIP image and text encoders, by open_clip."""
 
 from xm import EncoderSpec, hookimpl
+from xm.media.suffixes import IMAGES
 
 ARGUMENT = "MODEL/TAG, MODEL/CHECKPOINT.safetensors, hf-hub:ORG/NAME, local-dir:FOLDER or MODEL/random:SEED"
 
@@ -13,7 +14,7 @@ def encoders() -> list[EncoderSpec]:
             target="xm_openclip.image:ImageEncoder",
             summary="CLIP image towers (open_clip); share a space with openclip-text",
             modality="image",
-            suffixes=(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"),
+            suffixes=IMAGES,
             argument=ARGUMENT,
             available="xm_openclip.available:image",
             priority=20,

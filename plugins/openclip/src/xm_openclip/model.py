@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +19,8 @@ from xm_openclip import catalogue
 from xm_openclip.reference import Reference
 from xm_openclip.weights import RandomWeights, is_torchscript, sha256
 
-Tokenizer = Callable[[Sequence[str]], Tensor]
+Tokenizer = Callable[..., Tensor]
+"""Called with texts, and with ``context_length=n`` for another length than its own."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from torch import Tensor, nn
 
 from xm.data import VIEWS
-from xm.encoders import read_text
+from xm.encoders import note_cut, read_text
 from xm_openclip.encoder import Front, OpenClip
 from xm_openclip.model import tokenizer
 from xm_openclip.weights import sha256
@@ -25,6 +26,10 @@ _TOKENIZER_FILES = (
     "tokenizer.model",
     "sentencepiece.bpe.model",
 )
+
+
+_ONE = Lock()
+"""Held while a tokenizer works: those of Hugging Face keep the length that one call asks for, until another does."""
 
 
 class TextEncoder(OpenClip):
@@ -47,7 +52,13 @@ class TextEncoder(OpenClip):
 
     def prepare(self, item: Any) -> Tensor:
         """Token ids (context length,)."""
-        ids: Tensor = tokenizer(self._reference)([read_text(item)])[0]
+        text, made = read_text(item), tokenizer(self._reference)
+        with _ONE:
+            ids: Tensor = made([text])[0]
+            if len(text.encode()) + 2 > len(ids) and getattr(made, "tokenizer_mode", "") != "clips":  # a byte a token
+                more = made([text], context_length=len(ids) + 1)[0]
+                if not more[: len(ids)].equal(ids):  # a text that ends within has the same beginning
+                    note_cut(item, len(ids))
         return ids
 
     @staticmethod

@@ -110,7 +110,7 @@ def test_images_of_one_band() -> None:
     grey = Image.fromarray(array()).convert("L")
     assert read_image(View.of(grey, "noise")).mode == "L"
     deep = Image.fromarray((np.asarray(grey, np.float32) - 100) * 7)
-    assert read_image(View.of(deep, "blur")).mode == "L", "floats are scaled"
+    assert read_image(View.of(deep, "blur"), deep=True).mode == "L", "floats are scaled"
 
 
 def test_loudness_and_noise_in_decibels() -> None:

@@ -70,6 +70,17 @@ def test_sixteen_bits_are_kept(tmp_path: Path) -> None:
     torch.testing.assert_close(Pixels().encode([path]), Pixels().encode([deep]))
 
 
+def test_lab_and_icons_and_floats(tmp_path: Path) -> None:
+    grey = Image.fromarray((np.eye(8) * 200 + 20).astype(np.uint8))
+    colours = Image.merge("RGB", [grey] * 3)
+    lab, icon, floats = tmp_path / "lab.tif", tmp_path / "icon.png", tmp_path / "floats.tif"
+    colours.convert("LAB").save(lab)
+    Image.merge("LA", [Image.new("L", (8, 8)), Image.eval(grey, lambda level: 255 - level)]).save(icon)
+    Image.fromarray(np.asarray(grey, np.float32) * 77).save(floats)
+    x = Pixels().encode([grey, lab, icon, floats])
+    torch.testing.assert_close(x[1:], x[:1].expand(3, -1), atol=0.02, rtol=0)
+
+
 def test_argument_is_the_side() -> None:
     encoder = Pixels("28")
     assert (encoder.dim, encoder.space) == (784, "pixels-28x28")

@@ -95,7 +95,7 @@ def build(
             "items": [stored(item, folder) for item in kept],
         }
         new.publish(lambda _: write_json(new.partial / INDEX, about))
-    return open_index(folder, plugins=plugins, device=device, listener=listener)
+    return open_index(folder, plugins=plugins, device=device, cache=cache, listener=listener)
 
 
 def open_index(
@@ -104,6 +104,7 @@ def open_index(
     encoders: Mapping[str, str] | None = None,
     plugins: PluginManager | None = None,
     device: str = "auto",
+    cache: Path | None = None,
     listener: Listener = logged,
 ) -> Index:
     """Open a folder that `build` wrote.
@@ -113,13 +114,14 @@ def open_index(
         encoders: references by modality, for queries; None: those that share the index's space.
         plugins: the plugin manager; the process's own if None.
         device: where to compute.
-        listener: hears warnings; by default they are logged.
+        cache: for what aligners embed; None: XM_CACHE or the platform's.
+        listener: hears notes and warnings; by default warnings are logged.
 
     Raises:
         RunError: if it is none, is damaged, or was written by another format of xm.
         PluginError: without faiss.
     """
-    return Index(Path(path), dict(encoders or {}), plugins or manager(), pick_device(device), listener)
+    return Index(Path(path), dict(encoders or {}), plugins or manager(), pick_device(device), listener, cache)
 
 
 def _dataset(source: str | Path, plugins: PluginManager, cache: Path) -> Dataset | None:

@@ -12,9 +12,11 @@ import typer
 from xm import UsageError
 from xm.plugins import manager
 from xm_cli import (
+    Columns,
     Device,
     Encoders,
     Json,
+    Reader,
     Teller,
     WithEncoders,
     count,
@@ -22,6 +24,7 @@ from xm_cli import (
     print_json,
     print_table,
     references,
+    source_of,
     warn_of_plugins,
 )
 
@@ -41,6 +44,8 @@ def build(
         str, typer.Option("-m", "--modality", metavar="NAME", help="Of the items.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The index, a new folder.", show_default=False)],
+    reader: Reader = None,
+    columns: Columns = None,
     encoders: Encoders = None,
     device: Device = "auto",
     cache: Annotated[Path | None, typer.Option(metavar="DIR", help="The cache's folder.", envvar="XM_CACHE")] = None,
@@ -60,7 +65,7 @@ def build(
         from xm_search.building import build as build_index
 
         index = build_index(
-            source,
+            source_of(source, None, reader, columns) or source,
             modality=modality,
             out=out,
             encoder=named.get(modality),
@@ -91,16 +96,18 @@ def find(
     """Find the items of an index that are nearest to a file or to words; the score is their cosine.
 
     What ends with a suffix that an encoder reads is a file, and so is any file if --modality is given; all else is
-    words. A query's encoder is the one that shares the index's space, if it is not named.
+    words. A query's encoder is the one that shares the index's space, if it is not named; one of
+    another space is brought there where that takes no pairs.
     """
     warn_of_plugins()
     named = references(encoders)
     asked = [_query(text, modality) for text in queries]
-    with Teller(notes=False) as teller:
+    with Teller() as teller:
         from xm_search.building import open_index
 
         index = open_index(folder, encoders=named, device=device, listener=teller)
-        with made_with(folder, {}, f"search find {folder} …"):
+        typed = {reference.partition(":")[0] for reference in named.values()}
+        with made_with(folder, {}, f"search find {folder} …", typed):
             found = index.find(asked, k=k, modality=modality)
     for text, hits in zip(queries, found, strict=True):
         if as_json:

@@ -7,7 +7,7 @@ together.
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from xm import Dataset, Encoder, PluginError, RunError, UsageError
+from xm.alignment import AlignmentMaker
 from xm.data import modality_of
-from xm.encoders import EncoderChoice
-from xm.foundation import Event, Listener, described, read_tensors
+from xm.encoders import Aligned, EncoderChoice, FeatureStore
+from xm.foundation import Event, Listener, cache_dir, described, formed, inside, read_json, read_weights
 from xm.plugins import PluginManager
 from xm_search.items import restored
 from xm_search.nearest import Effort, Nearest
@@ -70,12 +71,15 @@ class Index:
         plugins: PluginManager,
         device: torch.device,
         listener: Listener,
+        cache: Path | None = None,
     ) -> None:
         self.folder = folder
         self.listener = listener
         self._plugins = plugins
         self._named = encoders
         self._device = device
+        self._cache = cache or cache_dir()
+        self._brought: dict[str, Encoder] = {}
         self.about = _about(folder)
         self.modality = str(self.about["modality"])
         try:
@@ -83,7 +87,7 @@ class Index:
             self.items = [restored(entry, folder) for entry in self.about["items"]]
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{folder / INDEX}: damaged ({described(error)})") from None
-        self._nearest = Nearest.read(folder / FAISS, *efforts)
+        self._nearest = Nearest.read(inside(folder, FAISS), *efforts)
         if (len(self._nearest), self._nearest.dim) != (len(self.items), self.about["dim"]):
             raise RunError(
                 f"{folder}: damaged ({FAISS} holds {len(self._nearest)} vectors of {self._nearest.dim} dimensions, "
@@ -100,7 +104,7 @@ class Index:
         Raises:
             RunError: if the file is missing or damaged.
         """
-        found = read_tensors(self.folder / VECTORS).get("vectors")
+        found = read_weights(inside(self.folder, VECTORS)).get("vectors")
         if found is None or found.shape != (len(self), self.about["dim"]):
             raise RunError(f"{self.folder / VECTORS}: damaged (vectors are missing)")
         return found
@@ -115,8 +119,8 @@ class Index:
                 them, if there is one in the index's space.
 
         Raises:
-            UsageError: if the query's encoder is of another space (it says how to align the two), or no encoder
-                reads words.
+            UsageError: if the query's encoder is of another space and no aligner brings it here without pairs (it says
+                how to align the two), or no encoder reads words.
             RunError: if the index's encoder is not the one at building time.
             ItemError: if a query can't be read.
         """
@@ -163,17 +167,32 @@ class Index:
         return choice
 
     def _comparable(self, modality: str) -> Encoder:
-        """The encoder of a query, of the index's space."""
-        chosen = self._choice[modality]
+        """The encoder of a query, in the index's space: as it is, or brought there by an aligner, without pairs."""
+        if modality not in self._brought:
+            self._brought[modality] = self._bring(modality)
+        return self._brought[modality]
+
+    def _bring(self, modality: str) -> Encoder:
+        chosen, mine = self._choice[modality], self.modality
         if chosen.encoder.space == self.about["space"]:
             return chosen.encoder
-        mine = self.modality
-        raise UsageError(
-            f"{modality} encoder {chosen.reference!r} is of the space {chosen.encoder.space!r}, the index of "
-            f"{self.about['space']!r}: align them (xm align --anchor {mine} --new {modality} --pairs FILE "
-            f"--out runs/align), then search with --{modality}-encoder runs/align, in an index built with "
-            f"--{mine}-encoder runs/align if the alignment moves {mine} too"
+        store = FeatureStore(self._cache / "features", listener=self.listener)
+        maker = AlignmentMaker(self._plugins, self._choice, store, device=self._device, listener=self.listener)
+        try:
+            made = maker.make(chosen.encoder, self._choice[mine].encoder, None)
+        except UsageError:
+            raise UsageError(
+                f"{modality} encoder {chosen.reference!r} is of the space {chosen.encoder.space!r}, the index of "
+                f"{self.about['space']!r}: align them (xm align --anchor {mine} --new {modality} --pairs FILE "
+                f"--out runs/align), then search with --{modality}-encoder runs/align, in an index built with "
+                f"--{mine}-encoder runs/align if the alignment moves {mine} too"
+            ) from None
+        text = (
+            f"{modality}: encoder {chosen.reference} is of another space than the index ({self.about['space']}); the "
+            f"aligner {made.aligner} brings it there, without pairs"
         )
+        self.listener(Event("note", {"message": text}))
+        return Aligned(chosen.encoder, made.map.to(self._device), self.about["space"], self.about["dim"], made.depth)
 
     def _modality_of(self, query: Any) -> str:
         if isinstance(query, str):
@@ -181,7 +200,7 @@ class Index:
         if not isinstance(query, Path):
             return self.modality
         suffixes = suffixes_of(self._plugins, self._choice[self.modality].encoder)
-        found = modality_of(query.name, suffixes)
+        found = modality_of(query, suffixes)
         if found is None:
             known = ", ".join(sorted(suffixes))
             raise UsageError(f"{query}: its suffix says no modality; name it with --modality (suffixes: {known})")
@@ -206,7 +225,7 @@ class Index:
 
     def _warn_of_moved(self, found: Iterable[Sequence[Hit]]) -> None:
         for hit in (hit for hits in found for hit in hits):
-            if isinstance(hit.item, Path) and not hit.item.exists():
+            if isinstance(hit.item, Path) and not os.path.exists(hit.item):  # noqa: PTH110 - a name may be too long
                 message = f"{hit.item}: no such file any more; move index and files together, or build the index again"
                 self.listener(Event("warning", {"message": message}))
                 return
@@ -217,19 +236,35 @@ def suffixes_of(plugins: PluginManager, encoder: Encoder) -> dict[str, str]:
     return plugins.suffixes() | dict.fromkeys(encoder.suffixes, encoder.modality)
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What is looked up in ``index.json``; it holds more."""
+
+    modality: str
+    encoder: str
+    fingerprint: str
+    space: str
+    dim: int
+    near: Effort
+    far: Effort
+    items: list[dict[str, str]]
+
+
 def _about(folder: Path) -> dict[str, Any]:
-    path = folder / INDEX
+    path = inside(folder, INDEX)
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"{folder}: not an index ({INDEX}: {error.strerror or error})") from None
-    except ValueError as error:
-        raise RunError(f"{path}: damaged ({error})") from None
+        about = read_json(path)
+    except RunError as error:
+        if path.is_file():
+            raise
+        raise RunError(f"{folder}: not an index ({INDEX}: {str(error).removeprefix(f'{path}: ')})") from None
     if not isinstance(about, dict) or about.get("kind") != KIND:
         raise RunError(f"{path}: not of an index that xm search build wrote")
     if about.get("format") != FORMAT:
         raise RunError(f"{path}: format {about.get('format')!r}, but this xm reads {FORMAT}; build the index again")
-    missing = [key for key in KEYS if key not in about]
-    if missing:
-        raise RunError(f"{path}: damaged (without {', '.join(missing)})")
-    return about
+    lacking = [key for key in KEYS if key not in about]
+    if lacking:
+        raise RunError(f"{path}: damaged (without {', '.join(lacking)})")
+    formed(path, _Known, about)
+    known: dict[str, Any] = about
+    return known

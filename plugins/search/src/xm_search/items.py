@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xm import DataError, Dataset, Sample
-from xm.data import identity, item_name, modality_of
-
-_LITTER = frozenset({"__MACOSX", "__pycache__"})
+from xm.data import files_below, identity, item_name, modality_of
 
 
 @dataclass(frozen=True)
@@ -23,33 +21,16 @@ class Indexed:
 
 
 def in_folder(folder: Path, modality: str, suffixes: Mapping[str, str]) -> list[Indexed]:
-    """The files of a modality at any depth, by name; hidden ones are passed over.
+    """The files of a modality at any depth, by name; hidden ones and litter are passed over.
 
     Raises:
         DataError: if there is none.
     """
-    found = [Indexed(path) for path in _files(folder, set()) if modality_of(path.name, suffixes) == modality]
+    found = [Indexed(path) for path in files_below(folder) if modality_of(path, suffixes) == modality]
     if not found:
         known = ", ".join(sorted(suffix for suffix, of in suffixes.items() if of == modality))
         raise DataError(f"{folder}: no {modality} file in it (suffixes: {known or 'none is known for it'})")
     return found
-
-
-def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    """Files below a folder. Links are followed; each folder is read once, so that loops end."""
-    try:
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen:
-            return
-        seen.add((status.st_dev, status.st_ino))
-        paths = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in _LITTER)
-    except OSError as error:
-        raise DataError(f"{folder}: can't be read: {error.strerror or error}") from error
-    for path in paths:
-        if path.is_dir():
-            yield from _files(path, seen)
-        elif path.is_file():
-            yield path
 
 
 def in_dataset(dataset: Dataset, modality: str) -> list[Indexed]:

@@ -25,6 +25,7 @@ _K = 10
 _SAMPLE = 256
 _SEED = 7_130_951
 _TIE = 1e-6
+"""Cosines that differ by less are equal: copies of an item are in the order of their names."""
 _GAP = 3.0
 """How far far queries are moved: it leaves a cosine of 0.3, as of a picture and its caption."""
 
@@ -84,19 +85,42 @@ class Nearest:
         return cls(index, Effort(), Effort())
 
     def search(self, queries: Vectors, k: int, *, far: bool = False) -> tuple[Vectors, NDArray[np.int64]]:
-        """Cosines and rows, (q, k) each, best first; k is no more than there are vectors."""
+        """Cosines and rows, (q, k) each, best first, equal ones in the order of rows; k is no more than there are.
+
+        Raises:
+            RunError: if the index is damaged in a way that shows when it is asked.
+        """
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        k = min(k, len(self))
+        try:
+            scores, rows = self._ranked(queries, min(k, len(self)), far=far)
+        except RuntimeError as error:
+            raise RunError(f"the index is damaged ({' '.join(str(error).split())[:100]}); build it again") from None
+        if ((rows < 0) | (rows >= len(self))).any() or not np.isfinite(scores).all():
+            raise RunError("the index is damaged (it finds what it does not hold); build it again")
+        return scores, rows
+
+    def _ranked(self, queries: Vectors, k: int, *, far: bool) -> tuple[Vectors, NDArray[np.int64]]:
+        """The first k, where more are looked at as long as the last is no worse than the one at k."""
+        n = min(k + 1, len(self))
+        scores, rows = self._search(queries, n, k, far=far)
+        while n < len(self) and (scores[:, k - 1] - scores[:, -1] <= _TIE).any():
+            n = min(2 * n, len(self))
+            scores, rows = self._search(queries, n, k, far=far)
+        order = np.lexsort((rows, -np.round(scores / _TIE)))[:, :k]
+        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+    def _search(self, queries: Vectors, n: int, k: int, *, far: bool) -> tuple[Vectors, NDArray[np.int64]]:
+        """The n nearest, with the effort that finds k."""
         effort = self.far if far else self.near
         if not effort.probes:
-            scores, rows = self._index.search(queries, k)
+            scores, rows = self._index.search(queries, n)
             return scores, rows
         parameters, cells = load_faiss().SearchParametersIVF, self._index.nlist
         probes = min(cells, effort.probes * math.ceil(k / _K))
-        scores, rows = self._index.search(queries, k, params=parameters(nprobe=probes))
-        short = (rows < 0).any(axis=1)  # the cells held fewer than k
+        scores, rows = self._index.search(queries, n, params=parameters(nprobe=probes))
+        short = (rows < 0).any(axis=1)  # the cells held fewer
         if short.any():
-            scores[short], rows[short] = self._index.search(queries[short], k, params=parameters(nprobe=cells))
+            scores[short], rows[short] = self._index.search(queries[short], n, params=parameters(nprobe=cells))
         return scores, rows
 
     def write(self, path: Path) -> None:
@@ -114,6 +138,7 @@ class Nearest:
         faiss = load_faiss()
         if not path.is_file():
             raise RunError(f"{path}: no such file")
+        faiss.set_deserialization_vector_byte_limit(path.stat().st_size)  # what a damaged file says of sizes
         try:
             index = faiss.read_index(str(path))
         except (RuntimeError, MemoryError) as error:

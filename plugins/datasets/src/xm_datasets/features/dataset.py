@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from xm import DataError, Dataset, Sample
 from xm.data import SPLIT_WORDS, missing, modality_of
-from xm.encoders.bank import CLASSES, ITEMS, LABELS, UNSPLIT, Bank
+from xm.encoders.bank import CLASSES, ITEMS, LABELS, NAMES, UNSPLIT, Bank
 from xm.foundation import described
 from xm_datasets.features.encoder import reference
+from xm_datasets.features.labels import in_numbers, renamed
 
 FORM = "arrays <split>_<modality> (n, dim) and <split>_<modality>_y (n,), where split is train, val, test or any"
 
@@ -24,10 +25,12 @@ def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     """Read features that were computed elsewhere: an item is a vector.
 
     Arrays are ``<split>_<modality>``, (n, dim), any float type, and ``<split>_<modality>_y``, (n,), class numbers
-    from 0, or -1 where there is no label. Split is train, val, test, or "any" where it is still to be drawn. `classes`,
+    from 0, or -1 where there is no label; in ``.npz`` also whole numbers as floats, NaN for none, a column (n, 1), and
+    class names as strings. Split is train, val, test, or "any" where it is still to be drawn. `classes`,
     optional, has the classes in words: an array of strings in ``.npz``, a JSON list in the metadata of
     ``.safetensors``. Modalities of equal dim are in one space. Train's vectors of the modality of ``.txt`` files are
-    the class names: they are used whole, whatever the shots. Banks of ``xm embed`` are such files, whose rows may have
+    the class names: they are used whole, whatever the shots. ``<split>_<modality>_items``, strings, may say what the
+    items are called, and is passed over. Banks of ``xm embed`` are such files, whose rows may have
     groups and pairs, and splits by another word ("pool").
     `cache` is not used.
 
@@ -44,9 +47,11 @@ def open_features(source: str, *, suffixes: Mapping[str, str], cache: Path) -> D
     dims: dict[str, int] = {}
     highest = -1
     for name, x in sorted(arrays.items()):
+        if name.endswith(NAMES) and name.removesuffix(NAMES) in arrays:
+            continue  # what the items are called
         if name.endswith(LABELS) and name.removesuffix(LABELS) in arrays:
             continue
-        split, modality = _parts(path, name, known=rows)
+        split, modality = _parts(path, name, known=rows, labelled=name + LABELS in arrays)
         x, y = _checked(path, name, x, arrays.get(name + LABELS))
         if dims.setdefault(modality, x.shape[1]) != x.shape[1]:
             raise DataError(f"{path}: {name} has {x.shape[1]} columns, another array of {modality} {dims[modality]}")
@@ -91,12 +96,24 @@ def _read(path: Path) -> tuple[Arrays, tuple[str, ...] | None, Rows, Makers]:
 
 
 def _npz(path: Path) -> tuple[Arrays, tuple[str, ...] | None]:
+    arrays: dict[str, NDArray[Any]] = {}
     with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+        for name in file.files:
+            try:
+                arrays[name] = file[name]
+            except ValueError as error:
+                if "pickle" not in str(error):
+                    raise
+                kind = f"{name}.astype(str)" if _is_named_as_labels(name) else "an array of numbers"
+                raise DataError(f"{path}: {name} holds Python objects, which are not read; save it as {kind}") from None
     classes = arrays.pop(CLASSES, None)
     if classes is not None and classes.dtype.kind not in "US":
         raise DataError(f"{path}: {CLASSES} is {classes.dtype}; it should be an array of strings")
-    return arrays, None if classes is None else tuple(classes.astype(str).tolist())
+    return in_numbers(path, arrays, None if classes is None else tuple(classes.astype(str).tolist()))
+
+
+def _is_named_as_labels(name: str) -> bool:
+    return name == CLASSES or name.endswith(LABELS)
 
 
 def _safetensors(path: Path) -> tuple[Arrays, tuple[str, ...] | None, Rows, Makers]:
@@ -107,14 +124,14 @@ def _safetensors(path: Path) -> tuple[Arrays, tuple[str, ...] | None, Rows, Make
         if name != ITEMS
     }
     makers = {name.partition("_")[2]: maker for name, maker in bank.about.get("encoders", {}).items()}
-    return arrays, bank.classes or None, bank.rows, makers
+    return (*in_numbers(path, arrays, bank.classes or None), bank.rows, makers)
 
 
-def _parts(path: Path, name: str, known: Collection[str]) -> tuple[str | None, str]:
+def _parts(path: Path, name: str, *, known: Collection[str], labelled: bool) -> tuple[str | None, str]:
     word, _, modality = name.partition("_")
     split = SPLIT_WORDS.get(word.lower(), word if word == UNSPLIT or name in known else None)
-    if split is None or not modality:
-        raise DataError(f"{path}: array {name!r} is none of the form; expected {FORM}, and optionally {CLASSES}")
+    if split is None or not modality or (name not in known and renamed(modality) and not labelled):
+        raise DataError(f"{path}: array {name!r} is none of the form{renamed(name)}; expected {FORM}, and {CLASSES}")
     return None if split == UNSPLIT else split, modality
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -15,6 +16,8 @@ from xm_datasets.webdataset.facts import Facts
 from xm_datasets.webdataset.index import CLASSES, FACTS, Shard, class_list, indexed
 from xm_datasets.webdataset.labels import class_names
 from xm_datasets.webdataset.shards import dataset_name, expanded, folders_of, split_of, unique_names
+
+log = logging.getLogger("xm.data")
 
 _SHOWN = 3
 _UNREAD = "of suffixes that no encoder reads"
@@ -63,7 +66,7 @@ def open_shards(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dat
             for items in found
             for sample in _samples(items, label_of.get(class_of.get(items.where)), shard_names[items.shard])
         ),
-        notes=(*_unused(names, classes), *(_note(why, counts) for why, counts in left_out.items())),
+        notes=(*_by_name(found), *_unused(names, classes), *(_note(why, counts) for why, counts in left_out.items())),
     )
 
 
@@ -138,6 +141,23 @@ def _class_list(shards: list[Shard]) -> tuple[str, ...]:
         if listed != others:
             raise DataError(f"{one} and {other} hold different lists of classes; give them one")
     return next(iter(lists.values()), ())
+
+
+def _by_name(found: Sequence[_Items]) -> tuple[str, ...]:
+    """A note on splits that the names of shards say; a warning where they say it for some only."""
+    said = {items.shard: split_of(items.shard) for items in found if not items.facts.split}
+    splits = {shard: split for shard, split in said.items() if split}
+    if not splits:
+        return ()
+    one = next(iter(splits))
+    others = [shard for shard in said if shard not in splits]
+    if others:
+        log.warning(
+            "%s: its name says split %s, those of %d others (%s) say none, and their samples are drawn; "
+            "if the word is no split there, rename the shard, or say the split in the samples' .json",
+            *(one, splits[one], len(others), others[0]),
+        )
+    return (f"Splits of {len(splits)} of {len(said)} shards are from their names ({one.name}: {splits[one]}).",)
 
 
 def _unused(names: Sequence[str], kept: Sequence[str]) -> tuple[str, ...]:

@@ -7,15 +7,16 @@ import json
 import logging
 import os
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xm import DataError
+from xm import DataError, RunError
 from xm.data import Member
-from xm.foundation import replacing
+from xm.foundation import read_json, replacing
 from xm_datasets.webdataset.captions import Place
 from xm_datasets.webdataset.facts import Facts, FactsError, read_classes, read_facts
 from xm_datasets.webdataset.headers import members
@@ -26,7 +27,7 @@ CLASSES = ("classes.json", "classes.txt", "classnames.txt")
 FACTS = (".cls", ".json")
 _LITTER = re.compile(r"(?:^|/)(?:\.(?!\.?/)|__MACOSX/|__pycache__/)|^__[^/]*__(?:/|$)")
 """Hidden files and folders, and those that WebDataset keeps for itself, such as ``__meta__/``."""
-_FORMAT = 2
+_FORMAT = 3
 """Of the files in the cache."""
 _SHOWN = 3
 
@@ -60,14 +61,15 @@ def indexed(path: Path, cache: Path) -> Shard:
     key = f"{_FORMAT} {os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}"  # noqa: PTH100
     digest = hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
     file = cache / "webdataset" / f"{digest}.json"
-    try:
-        return _from_plain(path, json.loads(file.read_bytes()))
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        log.warning("%s: damaged, and made again (%s)", file, type(error).__name__)
+    if os.path.lexists(file):
+        try:
+            return _from_plain(path, read_json(file))
+        except (RunError, ValueError, TypeError, KeyError, AttributeError) as error:
+            log.warning("%s: damaged, and made again (%s)", file, type(error).__name__)
     shard = _read(path)
     try:
+        if file.is_dir():
+            shutil.rmtree(file)
         with replacing(file) as temporary:
             temporary.write_text(json.dumps(_to_plain(shard), separators=(",", ":")), encoding="ascii")
     except OSError as error:
@@ -85,15 +87,35 @@ def _to_plain(shard: Shard) -> dict[str, Any]:
 
 
 def _from_plain(path: Path, plain: dict[str, Any]) -> Shard:
-    items = {
-        key: [Member(path, offset, size, name) for name, offset, size in found] for key, found in plain["items"].items()
-    }
-    facts = {
-        key: Facts(number, name, split, group, tuple(tags), tuple(Place(*place) for place in captions))
-        for key, (number, name, split, group, tags, captions) in plain["facts"].items()
-    }
-    tables = {key: Member(path, offset, size, name) for key, (name, offset, size) in plain["tables"].items()}
-    return Shard(path, items, facts, tables, tuple(plain["classes"]))
+    items = {key: [_member(path, *one) for one in found] for key, found in plain["items"].items()}
+    facts = {key: _fact(*one) for key, one in plain["facts"].items()}
+    tables = {key: _member(path, *one) for key, one in plain["tables"].items()}
+    return Shard(path, items, facts, tables, _words(plain["classes"]))
+
+
+def _member(path: Path, name: str, offset: int, size: int) -> Member:
+    if not isinstance(name, str) or not _is_count(offset) or not _is_count(size):
+        raise ValueError("a file's name, place and size are wanted")
+    return Member(path, offset, size, name)
+
+
+def _fact(number: int | None, name: str, split: str, group: str, tags: list[str], places: list[Any]) -> Facts:
+    _words([name, split, group])
+    found = tuple(Place(key, index) for key, index in places)
+    _words([key for key, _ in found])
+    if not all(one is None or _is_count(one) for one in (number, *(index for _, index in found))):
+        raise ValueError("numbers are wanted")
+    return Facts(number, name, split, group, _words(tags), found)
+
+
+def _words(values: list[str]) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError("words are wanted")
+    return tuple(values)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < 1 << 62
 
 
 def _read(path: Path) -> Shard:

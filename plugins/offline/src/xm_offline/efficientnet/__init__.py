@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xm import EncoderSpec, hookimpl
+from xm.media.suffixes import IMAGES
 
 
 @hookimpl
@@ -13,7 +14,7 @@ def encoders() -> list[EncoderSpec]:
             target="xm_offline.efficientnet.encoder:EfficientNetLite0",
             summary="EfficientNet-Lite0 trained on ImageNet; 1280-d, offline, 1000 named prototypes",
             modality="image",
-            suffixes=(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"),
+            suffixes=IMAGES,
             available="xm_offline.efficientnet.weights:why_not",
             priority=10,
         )

@@ -9,9 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from xm import ItemError
-from xm.data import item_name
-from xm.media.images import read_image
+from xm.media.images import converted, read_image
 
 SIZE = 224
 CROP = 224 / 256
@@ -32,11 +30,7 @@ def image_tensor(item: Any) -> Tensor:
     Raises:
         ItemError: if it is none of these, can't be read, or its pixels have no fixed range.
     """
-    image = read_image(item)
-    if image.mode.startswith(("I", "F")):
-        name = item if isinstance(item, str) else item_name(item)
-        raise ItemError(name, f"pixels of mode {image.mode} have no fixed range; save it with 8 bits a channel")
-    return _prepare(image.convert("RGB"))
+    return _prepare(converted(read_image(item), "RGB", item))
 
 
 def _prepare(image: Image.Image) -> Tensor:

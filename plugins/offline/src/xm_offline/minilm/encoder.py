@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from xm import Preparing, UsageError, fingerprint_of
 from xm.data import VIEWS
-from xm.encoders import Trunk, read_text
+from xm.encoders import Trunk, note_cut, read_text
 from xm.learning import Inputs
 from xm_offline.minilm import network, weights
 
@@ -54,7 +54,10 @@ class MiniLM(Preparing):
 
     def prepare(self, item: Any) -> list[int]:
         """Token numbers of a text, or of the `Path` of a .txt file."""
-        ids: list[int] = self._tokenizer.encode(read_text(item)).ids
+        coded = self._tokenizer.encode(read_text(item))
+        if coded.overflowing:
+            note_cut(item, MAX_TOKENS)
+        ids: list[int] = coded.ids
         return ids
 
     def size(self, prepared: list[int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xm import EncoderSpec, hookimpl
+from xm.media.suffixes import SOUNDS
 
 
 @hookimpl
@@ -13,7 +14,8 @@ def encoders() -> list[EncoderSpec]:
             target="xm_offline.speech.encoder:Speech",
             summary="Google's speech embedding, for spoken words; 192-d, offline",
             modality="audio",
-            suffixes=(".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff"),
+            suffixes=SOUNDS,
+            looks="xm.media.streams:is_sound",
             argument="length=POLICY, chunks-centre if left out",
             available="xm_offline.speech.weights:why_not",
         )

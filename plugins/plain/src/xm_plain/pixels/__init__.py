@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xm import EncoderSpec, hookimpl
+from xm.media.suffixes import IMAGES
 
 
 @hookimpl
@@ -13,7 +14,7 @@ def encoders() -> list[EncoderSpec]:
             target="xm_plain.pixels.encoder:Pixels",
             summary="grey pixels of a small picture, 8x8 unless told",
             modality="image",
-            suffixes=(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"),
+            suffixes=IMAGES,
             argument="side length in pixels, 8 if left out",
         )
     ]

@@ -15,7 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from xm import ItemError, Preparing, UsageError, fingerprint_of
 from xm.data import File, View, item_name
 from xm.learning import Inputs
-from xm.media.images import SUFFIXES, VIEWS, read_image, seen
+from xm.media.images import SUFFIXES, VIEWS, converted, read_image, seen
 
 MAX_SIDE = 512
 
@@ -75,12 +75,12 @@ def _grey(item: Any, name: str) -> NDArray[np.float64]:
     if isinstance(item, View):
         below = item.item
         file = isinstance(below, str | File | Image.Image)
-        image = read_image(below) if file else Image.fromarray(_grey(below, name).astype(np.float32))
+        image = read_image(below, deep=True) if file else Image.fromarray(_grey(below, name).astype(np.float32))
         return _grey(seen(image, item), name)
     if isinstance(item, str | File | Image.Image):
-        image = read_image(item)
+        image = read_image(item, deep=True)  # values of any range: they are divided by the brightest
         if image.mode not in ("I", "I;16", "I;16B", "I;16L", "F"):  # those have one band, of more than 8 bits
-            image = image.convert("L")
+            image = converted(image, "L", item)
         return np.asarray(image, dtype=np.float64)
     try:
         grey = np.asarray(item, dtype=np.float64)
