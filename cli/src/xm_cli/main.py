@@ -23,6 +23,7 @@ from xm import XMError
 from xm.foundation import leads
 from xm.plugins import blamed, manager
 from xm_cli.commands import Commands
+from xm_cli.tables import show_traces
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 internal error; 2 wrong usage; 3 data or files that can't be read or written; "
@@ -156,6 +157,7 @@ app = typer.Typer(cls=Program, name="xm", rich_markup_mode=None, pretty_exceptio
 
 def _set_debug(context: typer.Context, wanted: bool) -> None:
     context.obj.debug = wanted  # before anything else is parsed
+    show_traces(wanted)
 
 
 def _show_version(wanted: bool) -> None:

@@ -96,10 +96,16 @@ class Spec:
         Raises:
             PluginError: if it gives anything else; it names the plugin.
         """
-        made = self.load()(*given)
-        if not isinstance(made, a):
-            from xm.plugins.blame import fault
+        from xm.plugins.blame import fault
 
+        target = self.load()
+        try:
+            made = target(*given)
+        except TypeError as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # it can't be called so
+                raise fault(self, f"the target {self.target!r}: {described(error)}") from error
+            raise
+        if not isinstance(made, a):
             raise fault(self, f"the target {self.target!r} gives {type(made).__name__}, which is no xm.{a.__name__}")
         return made
 
