@@ -152,7 +152,8 @@ def test_a_table_with_wrong_rows(bench: Bench) -> None:
         DataError, table, "line 3", "99.toy: no such file", "line 4", "neither path nor text", data=str(table)
     )
     table.write_text("pfad,label\nx,y\n")
-    bench.refused(DataError, table, "line 1", "neither a column 'path' nor 'text'", "--columns path=pfad", data=str(table))
+    said = ("line 1", "neither a column 'path' nor 'text'", "--columns path=pfad")
+    bench.refused(DataError, table, *said, data=str(table))
 
 
 def test_a_corrupted_cache_file(bench: Bench, toy: Any) -> None:

@@ -38,8 +38,8 @@ def test_what_does_not_load_is_told(xm: Xm, toy: list[str], tmp_path: Path) -> N
     done = xm("doctor")
     assert done.exit_code == 4
     line = next(line for line in done.stdout.splitlines() if "toy-words" in line)
-    assert "no: target 'toy_plugin:Wrods' does not exist" in line
-    assert "command toy-absent can't be used: target 'no_such_module:command' does not import" in done.stdout
+    assert "no: encoder 'toy-words' (plugin toy_plugin): target 'toy_plugin:Wrods' does not exist" in line
+    assert "command 'toy-absent' (plugin toy_plugin): target 'no_such_module:command' does not import" in done.stdout
     assert "No encoder by default for: smell, word" in done.stdout
 
 

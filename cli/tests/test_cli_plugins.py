@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 Xm = Callable[..., Any]
 
 BROKEN = """
@@ -81,7 +83,10 @@ def test_check_makes_the_thing(xm: Xm) -> None:
         "encoder toy-missing: ok, but can't be used here: its weights are missing; type: get weights\n"
     )
     for name, reason in [
-        ("toy-absent", "command toy-absent: error: target 'no_such_module:command' does not import"),
+        (
+            "toy-absent",
+            "command toy-absent: error: command 'toy-absent' (plugin toy_plugin): target 'no_such_module:command' does",
+        ),
         ("toy-number", "command toy-number: error: "),
     ]:
         done = xm("plugins", "check", name)
@@ -89,3 +94,54 @@ def test_check_makes_the_thing(xm: Xm) -> None:
         assert done.stdout.startswith(reason)
         assert len(done.stdout.splitlines()) == 1
     assert xm("plugins", "check", "toy_plugin").exit_code == 4
+
+
+OWN = """
+from xm import StrategySpec, hookimpl
+from xm.learning import LinearProbe
+
+class Own(LinearProbe):
+    pass
+
+class Odd(LinearProbe):
+    def restore(self, towers, tensors):
+        raise KeyError("lost")
+
+@hookimpl
+def strategies():
+    return [StrategySpec(name="{name}", target="{file}:{target}")]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("target", "code"), [("Own", 0), ("Odd", 4)])
+def test_check_runs_the_suite_on_a_file(xm: Xm, tmp_path: Path, target: str, code: int) -> None:
+    file = tmp_path / f"own_{target.lower()}.py"
+    file.write_text(OWN.format(name=target.lower(), file=file.stem, target=target))
+    done = xm("plugins", "check", file)
+    assert done.exit_code == code, done.stdout
+    assert done.stdout.startswith(f"strategy {target.lower()}: ok\n")
+    assert ("passed" in done.stdout.splitlines()[-1]) and (("failed" in done.stdout.splitlines()[-1]) == (code > 0))
+
+
+def test_check_makes_an_encoder_with_its_argument(xm: Xm) -> None:
+    done = xm("plugins", "check", "pixels:4")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "encoder pixels: ok",
+        "  not run: its suite xm.testing.EncoderConformance wants three items or more: --item FILE, or a text, three "
+        "times",
+    ]
+    wrong = xm("plugins", "check", "pixels:four")
+    assert wrong.exit_code == 4 and "pixels:four: the side must be a whole number" in wrong.stdout
+
+
+def test_debug_shows_where_a_plugin_fails_to_load(xm: Xm, tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "half.py").write_text(
+        "from xm import hookimpl\n\n@hookimpl\ndef strategies():\n    return 1 / 0\n", encoding="utf-8"
+    )
+    options += ["--plugin", str(tmp_path / "half.py")]
+    assert "half.py" not in xm("plugins", "list").stderr
+    done = xm("--debug", "data", "show", "digits")
+    assert "warning: plugin 'half' is left out: hook strategies: ZeroDivisionError" in done.stderr
+    assert 'half.py", line 5' in done.stderr

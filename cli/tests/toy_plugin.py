@@ -157,5 +157,4 @@ def commands() -> list[CommandSpec]:
             group_summary="Play with toys.",
             kept="half a toy was kept",
         ),
-        CommandSpec(name="train", target="toy_plugin:fail", summary="Takes the name of a command of xm."),
     ]

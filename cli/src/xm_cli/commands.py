@@ -11,9 +11,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from xm import PluginError
+from xm import CommandSpec, PluginError
 from xm.foundation import unknown
-from xm.plugins import load_target, manager
+from xm.plugins import fault, load_target, manager, reserve
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,18 @@ class Entry:
         target: a function with Typer annotations, or a `typer.Typer`.
         summary: a sentence for the list of commands.
         kept: what an interruption leaves, in words.
+        spec: of a plugin's command.
     """
 
     target: str
     summary: str
     kept: str = ""
+    spec: CommandSpec | None = None
+
+    @classmethod
+    def of(cls, spec: CommandSpec) -> Entry:
+        """A plugin's command."""
+        return cls(spec.target, spec.summary, spec.kept, spec)
 
 
 GOES_ON = "what was done is kept, and the same command goes on with it"
@@ -63,6 +70,10 @@ OWN: Mapping[str, Mapping[str, Entry]] = {
 
 GROUPS = {"data": "Look at datasets.", "plugins": "Look at plugins."}
 
+for _group_name, _commands in OWN.items():
+    reserve(_group_name, _commands)
+reserve("", GROUPS)
+
 
 def _quick(params: list[Any]) -> list[Any]:
     """Parameters with False for flags that are not given: Typer coerces a None, and imports pydantic for it."""
@@ -87,7 +98,7 @@ class Commands(TyperGroup):
     def entries(self) -> dict[str, Entry]:
         """Commands of this group by name. A plugin can't take a name of the program's own."""
         specs = manager().commands.values()
-        found = {s.name: Entry(s.target, s.summary, s.kept) for s in specs if s.group == self.group}
+        found = {spec.name: Entry.of(spec) for spec in specs if spec.group == self.group}
         return found | dict(OWN.get(self.group, {}))
 
     def groups(self) -> dict[str, str]:
@@ -147,16 +158,20 @@ def build(name: str, entry: Entry) -> Any:
     Raises:
         PluginError: if its target does not load, or is no function that Typer can read.
     """
-    target: typer.Typer | Callable[..., Any] = load_target(entry.target)
-    wrong = f"command {name!r} ({entry.target}): not a function with Typer annotations"
+    target: typer.Typer | Callable[..., Any] = entry.spec.load() if entry.spec else load_target(entry.target)
+    wrong = f"{entry.target} is not a function with Typer annotations"
     if not callable(target):
-        raise PluginError(wrong)
+        raise _wrong(entry, wrong)
     try:
         command = get_command(target if isinstance(target, typer.Typer) else _app(target, entry.summary))
     except (RuntimeError, TypeError, AssertionError) as error:
-        raise PluginError(f"{wrong}: {error}") from error
+        raise _wrong(entry, f"{wrong}: {error}") from error
     command.name = name
     return command
+
+
+def _wrong(entry: Entry, what: str) -> PluginError:
+    return fault(entry.spec, what) if entry.spec else PluginError(what)
 
 
 def _app(target: Callable[..., Any], summary: str) -> typer.Typer:

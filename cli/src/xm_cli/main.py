@@ -21,8 +21,9 @@ from typer.core import TyperOption
 
 from xm import XMError
 from xm.foundation import leads
-from xm.plugins import manager
+from xm.plugins import blamed, manager
 from xm_cli.commands import Commands
+from xm_cli.tables import show_traces
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 internal error; 2 wrong usage; 3 data or files that can't be read or written; "
@@ -125,6 +126,8 @@ def explain(error: Exception) -> tuple[int, str]:
         return INTERRUPTED, "error: aborted"
     if isinstance(error, OSError) and error.filename and error.strerror:
         return DATA, f"error: {error.filename}: {error.strerror}"
+    if fault := blamed(error):
+        return fault.exit_code, f"error: {_line(str(fault))}"
     what = _line(f"{type(error).__name__}: {error}")
     return 1, f"internal error: {what}; run again with --debug: xm --debug …"
 
@@ -154,6 +157,7 @@ app = typer.Typer(cls=Program, name="xm", rich_markup_mode=None, pretty_exceptio
 
 def _set_debug(context: typer.Context, wanted: bool) -> None:
     context.obj.debug = wanted  # before anything else is parsed
+    show_traces(wanted)
 
 
 def _show_version(wanted: bool) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xm import EncoderSpec, ObjectiveSpec, PluginError, UsageError, XMError
+from xm import CommandSpec, EncoderSpec, ObjectiveSpec, PluginError, UsageError, XMError
 from xm.foundation import described
 from xm.plugins import ANY, Spec, load_target
 
@@ -45,16 +45,20 @@ def suite(kind: str, spec: Spec) -> str:
     return f"xm.testing.{found}" if found else ""
 
 
-def verdict(kind: str, spec: Spec) -> Verdict:
-    """Whether the thing of a spec can be made and used by `xm`. No weights are loaded, and nothing is computed."""
+def verdict(kind: str, spec: Spec, argument: str = "") -> Verdict:
+    """Whether the thing of a spec can be made and used by `xm`, an encoder with its argument.
+
+    No weights are loaded but those of the argument, and nothing is computed.
+    """
     try:
-        return Verdict(remark=_CHECKS[kind](spec) or "")
+        remark = _encoder(spec, argument) if argument else _CHECKS[kind](spec)
+        return Verdict(remark=remark or "")
     except Exception as error:  # a plugin may raise anything
         text = str(error) if isinstance(error, XMError) else described(error)
         return Verdict(problem=" ".join(text.split()))
 
 
-def _encoder(spec: Spec) -> str | None:
+def _encoder(spec: Spec, argument: str = "") -> str | None:
     from xm import Encoder
 
     assert isinstance(spec, EncoderSpec)
@@ -66,12 +70,12 @@ def _encoder(spec: Spec) -> str | None:
             raise
         return f"can't be used here: {reason}"
     _looks_like(target, Encoder)
-    if reason is not None:
+    if reason is not None and not argument:
         return f"can't be used here: {reason}"
     try:
-        encoder = _made(target, Encoder, "", how='the argument behind the colon of NAME:ARGUMENT, or ""')
+        encoder = _made(target, Encoder, argument, how='the argument behind the colon of NAME:ARGUMENT, or ""')
     except UsageError as error:
-        if not spec.argument:
+        if not spec.argument or argument:
             raise
         return f"wants an argument: {error}"
     _says_what_it_is(encoder, spec)
@@ -165,7 +169,8 @@ def _benchmark(spec: Spec) -> None:
 def _command(spec: Spec) -> None:
     from xm_cli.commands import Entry, build
 
-    build(spec.name, Entry(spec.target, spec.summary))
+    assert isinstance(spec, CommandSpec)
+    build(spec.name, Entry.of(spec))
 
 
 def _configured(spec: Spec, base: type) -> Any:

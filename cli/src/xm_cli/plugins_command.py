@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -156,22 +157,44 @@ def _default(value: Any) -> str:
 
 
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What a plugin adds, or a plugin.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[:ARGUMENT]|FILE",
+            help="What a plugin adds, or a plugin; an encoder with its argument; or a plugin's file.",
+            show_default=False,
+        ),
+    ],
+    items: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--item",
+            metavar="FILE|TEXT",
+            help="Of an encoder, three at least; of a reader, an example. Runs the suite.",
+        ),
+    ] = None,
 ) -> None:
     """Make the thing of that name, and say in one line whether it is what its kind must be; for a plugin, all it adds.
 
-    Weights are looked for, but not loaded, and nothing is computed: for that there are the suites of xm.testing.
+    Of a NAME alone weights are looked for, but not loaded, and nothing is computed. Of NAME:ARGUMENT, of a FILE, and
+    with --item, the suites of xm.testing are run, which needs pytest.
     """
+    name, argument, wanted = _wanted_of(name)
     suites: set[str] = set()
     failed = False
     for kind, spec in find(name):
-        found = verdict(kind, spec)
+        found = verdict(kind, spec, argument)
         said = f"error: {found.problem}" if found.problem else f"ok, but {found.remark}" if found.remark else "ok"
         print(f"{kind} {spec.key}: {said}")
         failed = failed or bool(found.problem)
-        suites |= set() if found.problem else {suite(kind, spec)} - {""}
+        if found.problem or not suite(kind, spec):
+            continue
+        if wanted or items:
+            failed = not _passes(kind, spec, argument, items or ()) or failed
+        else:
+            suites.add(suite(kind, spec))
     for plugin in manager().plugins():
-        if plugin.error and (plugin.file or name in (plugin.name, *_wanted(plugin.name))):
+        if plugin.error and (plugin.file or name in (plugin.name, *_left_to(plugin.name))):
             print(f"plugin {plugin.name}: error: {plugin.error}")
             failed = True
     if suites:
@@ -181,6 +204,31 @@ def check(
         raise typer.Exit(FAILED)
 
 
-def _wanted(plugin: str) -> list[str]:
+def _wanted_of(name: str) -> tuple[str, str, bool]:
+    """The name, an encoder's argument, and whether suites are wanted; a file is loaded, and its plugin is the name."""
+    path = Path(name)
+    if path.suffix == ".py" and (path.is_file() or "/" in name):
+        if path.stem not in {plugin.name for plugin in manager().plugins() if plugin.file}:
+            manager().load_file(path)
+        return path.stem, "", True
+    before, colon, argument = name.partition(":")
+    if colon and before in manager().encoders:
+        return before, argument, True
+    return name, "", False
+
+
+def _passes(kind: str, spec: Spec, argument: str, items: Sequence[str]) -> bool:
+    """Run the suite of a thing and print what comes of it; one that can't be run here says why, and fails nothing."""
+    from xm_cli.kit import missing, run_suite
+
+    if lacks := missing(kind, spec, items):
+        print(f"  not run: {lacks}")
+        return True
+    passes, said = run_suite(kind, spec, argument, items)
+    print("\n".join(f"  {line}" for line in said.splitlines()))
+    return passes
+
+
+def _left_to(plugin: str) -> list[str]:
     """Names that a plugin gives, but that are another's."""
     return [name for registry in registries().values() for name, left in registry.left_out.items() if plugin in left]

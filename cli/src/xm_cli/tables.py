@@ -75,18 +75,29 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
+_TRACES: list[bool] = []
+"""Not empty with --debug."""
+
+
+def show_traces(wanted: bool) -> None:
+    """Whether a plugin that fails as it is loaded is told of with files and lines, from now on."""
+    _TRACES[:] = [True] if wanted else []
+
+
 def warn(message: str) -> None:
     """A warning on standard error."""
     print(f"warning: {message}", file=sys.stderr)
 
 
 def warn_of_plugins() -> None:
-    """A warning for each plugin that could not be used."""
+    """A warning for each plugin that could not be used; with --debug, where that was raised."""
     from xm.plugins import manager
 
     for plugin in manager().plugins():
         if plugin.error:
             warn(f"plugin {plugin.name!r} is left out: {plugin.error}")
+            if _TRACES and plugin.trace:
+                print(plugin.trace, file=sys.stderr)
 
 
 def encodable(text: str, plain: str) -> str:

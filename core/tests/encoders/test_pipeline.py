@@ -114,15 +114,15 @@ def test_without_reading_ahead_the_fellows_of_a_bad_item_are_encoded_alone() -> 
     assert encoder.batches == [[1, -1, 2, 3], [1], [-1], [2], [3], [4]]
 
 
-def test_another_error_ends_it_and_the_threads() -> None:
+def test_lack_of_memory_ends_it_and_the_threads() -> None:
     class Broken(Counting):
         def prepare(self, item: int) -> int:
             if item == 5:
-                raise ZeroDivisionError
+                raise MemoryError
             return super().prepare(item)
 
     before = threading.active_count()
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(MemoryError):
         list(encode(Broken(), list(range(100))))
     assert threading.active_count() == before
 

@@ -178,15 +178,15 @@ def test_a_failure_midway_leaves_neither_run_nor_partial_folder(
 
 class Fails:
     def __init__(self, run: Path) -> None:
-        raise OSError("no connection")
+        raise UsageError("no key")
 
 
-def test_a_tracker_that_does_not_start_leaves_nothing(
+def test_a_tracker_that_says_what_it_lacks_leaves_nothing(
     run: Run, images: Path, tmp_path: Path, plugins: PluginManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugins.trackers["fails"] = TrackerSpec(name="fails", target="xm.plugins.trackers:JsonLines")
     monkeypatch.setattr("xm.plugins.trackers.JsonLines", Fails)
-    with pytest.raises(OSError, match="no connection"):
+    with pytest.raises(UsageError, match="no key"):
         run(data=str(images), trackers=("fails",))
     assert not (tmp_path / "runs").exists()
 

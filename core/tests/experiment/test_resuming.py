@@ -15,6 +15,7 @@ from xm.data.types import View
 from xm.evaluation.report import Report
 from xm.experiment.benchmark import BenchReport, bench
 from xm.experiment.training import train
+from xm.foundation.errors import UsageError
 from xm.foundation.events import Event
 from xm.plugins.plugin_manager import PluginManager
 from xm.plugins.specs import TrackerSpec
@@ -258,16 +259,16 @@ def test_an_error_before_the_first_cell_leaves_nothing_and_says_nothing(
 
 class Fails:
     def __init__(self, run: Path) -> None:
-        raise OSError("no connection")
+        raise UsageError("no key")
 
 
-def test_a_tracker_that_does_not_start_costs_no_cell(
+def test_a_tracker_that_says_what_it_lacks_costs_no_cell(
     go: Run, interrupted: Any, plugins: PluginManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy: Any
 ) -> None:
     interrupted(2)
     toy.Fails = Fails
     plugins.trackers["fails"] = TrackerSpec(name="fails", target="xm_toy:Fails")
-    with pytest.raises(OSError, match="no connection"):
+    with pytest.raises(UsageError, match="no key"):
         go(trackers=("fails",))
     assert len(unfinished(tmp_path)) == 1
 

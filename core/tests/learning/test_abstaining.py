@@ -95,7 +95,7 @@ def test_a_rule_that_abstains_and_does_not_say_so_is_told(
 
     toy.Hidden = Hidden
     plugins.predictors["hidden"] = PredictorSpec(name="hidden", target="xm_toy:Hidden")
-    with pytest.raises(PluginError, match=r"rule Hidden gives probabilities that do not sum to 1; .*abstains = True"):
+    with pytest.raises(PluginError, match=r"gives probabilities that do not sum to 1; .*abstains = True"):
         run(data=str(table), predictor="hidden")
 
 

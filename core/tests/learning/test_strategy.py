@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from xm import Context, Plan, Strategy, Stream, fit
 from xm.encoders.encoder import Tail
+from xm.foundation.errors import PluginError
 from xm.foundation.events import Event
 from xm.learning.context import adapt
 from xm.learning.maps import Affine
@@ -118,7 +119,7 @@ def test_without_val_the_first_candidate_is_taken_and_no_other_made() -> None:
 
 
 def test_a_strategy_without_candidates_is_told_so() -> None:
-    with pytest.raises(ValueError, match=r"Given\.solve yielded no candidate"):
+    with pytest.raises(PluginError, match=r"Given: solve\(\) yields no candidate"):
         adapt(Given(), context())
 
 

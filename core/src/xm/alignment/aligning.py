@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xm.alignment.aligner import Pairs
+from xm.alignment.aligner import Aligner, Pairs
 from xm.alignment.diagnosis import Diagnosis, Probe, look, probe
 from xm.alignment.maker import AlignmentMaker
 from xm.alignment.pairing import RULES, Keys, Paired, by_line, describe, open_pairs, paired, rule
@@ -33,6 +33,7 @@ from xm.foundation.new_folder import NewFolder, free_name
 from xm.learning.checkpoint import Checkpoint
 from xm.learning.maps import Projection
 from xm.learning.stream import Inputs, Stream
+from xm.plugins.blame import blaming
 from xm.plugins.config import validated
 from xm.plugins.plugin_manager import PluginManager, manager
 
@@ -43,6 +44,7 @@ LOOKED_AT = 2
 """Items on each side, at least, for figures before and after."""
 
 
+@blaming()
 def align(
     anchor: str,
     new: str | tuple[str, ...],
@@ -84,7 +86,7 @@ class Aligning:
         self.store = FeatureStore(self.cache / "features", listener=listener)
         self._pairless = False
         if settings.aligner:
-            aligner = plugins.aligners.find(settings.aligner).load()(settings.of_aligner)
+            aligner: Aligner = plugins.aligners.find(settings.aligner).make(Aligner, settings.of_aligner)
             self._pairless = settings.pairs == OWN and not aligner.uses_pairs
         self.table = Path(settings.pairs).expanduser() if settings.pairs not in RULES else None
         if self.table is not None and not self.table.exists() and not self.table.suffix:

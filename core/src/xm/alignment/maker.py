@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from xm.alignment.aligner import AlignContext, Aligner, Pairs, Sides
 from xm.alignment.pairing import Paired, paired, readable
@@ -21,7 +22,12 @@ from xm.foundation.errors import DataError, ItemError, UsageError
 from xm.foundation.events import Listener, silent
 from xm.learning.checkpoint import Checkpoint
 from xm.learning.stream import Inputs, Stream
+from xm.plugins.blame import fault
 from xm.plugins.plugin_manager import PluginManager
+from xm.plugins.sound import check_map
+
+FEW = 8
+"""Pairs that a map is looked at on."""
 
 
 @dataclass
@@ -59,10 +65,10 @@ class AlignmentMaker:
         specs = self.manager.aligners
         if self.aligner:
             name = specs.find(self.aligner).name
-            yield name, specs.find(name).load()(self.settings)
+            yield name, specs.find(name).make(Aligner, self.settings)
             return
         for spec in sorted((s for s in specs.values() if s.priority > 0), key=lambda s: -s.priority):
-            yield spec.name, spec.load()(None)
+            yield spec.name, spec.make(Aligner, None)
 
     def make(
         self,
@@ -118,10 +124,7 @@ class AlignmentMaker:
                 tail = source.split(aligner.depth)[1].to(self.device) if aligner.depth else None
                 given = replace(context, tail=tail)
                 sides = aligner.sides(given) if both else Sides(aligner.fit(given))
-                made, moved = (
-                    side if side is None else side.eval().requires_grad_(False) for side in (sides.source, sides.target)
-                )
-                assert made is not None
+                made, moved = _checked(aligner, sides, context)
                 count = len(pairs) if pairs is not None and aligner.uses_pairs else 0
                 return Alignment(made, name, count, moved, aligner.depth)
             reasons.append(f"{name}: {reason}")
@@ -207,6 +210,23 @@ class WaysHome:
     def _paired_modalities(self) -> list[tuple[str, str]]:
         present = sorted({s.modality for s in self.dataset.samples if s.pair is not None})
         return [(one, other) for one in present for other in present if one != other]
+
+
+def _checked(aligner: Aligner, sides: Any, context: AlignContext) -> tuple[nn.Module, nn.Module | None]:
+    """The maps of both sides, frozen, once they were looked at on a few pairs.
+
+    Raises:
+        PluginError: if one is no map, or gives anything else than finite vectors of the space.
+    """
+    if not isinstance(sides, Sides):
+        raise fault(aligner, f"sides() gives {type(sides).__name__}, not an xm.Sides")
+    given = {} if context.pairs is None else {"source": context.pairs.source, "target": context.pairs.target}
+    few = {side: {name: value[:FEW] for name, value in x.items()} for side, x in given.items()}
+    check_map(aligner, sides.source, few.get("source"), context.target.dim if sides.target is None else None)
+    if sides.target is not None:
+        check_map(aligner, sides.target, few.get("target"), None)
+        sides.target.eval().requires_grad_(False)
+    return sides.source.eval().requires_grad_(False), sides.target
 
 
 def described(prototypes: Prototypes, descriptions: Mapping[str, Sequence[str]]) -> Prototypes:

@@ -11,6 +11,7 @@ from pathlib import Path
 from xm.data.checks import looked_over
 from xm.data.columns import COLUMNS, METADATA
 from xm.data.paths import missing, modalities_of, suffixes_among
+from xm.data.soundness import checked
 from xm.data.types import Dataset, Opener
 from xm.foundation.errors import DataError, UsageError, unknown
 from xm.plugins.plugin_manager import PluginManager
@@ -35,11 +36,12 @@ def open_dataset(source: str | Path | None, manager: PluginManager, cache: Path)
     Raises:
         UsageError: for an unknown name, a URL or a command.
         DataError: if there is no such folder or file, nothing can open it, or what is in it does not fit.
+        PluginError: if the reader gives no sound dataset.
     """
     spec, where, suffixes = _find(source, manager)
     opener: Opener = spec.load()
     try:
-        return looked_over(opener(where, suffixes=suffixes, cache=cache))
+        return looked_over(checked(opener(where, suffixes=suffixes, cache=cache), spec))
     except DataError as error:
         inside = _inside(Path(where), manager) if "/" in spec.opens else None
         raise DataError(f"{error}; or name what it holds: --data '{inside}'") if inside else error from None

@@ -123,7 +123,7 @@ def restored(
     """An alignment again, from its name, tensors, the aligner's settings, and how deep it opened the encoder."""
     if not aligner:
         return Alignment(encoder.split(0)[1])
-    made = manager.aligners.find(aligner).load()(settings)
+    made = manager.aligners.find(aligner).load()(settings)  # Aligner is of a floor above
     if not depth:
         return Alignment(made.restore(tensors).eval().requires_grad_(False), aligner)
     tail = encoder.split(depth)[1]

@@ -94,7 +94,7 @@ class EncoderChoice:
                 and bool(argument) <= bool(spec.argument)
             ):
                 try:
-                    encoder = spec.load()(argument).to(self.device)
+                    encoder: Encoder = spec.make(Encoder, argument).to(self.device)
                 except UsageError:  # what the argument names is of another kind
                     continue
                 if encoder.space == self[other].encoder.space:

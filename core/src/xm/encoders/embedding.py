@@ -22,13 +22,15 @@ from xm.encoders.bank_writer import Array, Part, write_bank
 from xm.encoders.choice import Chosen, EncoderChoice
 from xm.encoders.cuts import heard_cuts, told_cuts
 from xm.encoders.encoder import Encoder
+from xm.encoders.faults import check_some
 from xm.encoders.pipeline import encode
 from xm.encoders.speed import Way, measured
 from xm.foundation.device import pick_device
 from xm.foundation.distributed import barrier, gather, leads, rank, share, world
-from xm.foundation.errors import DataError, PluginError, UsageError
+from xm.foundation.errors import DataError, ItemError, PluginError, UsageError
 from xm.foundation.events import Event, Listener, logged
 from xm.foundation.files import cache_dir
+from xm.plugins.blame import blaming
 from xm.plugins.config import Config, validated
 from xm.plugins.plugin_manager import PluginManager, manager
 
@@ -72,6 +74,7 @@ class Embedded:
         return asdict(self)
 
 
+@blaming()
 def embed(
     data: str | None,
     out: str | Path,
@@ -95,6 +98,7 @@ def embed(
     Raises:
         UsageError: for wrong settings, or another suffix.
         DataError: if nothing can be read, or, with ``on_error="fail"``, an item can't.
+        PluginError: if the encoder's code fails on each of several items.
     """
     given = validated(EmbedSettings, {"data": data, **settings}, "embed")
     return Embedding(given, Path(out), plugins or manager(), listener).run()
@@ -113,6 +117,7 @@ class Embedding:
         self.dataset = open_dataset(settings.data, plugins, settings.cache or cache_dir())
         self.encoders = EncoderChoice(plugins, self.dataset, pick_device(settings.device), settings.encoders)
         self._measured: dict[str, Way] = {}
+        self._refused: list[ItemError] = []
         self._cut: dict[str, tuple[int, int, int]] = {}
 
     def run(self) -> Embedded:
@@ -213,6 +218,7 @@ class Embedding:
                     if self.settings.on_error == "fail":
                         raise error
                     self.listener(Event("warning", {"message": f"left out: {error}"}))
+                    self._refused.append(error)
                 vectors = found.x["features"].float() if found.rows else None
                 if vectors is not None or failed:
                     why = {row: error.reason for row, error in failed.items()}
@@ -245,6 +251,8 @@ class Embedding:
             failed |= {item_name(samples[row].item): why for part in own for row, why in part.failed.items()}
         rows = {array.name: sum(len(part.done) for part in own) for array, own in zip(arrays, parts, strict=True)}
         if not any(rows.values()):
+            if len(self._refused) == len(failed):  # none of them is of an interrupted call
+                check_some(0, self._refused)
             first = next(iter(failed.items()), ("", "nothing was found"))
             raise DataError(f"no item can be read: {first[0]}: {first[1]}")
         about = {

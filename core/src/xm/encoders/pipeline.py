@@ -13,6 +13,7 @@ import torch
 
 from xm.data.content import item_name
 from xm.encoders.encoder import Derived, Encoder, Preparing, Trunk
+from xm.encoders.faults import refusal
 from xm.encoders.soundness import checked, unsound
 from xm.foundation.device import autocast, pool
 from xm.foundation.errors import ItemError
@@ -58,6 +59,8 @@ def encode(
         workers: threads that read; None: as many as there are processors, at most 8.
         precision: "float32", "bfloat16" or "float16", of what encoders compute in PyTorch, by autocast.
 
+    Whatever else than an `ItemError` its code raises on an item is that item's error, too.
+
     Raises:
         PluginError: if the encoder does not give what its contract says.
     """
@@ -80,7 +83,7 @@ def _encoded(
     trunk = checked(encoder, depth, encoder.split(depth)[0])
     for start in range(0, len(items), encoder.batch_size):
         with autocast(encoder.device, precision):
-            found = _batch(trunk, items, list(range(start, min(start + encoder.batch_size, len(items)))))
+            found = _batch(trunk, items, list(range(start, min(start + encoder.batch_size, len(items)))), items)
         yield found
 
 
@@ -120,7 +123,7 @@ def _ahead(encoder: Preparing, items: Sequence[Any], depth: int, workers: int, p
                 pending.append((submitted, readers.submit(encoder.prepare, items[submitted])))
                 submitted += 1
             ready = [pending.popleft() for _ in range(min(window, len(pending)))]
-            yield from _window(encoder, compute, ready, precision)
+            yield from _window(encoder, compute, items, ready, precision)
 
 
 def _at_once(encoder: Preparing, item: Any) -> Future[Any]:
@@ -128,44 +131,51 @@ def _at_once(encoder: Preparing, item: Any) -> Future[Any]:
     done: Future[Any] = Future()
     try:
         done.set_result(encoder.prepare(item))
-    except ItemError as error:
+    except Exception as error:  # as in the threads
         done.set_exception(error)
     return done
 
 
 def _window(
-    encoder: Preparing, compute: Trunk, window: list[tuple[int, Future[Any]]], precision: str
+    encoder: Preparing,
+    compute: Trunk,
+    items: Sequence[Any],
+    window: list[tuple[int, Future[Any]]],
+    precision: str,
 ) -> Iterator[Encoded]:
     """The items of a window, like sizes together."""
     ready: list[tuple[int, Any]] = []
+    sizes: dict[int, Any] = {}
     failed: dict[int, ItemError] = {}
     for row, future in window:
         try:
-            ready.append((row, future.result()))
-        except ItemError as error:
-            failed[row] = error
-    if encoder.sized:
-        ready.sort(key=lambda pair: encoder.size(pair[1]))
+            prepared = future.result()
+            sizes[row] = encoder.size(prepared) if encoder.sized else 0
+            ready.append((row, prepared))
+        except Exception as error:  # an encoder may raise anything
+            failed[row] = refusal(items[row], error)
+    ready.sort(key=lambda pair: sizes[pair[0]])
     for start in range(0, len(ready), encoder.batch_size):
         part = dict(ready[start : start + encoder.batch_size])
         with autocast(encoder.device, precision):
-            found = _batch(compute, part, list(part))
+            found = _batch(compute, part, list(part), items)
         yield replace(found, failed=found.failed | failed)
         failed = {}
     if failed:
         yield Encoded([], {}, failed)
 
 
-def _batch(trunk: Trunk, items: Sequence[Any] | Mapping[int, Any], rows: list[int]) -> Encoded:
-    """One batch; if an item can't be read, its fellows are encoded one by one."""
+def _batch(trunk: Trunk, given: Sequence[Any] | Mapping[int, Any], rows: list[int], items: Sequence[Any]) -> Encoded:
+    """One batch of what the trunk is given; if one can't be read, its fellows are encoded one by one."""
     try:
         with torch.inference_mode():
-            x = trunk([items[row] for row in rows])
+            x = trunk([given[row] for row in rows])
         return Encoded(rows, _kept(x), {})
-    except ItemError as error:
+    except Exception as error:  # an encoder may raise anything
+        refused = refusal(items[rows[0]], error)  # raises what is no item's
         if len(rows) == 1:
-            return Encoded([], {}, {rows[0]: error})
-    parts = [_batch(trunk, items, [row]) for row in rows]
+            return Encoded([], {}, {rows[0]: refused})
+    parts = [_batch(trunk, given, [row], items) for row in rows]
     read = [part for part in parts if part.rows]
     x = {name: torch.cat([part.x[name] for part in read]) for name in read[0].x} if read else {}
     failed = {row: error for part in parts for row, error in part.failed.items()}

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from xm.encoders.encoder import Encoder, Trunk
-from xm.foundation.errors import PluginError
 from xm.learning.stream import Inputs
+from xm.plugins.blame import fault
 
 FEATURES = "features"
 """What every trunk gives at depth 0."""
@@ -27,7 +27,7 @@ def checked(encoder: Encoder, depth: int, trunk: Trunk) -> Trunk:
         x = trunk(items)
         amiss = _amiss(x, len(items), encoder.dim if depth == 0 else None)
         if amiss:
-            raise PluginError(f"{encoder.modality} encoder {type(encoder).__name__}: {amiss}")
+            raise fault(encoder, amiss)
         return x
 
     return checking

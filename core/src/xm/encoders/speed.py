@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from xm.encoders.encoder import Encoder, Preparing, compute, prepare
+from xm.encoders.faults import refusal
 from xm.foundation.device import PRECISIONS, autocast
-from xm.foundation.errors import ItemError
 
 NEAR = 0.999
 """Least cosine between an item's embedding and its float32 one."""
@@ -166,8 +166,8 @@ def _prepared(encoder: Encoder, items: Sequence[Any]) -> list[Any]:
     for item in items:
         try:
             found.append(prepare(encoder, item))
-        except ItemError:
-            continue
+        except Exception as error:  # an encoder may raise anything
+            refusal(item, error)
     return found if _computes(encoder, found) else [one for one in found if _computes(encoder, [one])]
 
 
@@ -175,7 +175,8 @@ def _computes(encoder: Encoder, batch: Sequence[Any]) -> bool:
     """Whether nothing is refused only now."""
     try:
         _features(encoder, batch, EXACT)
-    except ItemError:
+    except Exception as error:  # an encoder may raise anything
+        refusal(batch[0], error)
         return False
     return True
 

@@ -25,6 +25,7 @@ from xm.data.content import item_name
 from xm.data.contents import Contents
 from xm.encoders.cuts import heard_cuts, told_cuts
 from xm.encoders.encoder import Derived, Encoder
+from xm.encoders.faults import check_some
 from xm.encoders.pipeline import derived, encode
 from xm.encoders.soundness import unsound
 from xm.foundation.distributed import barrier, share, world
@@ -80,7 +81,7 @@ class FeatureStore:
         self.strict = strict
         self.listener = listener
         self._rows: dict[tuple[str, int], dict[bytes, Inputs]] = {}
-        self._refused: dict[tuple[str, int], dict[bytes, str]] = {}
+        self._refused: dict[tuple[str, int], dict[bytes, ItemError]] = {}
         self._cut: dict[tuple[str, int], dict[bytes, int]] = {}
         self._told: set[tuple[str, int, bytes]] = set()
 
@@ -89,6 +90,7 @@ class FeatureStore:
 
         Raises:
             ItemError: if `strict` and an item can't be read.
+            PluginError: if the encoder's code fails on each of several items.
         """
         if isinstance(encoder, Derived) and depth == 0:
             below = self.features(encoder.base, items, depth=encoder.depth)
@@ -109,8 +111,9 @@ class FeatureStore:
         self._encode(encoder, depth, {k: items[i] for k, i in missing.items()}, rows, place)
         for i, key in enumerate(keys):
             if key is not None and key not in rows:
-                failed[i] = ItemError(item_name(items[i]), self._refused[place][key])
+                failed[i] = self._refused[place][key].of(item_name(items[i]))
         kept = [i for i in range(len(items)) if i not in failed]
+        check_some(len(kept), failed.values())
         self._tell_cuts(encoder, place, [key for i in kept if (key := keys[i]) is not None])
         found = [rows[key] for i in kept if (key := keys[i]) is not None]
         x = {name: torch.stack([row[name] for row in found]) for name in found[0]} if found else {}
@@ -186,7 +189,7 @@ class FeatureStore:
                         if (most := heard.get(id(missing[key]))) is not None:
                             cut[key] = most
                     for row, error in part.failed.items():
-                        refused[keys[row]] = self._refuse(error).reason
+                        refused[keys[row]] = self._refuse(error)
                     while len(fresh) >= SHARD:
                         full = {key: fresh.pop(key) for key in list(itertools.islice(fresh, SHARD))}
                         rows |= full

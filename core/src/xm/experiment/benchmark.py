@@ -22,6 +22,7 @@ from xm.foundation.errors import DataError, RunError, UsageError, unknown
 from xm.foundation.events import Event, Listener, logged, silent
 from xm.foundation.files import cache_dir, read_tensors
 from xm.foundation.layout import INDEX, TESTED
+from xm.plugins.blame import blaming
 from xm.plugins.config import Config, validated
 from xm.plugins.plugin_manager import PluginManager, manager
 from xm.plugins.specs import BenchmarkSpec
@@ -82,6 +83,7 @@ class BenchReport:
         return {**asdict(self), "summary": [asdict(summary) for summary in self.summary]}
 
 
+@blaming()
 def bench(
     name: str | None = None, *, listener: Listener = logged, plugins: PluginManager | None = None, **settings: Any
 ) -> BenchReport:
@@ -107,7 +109,7 @@ def bench(
                 f"benchmark {name!r} is of {spec.modality}{aux}: take --modality and --aux away; for others name the "
                 "data alone: xm bench --data SOURCE"
             )
-    report: BenchReport = spec.load()(spec, given, found, listener)
+    report: BenchReport = spec.make(BenchReport, spec, given, found, listener)
     return report
 
 

@@ -22,21 +22,20 @@ from xm.experiment.figures import by_class, figure, figures, restricted, unseen_
 from xm.experiment.home import Home
 from xm.experiment.pool import check_readable
 from xm.experiment.readings import readings_of
+from xm.experiment.restoring import opened_of, why_not_restored
 from xm.experiment.rules import Rules
 from xm.experiment.settings import TrainSettings
 from xm.experiment.starting import Starts
 from xm.experiment.tested import DECIDED, RESTRICTED, Tested
 from xm.experiment.views import plain
-from xm.foundation.errors import DataError, PluginError, UsageError
+from xm.foundation.errors import DataError, UsageError
 from xm.foundation.events import Event, Listener
 from xm.learning.context import Context, adapt
 from xm.learning.objectives import Objective
 from xm.learning.predictor import Predictor, decide, decisions, depends_on_others
 from xm.learning.strategy import Strategy
 from xm.learning.stream import Reading, Stream
-
-SUM = 1e-3
-"""What probabilities may sum to besides 1, for lack of digits."""
+from xm.plugins.sound import Sound, check_plain, check_probabilities, sound_mapping
 
 
 @dataclass
@@ -71,10 +70,14 @@ class Cells:
     parts: Mapping[str, Callable[[Sample], bool]] = field(default_factory=dict)
     viewed: Callable[[Task], Mapping[str, Sequence[Sample]]] = lambda task: {}
     _said: set[str] = field(default_factory=set)
+    _restored: set[str] = field(default_factory=set)
 
     def depths(self, name: str, aux: Sequence[str]) -> Mapping[str, int]:
         """How deep a strategy opens encoders."""
-        return self.strategy(name).depths(self.home.target, aux, self.home.reads_names)
+        strategy = self.strategy(name)
+        found = strategy.depths(self.home.target, aux, self.home.reads_names)
+        depths: Mapping[str, int] = sound_mapping(strategy, "depths", found, int)
+        return depths
 
     def readings(self, name: str, aux: Sequence[str]) -> dict[str, Reading]:
         """How else the target's items are read for a strategy and its rule; see `xm.Stream.also`."""
@@ -151,6 +154,7 @@ class Cells:
         started = time.perf_counter()
         model = adapt(strategy, context)
         seconds = time.perf_counter() - started
+        check_plain(strategy, "what it records", context.record)
         tested, alone = self._test(name, model, context, task, task.test)
         labels = {
             "train": self.home.pool.labels(task.target, task.samples["train"][task.target]),
@@ -216,17 +220,16 @@ class Cells:
         if stream is None or stream.y is None:
             raise DataError(f"no {target} item of test can be read")
         inputs = replace(without(stream, context.towers.centres(), context.readings), y=None)
-        scores = decide(rule, model, inputs, self.home.device)
+        with Sound(self.strategy(name), len(task.classes)) as sound:
+            scores = decide(rule, sound.model("finish", model), inputs, self.home.device)
         if bool(scores.isnan().any()):
             raise UsageError(
                 f"a model of shots {task.shots}, seed {task.seed} gives no numbers (NaN): its training went astray; "
                 "lower its learning rate, as in --set lr=0.0001, or mend the strategy"
             )
-        if not rule.abstains and float(scores.sum(dim=1).sub(1).abs().max()) > SUM:
-            raise PluginError(
-                f"the decision rule {type(rule).__name__} gives probabilities that do not sum to 1; one that may "
-                "decide for none of the classes says so: abstains = True"
-            )
+        check_probabilities(rule, scores, len(task.classes))
+        if name not in self._restored:
+            self._try_to_restore(name, model, context, inputs)
         alone = rule.scope == "item"
         if alone and depends_on_others(rule, model, inputs, scores, self.home.device):
             alone = False
@@ -236,6 +239,14 @@ class Cells:
         if task.seen is not None:
             found[RESTRICTED] = restricted(rule, model, inputs, scores, stream.y, task.seen).cpu()
         return found, alone
+
+    def _try_to_restore(self, name: str, model: nn.Module, context: Context, inputs: Stream) -> None:
+        """Warn if the strategy can't make this model again: better now than when it is wanted."""
+        self._restored.add(name)
+        towers = self.starts.begin(self.home.towers_at(context.depths, context.towers.centres()), context.depths, ())
+        towers = opened_of(towers, (context.target, *context.depths))
+        if wrong := why_not_restored(self.strategy(name), model, towers, inputs, self.home.device):
+            self.listener(Event("warning", {"message": wrong}))
 
     def _warn_of_neighbours(self, name: str) -> None:
         text = (

@@ -19,6 +19,7 @@ from xm.learning.model import Tower, Towers
 from xm.learning.predictor import Predictor
 from xm.learning.strategy import Strategy
 from xm.learning.stream import Inputs, Reader, Reading, Stream
+from xm.plugins.sound import sound_mapping
 
 
 def readings_of(
@@ -36,8 +37,9 @@ def readings_of(
     Raises:
         PluginError: if both use one name for two readings.
     """
-    learned = dict(strategy.readings(modality, aux)) if strategy else {}
-    asked = dict(rule.readings(modality))
+    wanted = strategy.readings(modality, aux) if strategy else {}
+    learned = dict(sound_mapping(strategy, "readings", wanted, Reading))
+    asked = dict(sound_mapping(rule, "readings", rule.readings(modality), Reading))
     for name in learned.keys() & asked.keys():
         if learned[name] != asked[name]:
             raise PluginError(f"reading {name!r} is one of the strategy and another of the rule; rename one of them")

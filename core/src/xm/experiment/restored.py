@@ -27,6 +27,7 @@ from xm.learning.predictor import Predictor, decide
 from xm.learning.start import begin
 from xm.learning.strategy import Strategy, make_strategy
 from xm.learning.stream import Stream
+from xm.plugins.blame import culprit, fault
 from xm.plugins.plugin_manager import PluginManager
 
 AGAIN = "the run is damaged, or its plugins have changed since; train again"
@@ -108,11 +109,14 @@ class Restored:
         """A model again, with its `towers`."""
         path = self.file(result.model, MODEL)
         try:
-            restored = self.strategy(result).restore(self.towers(result, encoders), read_weights(path))
+            strategy = self.strategy(result)
+            restored = strategy.restore(self.towers(result, encoders), read_weights(path))
         except (KeyError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"{path}: does not hold a model of strategy {result.strategy!r} ({described(error)})"
             ) from error
+        if not isinstance(restored, nn.Module):
+            raise fault(strategy, f"restore() gives {type(restored).__name__}, not a model (torch.nn.Module)")
         return restored.to(self.device).eval()
 
     def decide(self, result: Result, rule: Predictor, model: nn.Module, inputs: Stream, classes: int) -> Tensor:
@@ -120,12 +124,15 @@ class Restored:
 
         Raises:
             RunError: if tensors of the run do not fit each other, or what comes out is no probability.
+            PluginError: if they do not fit what a plugin does with them.
         """
         try:
             found = decide(rule, model, inputs, self.device)
         except torch.OutOfMemoryError:
             raise
         except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            if thing := culprit(error):
+                raise thing.error(f"{described(error)}, of {self._named(result)}; {AGAIN}") from error
             raise RunError(f"{self._named(result)} can't be asked ({described(error)}); {AGAIN}") from error
         if found.shape != (len(inputs), classes):
             raise RunError(
@@ -177,7 +184,8 @@ class Restored:
         settings = self.index["settings"]
         name = result.predictor or settings.get("predictor") or ARGMAX
         own = settings.get("predictor") or result.strategy == settings["strategy"]
-        found: Predictor = self.plugins.predictors.find(name).load()(settings.get("predictor_set") if own else None)
+        given = settings.get("predictor_set") if own else None
+        found: Predictor = self.plugins.predictors.find(name).make(Predictor, given)
         found.tensors = self._beside(result, RULE)
         return found
 

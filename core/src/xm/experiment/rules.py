@@ -13,6 +13,7 @@ from xm.learning.predictor import Predictor
 from xm.learning.strategy import Strategy
 from xm.learning.stream import Prototypes, Stream
 from xm.plugins.plugin_manager import PluginManager
+from xm.plugins.sound import sound_mapping
 
 ARGMAX = "argmax"
 
@@ -44,7 +45,7 @@ class Rules:
             chosen: whether it is the one that the user asked for, not a baseline.
         """
         given = self.settings.predictor_set if self._has_settings(chosen) else None
-        made: Predictor = self.plugins.predictors.find(self.name(strategy)).load()(given)
+        made: Predictor = self.plugins.predictors.find(self.name(strategy)).make(Predictor, given)
         return made
 
     def of(
@@ -62,7 +63,7 @@ class Rules:
         tensors = self._prepared.get(key)
         if tensors is None or self.settings.centre != "none":
             rule.read_prototypes = read_prototypes
-            found = rule.prepare(classes, read_names)
+            found = sound_mapping(rule, "prepare", rule.prepare(classes, read_names), Tensor)
             tensors = self._prepared[key] = {name: value.to(self.device) for name, value in found.items()}
         rule.tensors = tensors
         return rule

@@ -29,6 +29,7 @@ from xm.foundation.events import Event, Listener, logged
 from xm.foundation.files import cache_dir
 from xm.learning.predictor import Predictor, decisions
 from xm.learning.stream import Stream
+from xm.plugins.blame import blaming
 from xm.plugins.plugin_manager import PluginManager, manager
 
 
@@ -95,6 +96,7 @@ class Run(Keeping):
             raise unknown("model", wanted, (r.model for r in self.results))
         return fitting[0]
 
+    @blaming()
     def predict(
         self,
         items: Sequence[Any],
@@ -166,6 +168,7 @@ class Run(Keeping):
             found = probabilities, decisions(rule, probabilities)
         return predictions(items, read.failed, found, unique(classes), labels)
 
+    @blaming()
     def evaluate(
         self,
         data: str | None = None,

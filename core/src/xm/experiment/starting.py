@@ -202,12 +202,13 @@ class Starts:
         )
 
     def begin(self, towers: Towers, depths: Mapping[str, int], given: Sequence[Start]) -> Towers:
-        """Have new towers begin where those of the runs ended; what was given is marked as used."""
+        """Have new towers begin where those of the runs ended; what was given, if anything, is marked as used."""
         for key in depths.items():
             if key in self.taken:
                 number, tensors = self.taken[key]
                 begin(towers[key[0]], tensors)
-                given[number].used = True
+                if given:
+                    given[number].used = True
         return towers
 
     def files(self) -> dict[Path, dict[str, Tensor]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from xm.alignment.aligner import Aligner
 from xm.alignment.maker import AlignmentMaker, WaysHome
 from xm.data.checks import speechless
 from xm.data.contents import Contents
@@ -33,16 +34,18 @@ from xm.experiment.starting import Starts
 from xm.experiment.writer import RunWriter
 from xm.foundation.device import pick_device
 from xm.foundation.errors import UsageError
-from xm.foundation.events import Event, Listener, logged
+from xm.foundation.events import Event, Listener, logged, silent
 from xm.foundation.files import cache_dir
 from xm.foundation.layout import LEARNED
 from xm.learning.objectives import Objective, find_objective
 from xm.learning.strategy import Strategy, make_strategy
+from xm.plugins.blame import blaming
 from xm.plugins.config import validated
 from xm.plugins.plugin_manager import PluginManager, manager
 from xm.plugins.specs import StrategySpec
 
 
+@blaming()
 def train(
     modality: str, *, listener: Listener = logged, plugins: PluginManager | None = None, **settings: Any
 ) -> Report:
@@ -80,7 +83,7 @@ class Experiment:
         self.listener = listener
         self.contents = contents or Contents()
         self.notes: list[str] = []
-        self.trackers: Sequence[Listener] = ()
+        self.trackers: Listener = silent
         self.device = pick_device(settings.device)
         self.rules = Rules(settings, plugins, self.device)
         self._check_names()
@@ -98,12 +101,11 @@ class Experiment:
         for name in self.settings.trackers:
             self.plugins.trackers.find(name)
         if self.settings.aligner:
-            self.plugins.aligners.find(self.settings.aligner).load()(self.settings.aligner_set)
+            self.plugins.aligners.find(self.settings.aligner).make(Aligner, self.settings.aligner_set)
         find_metric(self.settings.metric)
 
     def _tell(self, event: Event) -> None:
-        for tracker in self.trackers:
-            tracker(event)
+        self.trackers(event)
         self.listener(event)
 
     def _note(self, text: str) -> None:

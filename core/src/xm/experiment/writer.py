@@ -20,6 +20,7 @@ from xm.evaluation.report import Report, Result
 from xm.evaluation.significance import Hits
 from xm.experiment.settings import TrainSettings
 from xm.experiment.tested import Tested, hits_of
+from xm.experiment.tracking import Trackers
 from xm.foundation.distributed import gather, leads
 from xm.foundation.errors import RunError
 from xm.foundation.events import Event, Listener
@@ -60,15 +61,14 @@ class RunWriter(AbstractContextManager["RunWriter"]):
         self.settings = settings
         self.listener = listener
         self._new = NewFolder(settings.out, partial(free_name, settings.modality, settings.strategy), key)
-        self._trackers = [plugins.trackers.find(name).load() for name in settings.trackers]
-        self.trackers: list[Listener] = []
+        self.trackers = Trackers.load(settings.trackers, plugins, listener)
 
     def __enter__(self) -> Self:
         self._new.__enter__()
         try:
             if leads():
                 sweep(self._new.partial)
-                self.trackers = [tracker(self._new.partial) for tracker in self._trackers]
+                self.trackers.open(self._new.partial)
         except BaseException as error:
             self._leave(error)
             raise

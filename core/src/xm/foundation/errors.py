@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 
 class XMError(Exception):
@@ -48,11 +48,33 @@ class ItemError(DataError):
         self.item = item
         self.reason = reason
 
+    def of(self, item: Any) -> Self:
+        """The same of another item, with the same content."""
+        made = type(self)(item, self.reason)
+        made.__cause__ = self.__cause__
+        vars(made).update({**vars(self), "item": item})
+        return made
+
 
 class PluginError(XMError):
-    """A plugin that does not load, or lacks a package or weights."""
+    """A plugin that does not load, lacks a package or weights, or fails.
+
+    Args:
+        message: in words.
+        plugin: whose fault it is; "" if that can't be told, as what follows.
+        version: of the plugin.
+        kind: of the thing that failed: "encoder", "strategy" …
+        name: of that thing.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, *, plugin: str = "", version: str = "", kind: str = "", name: str = "") -> None:
+        super().__init__(message)
+        self.plugin = plugin
+        self.version = version
+        self.kind = kind
+        self.name = name
 
 
 class RunError(XMError):

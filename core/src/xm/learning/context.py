@@ -20,6 +20,7 @@ from xm.learning.sampler import AUXILIARY, shares_of
 from xm.learning.schedule import Plan
 from xm.learning.start import Start
 from xm.learning.stream import Prototypes, Reader, Reading, Stream
+from xm.plugins.sound import Sound, sound_plan
 
 if TYPE_CHECKING:
     from xm.learning.strategy import Strategy
@@ -176,7 +177,7 @@ class Context:
             model,
             strategy.loss,
             self.train,
-            plan,
+            sound_plan(strategy, plan, Plan),
             backward=strategy.backward,
             stepped=strategy.stepped,
             groups=strategy.groups(model),
@@ -240,18 +241,23 @@ def adapt(strategy: Strategy, context: Context) -> nn.Module:
     """Build, solve, pick on val, record what was chosen, and finish.
 
     Of equal candidates the first is kept; with no val, the first of all.
+
+    Raises:
+        PluginError: if the strategy gives no model, or one that gives no logits.
     """
     strategy.objective = context.objective
     best: nn.Module | None = None
     score = (-1.0, 0.0)
-    for candidate in strategy.solve(strategy.build(context).to(context.device), context):
-        if context.val is None:
-            best = candidate
-            break
-        value = context.evaluate(candidate)
-        if best is None or value > score:
-            best, score = candidate, value
-    if best is None:
-        raise ValueError(f"{type(strategy).__name__}.solve yielded no candidate")
-    context.record |= getattr(best, "chosen", {})
-    return strategy.finish(best, context).eval()
+    with Sound(strategy, len(context.classes)) as sound:
+        model = sound.model("build", strategy.build(context)).to(context.device)
+        for candidate in sound.candidates(strategy.solve(model, context)):
+            if context.val is None:
+                best = candidate
+                break
+            value = context.evaluate(candidate)
+            if best is None or value > score:
+                best, score = candidate, value
+        assert best is not None
+        context.record |= getattr(best, "chosen", {})
+        made: nn.Module = sound.model("finish", strategy.finish(best, context))
+    return made.eval()

@@ -17,6 +17,7 @@ from xm.learning.objectives import Objective, told
 from xm.learning.sampler import batch_counts, batches
 from xm.learning.schedule import ParameterGroup, Plan as Plan, adamw, learning_rate as learning_rate, parameter_groups
 from xm.learning.stream import Batch, Stream
+from xm.plugins.sound import sound_losses
 
 Loss: TypeAlias = Callable[[nn.Module, Batch], Mapping[str, Tensor]]
 Backward: TypeAlias = Callable[[nn.Module, Mapping[str, Tensor]], None]
@@ -97,6 +98,7 @@ def fit(
 
     Raises:
         ValueError: if a parameter is in the groups twice, is frozen, or is none of the model's.
+        PluginError: if the loss gives no scalars.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
     result = FitResult()
@@ -118,7 +120,7 @@ def fit(
             model.train()
             tell(step)
             with autocast(device, plan.precision):
-                losses = loss(model, batch)
+                losses = sound_losses(loss, loss(model, batch))
             optimiser.zero_grad()
             backward(model, losses)
             optimiser.step()

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from xm.foundation.errors import UsageError
 from xm.plugins.config import Config, Configurable
 from xm.plugins.plugin_manager import PluginManager
+from xm.plugins.sound import looked_at
 
 Objective: TypeAlias = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """``(logits (n, k), labels (n,), weights (n,) or None) -> scalar``: the weighted mean over the samples."""
@@ -163,7 +164,8 @@ def make_pair_objective(name: str, settings: Mapping[str, Any] | None, plugins: 
     spec = plugins.objectives.find(name)
     if not spec.pairs:
         raise UsageError(f"objective {name!r} is for logits and labels, not for pairs; here: {_known(plugins, True)}")
-    found: PairObjective = spec.load()(settings)
+    found: PairObjective = spec.make(PairObjective, settings)
+    found.register_forward_hook(looked_at)
     return found
 
 

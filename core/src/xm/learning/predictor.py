@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from xm.foundation.device import seeded
 from xm.learning.stream import Prototypes, Reading, Stream
 from xm.plugins.config import Configurable
+from xm.plugins.sound import sound_rows
 
 PART, LEAST = 2**20, 64
 """Numbers that `decide` hands a model at a time, and the least items."""
@@ -84,17 +85,19 @@ def decisions(predictor: Predictor, probabilities: Tensor, among: Tensor | None 
 def decide(predictor: Predictor, model: nn.Module, inputs: Stream, device: torch.device) -> Tensor:
     """The predictor's probabilities (n, classes), on `device`; item by item rules see a part of the inputs at a time.
 
-    So inputs that are large (trunk outputs, pixels) are on the device a part at a time, too.
+    So inputs that are large (trunk outputs, pixels) are on the device a part at a time, too. Raises a PluginError if
+    the predictor gives no row of numbers for each.
     """
     n = len(inputs)
     numbers = sum(value[:1].numel() for x in (inputs.x, *inputs.also.values()) for value in x.values())
     rows = max(LEAST, PART // numbers) if predictor.scope == "item" else n
     if rows >= n:
-        return predictor.predict(model, inputs.to(device))
+        return sound_rows(predictor, predictor.predict(model, inputs.to(device)), n)
     found = torch.empty(0, device=device)
     for i in range(0, n, rows):  # of many classes, all of them joined at the end would be in memory twice
-        part = predictor.predict(model, inputs[torch.arange(i, min(i + rows, n))].to(device)).detach()
-        found = found if i else part.new_empty((n, *part.shape[1:]))
+        some = inputs[torch.arange(i, min(i + rows, n))]
+        part = sound_rows(predictor, predictor.predict(model, some.to(device)), len(some)).detach()
+        found = found if i else part.new_empty((n, part.shape[1]))
         found[i : i + rows] = part
     return found
 

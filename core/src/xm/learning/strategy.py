@@ -19,6 +19,7 @@ from xm.learning.start import tail_tensors
 from xm.learning.stream import Batch, Reading, Stream
 from xm.plugins.config import Config, Configurable
 from xm.plugins.plugin_manager import PluginManager
+from xm.plugins.sound import sound_loss
 from xm.plugins.specs import StrategySpec
 
 
@@ -82,7 +83,7 @@ class Strategy(Configurable):
         labelled = [stream for stream in batch.values() if stream.y is not None]
         logits = torch.cat([model(stream) for stream in labelled])
         labels = torch.cat([stream.y for stream in labelled if stream.y is not None])
-        return {"loss": self.objective(logits, labels, _weights(labelled))}
+        return {"loss": sound_loss(self.objective, self.objective(logits, labels, _weights(labelled)))}
 
     def backward(self, model: nn.Module, losses: Mapping[str, Tensor]) -> None:
         """Write the gradients; by default those of the sum."""
@@ -185,7 +186,7 @@ def make_strategy(strategy: str | StrategySpec, settings: Mapping[str, Any] | No
         UsageError: if a name is unknown, a setting is wrong, or it is inside itself.
     """
     spec = plugins.strategies.find(strategy) if isinstance(strategy, str) else strategy
-    made: Strategy = spec.load()(settings)
+    made: Strategy = spec.make(Strategy, settings)
     if isinstance(made, Wrapping):
         if made.config.inner == spec.name:
             raise UsageError(f"strategy {spec.name!r} can't be inside itself: choose another with --set inner=NAME")

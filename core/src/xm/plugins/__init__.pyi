@@ -1,4 +1,10 @@
 from . import hub as hub
+from .blame import (
+    Thing as Thing,
+    blamed as blamed,
+    blaming as blaming,
+    fault as fault,
+)
 from .config import (
     Config as Config,
     Configurable as Configurable,
@@ -8,8 +14,9 @@ from .hookspecs import (
     Hooks as Hooks,
     hookimpl as hookimpl,
 )
+from .names import reserve as reserve
+from .plugin import Plugin as Plugin
 from .plugin_manager import (
-    Plugin as Plugin,
     PluginManager as PluginManager,
     manager as manager,
 )

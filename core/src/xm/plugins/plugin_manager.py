@@ -8,22 +8,22 @@ installed plugin.
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import os
-import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakSet
 
 import pluggy
 
 from xm.foundation.errors import PluginError, UsageError, described, unknown
 from xm.plugins import builtin
 from xm.plugins.hookspecs import KINDS, Hooks
+from xm.plugins.names import unusable
+from xm.plugins.plugin import Plugin as Plugin, import_file, module_of, trace_of, version_of
 from xm.plugins.registry import Registry
 from xm.plugins.specs import (
     ANY,
@@ -44,29 +44,17 @@ from xm.plugins.suffixes import Suffixes, claimed
 GROUP = "xm"
 
 
-@dataclass(frozen=True)
-class Plugin:
-    """A plugin that was found.
+class PluginManager:
+    """Holds the plugins of one process. `xm.plugins.manager()` is the one that xm uses.
 
     Attributes:
-        name: of its entry point, file or object.
-        version: of its distribution, "" if it has none.
-        distribution: the installed distribution, "" if it has none.
-        error: None, or why it could not be used.
-        file: of a single-file plugin, else "".
+        all: those that are in use, by which a fault is traced to its plugin.
     """
 
-    name: str
-    version: str = ""
-    distribution: str = ""
-    error: str | None = None
-    file: str = ""
-
-
-class PluginManager:
-    """Holds the plugins of one process. `xm.plugins.manager()` is the one that xm uses."""
+    all: ClassVar[WeakSet[PluginManager]] = WeakSet()
 
     def __init__(self, *, installed: bool = True) -> None:
+        self.all.add(self)
         self._pluggy = pluggy.PluginManager("xm")
         self._pluggy.add_hookspecs(Hooks)
         self._found: dict[str, Plugin] = {}
@@ -87,14 +75,16 @@ class PluginManager:
     def _load_entry(self, entry: EntryPoint) -> None:
         version = str(entry.dist.version) if entry.dist else ""
         distribution = str(entry.dist.name) if entry.dist else ""
+        found = Plugin(entry.name, version, distribution)
         try:
-            self._add(entry.load(), entry.name)
-            error = None
+            plugin = entry.load()
+            self._add(plugin, entry.name)
+            found = replace(found, module=module_of(plugin))
         except PluginError as caught:
-            error = str(caught)
+            found = replace(found, error=str(caught), trace=trace_of(caught))
         except (Exception, SystemExit) as caught:  # a plugin may raise anything; the others go on
-            error = described(caught)
-        self._found[entry.name] = Plugin(entry.name, version, distribution, error)
+            found = replace(found, error=described(caught), trace=trace_of(caught))
+        self._found[entry.name] = found
 
     def register(self, plugin: object, name: str | None = None) -> None:
         """Add a module or object with hook implementations.
@@ -107,7 +97,7 @@ class PluginManager:
             self._add(plugin, name)
         except PluginError as error:
             raise PluginError(f"plugin {name!r}: {error}") from error
-        self._found[name] = Plugin(name)
+        self._found[name] = Plugin(name, version_of(plugin), module=module_of(plugin))
         self._registries.clear()
 
     def _add(self, plugin: object, name: str) -> None:
@@ -150,8 +140,8 @@ class PluginManager:
         taken = importlib.util.find_spec(path.stem)
         if taken is not None and (taken.origin is None or Path(taken.origin).resolve() != path.resolve()):
             raise UsageError(f"--plugin {path}: a module {path.stem!r} exists already; give the file another name")
-        self.register(_import_file(path), path.stem)
-        self._found[path.stem] = Plugin(path.stem, file=str(path))
+        self.register(import_file(path), path.stem)
+        self._found[path.stem] = replace(self._found[path.stem], file=str(path))
 
     def plugins(self) -> list[Plugin]:
         """All plugins that were found, broken ones included, by name. Asks every hook, so that errors show."""
@@ -178,6 +168,8 @@ class PluginManager:
                 if not isinstance(spec, spec_type):
                     got = type(spec).__name__
                     self._fail(name, f"hook {hook} returned a {got}; expected {spec_type.__name__}")
+                elif amiss := unusable(kind, spec):
+                    self._fail(name, amiss)
                 elif spec.key in owner:
                     owned = f"is already registered by {owner[spec.key]!r}; choose another name"
                     self._fail(name, f"{kind} {spec.key!r} {owned}")
@@ -202,11 +194,18 @@ class PluginManager:
             except PluginError as error:
                 self._fail(name, str(error))
             except Exception as caught:  # see _load_entry
-                self._fail(name, f"hook {hook}: {described(caught)}")
+                self._fail(name, f"hook {hook}: {described(caught)}", trace_of(caught))
         return found
 
-    def _fail(self, name: str, error: str) -> None:
-        self._found[name] = replace(self._found[name], error=error)
+    def _fail(self, name: str, error: str, trace: str = "") -> None:
+        self._found[name] = replace(self._found[name], error=error, trace=trace)
+
+    def things(self) -> Iterator[tuple[Plugin, str, Spec]]:
+        """Everything that plugins give: whose it is, its kind in a word, and its spec."""
+        for hook, (kind, _) in KINDS.items():
+            registry = self._registry(hook)
+            owned = ((registry.plugin_of.get(key, ""), spec) for key, spec in registry.items())
+            yield from ((self._found[owner], kind, spec) for owner, spec in owned if owner in self._found)
 
     @property
     def encoders(self) -> Registry[EncoderSpec]:
@@ -271,22 +270,6 @@ def _a(answer: object) -> str:
     """What a hook returned, in words."""
     name = type(answer).__name__
     return "None" if answer is None else f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
-
-
-def _import_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
-    if spec is None or spec.loader is None:
-        raise PluginError(f"plugin file {path}: not a Python file (expected NAME.py)")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # its specs name "stem:Class"
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[path.stem]
-        inside = [frame.lineno for frame in inspect.trace() if frame.filename == module.__file__]
-        line = inside[-1] if inside else getattr(error, "lineno", None)
-        raise PluginError(f"plugin file {path}, line {line}: {described(error)}") from error
-    return module
 
 
 @cache

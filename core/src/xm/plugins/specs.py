@@ -27,7 +27,7 @@ def load_target(target: str) -> Any:
         raise PluginError(f"target {target!r} is not of the form 'package.module:Attribute'")
     try:
         found = importlib.import_module(module)
-    except Exception as error:  # a plugin's module may raise anything
+    except (Exception, SystemExit) as error:  # a plugin's module may raise anything
         package = (getattr(error, "name", None) or "").partition(".")[0]
         foreign = isinstance(error, ModuleNotFoundError) and package != module.partition(".")[0]
         hint = f"; try: pip install {package}" if foreign else ""
@@ -74,8 +74,40 @@ class Spec:
         return self.name
 
     def load(self) -> Any:
-        """Import the implementation."""
-        return load_target(self.target)
+        """Import the implementation.
+
+        Raises:
+            PluginError: if that fails; it names the plugin.
+        """
+        try:
+            return load_target(self.target)
+        except PluginError as error:
+            from xm.plugins.blame import fault
+
+            raise fault(self, str(error)) from error
+
+    def make(self, a: type, *given: Any) -> Any:
+        """Import the implementation and call it.
+
+        Args:
+            a: what it must give, such as `xm.Encoder`.
+            given: what it is called with.
+
+        Raises:
+            PluginError: if it gives anything else; it names the plugin.
+        """
+        from xm.plugins.blame import fault
+
+        target = self.load()
+        try:
+            made = target(*given)
+        except TypeError as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # it can't be called so
+                raise fault(self, f"the target {self.target!r}: {described(error)}") from error
+            raise
+        if not isinstance(made, a):
+            raise fault(self, f"the target {self.target!r} gives {type(made).__name__}, which is no xm.{a.__name__}")
+        return made
 
 
 ANY = "*"
