@@ -224,7 +224,7 @@ class Wrong(Plain):
     ],
 )
 def test_what_breaks_the_contract_is_told_as_that(give: Callable[[Sequence[Any]], Any], said: str) -> None:
-    with pytest.raises(PluginError, match=f"^number encoder Wrong: {said}"):
+    with pytest.raises(PluginError, match=f"^Wrong: {said}"):
         list(encode(Wrong(give), [1, 2, 3]))
 
 
