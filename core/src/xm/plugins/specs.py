@@ -74,11 +74,7 @@ class Spec:
         return self.name
 
     def load(self) -> Any:
-        """Import the implementation.
-
-        Raises:
-            PluginError: if that fails; it names the plugin.
-        """
+        """Import the implementation; if that fails, the PluginError names the plugin."""
         try:
             return load_target(self.target)
         except PluginError as error:
