@@ -11,7 +11,7 @@ from xm import PluginError
 from xm.foundation import UnknownNameError
 from xm.plugins import manager
 
-KINDS = ("encoder", "strategy", "aligner", "predictor")
+KINDS = ("encoder", "strategy", "aligner", "predictor", "dataset")
 """What plugins give to a run."""
 SHOWN = 5
 """Packages that an error names."""

@@ -13,7 +13,7 @@ from xm.data.contents import Contents
 from xm.data.open import open_dataset
 from xm.data.types import Dataset, Sample
 from xm.experiment.settings import TrainSettings, split_as
-from xm.foundation.errors import DataError, UsageError
+from xm.foundation.errors import DataError, UnknownNameError, UsageError
 from xm.foundation.events import Event, Listener
 from xm.foundation.layout import INDEX
 from xm.plugins.config import validated
@@ -82,9 +82,16 @@ def items_of(index: Mapping[str, Any], seed: int, plugins: PluginManager, cache:
 def _own(
     index: Mapping[str, Any], target: str, seed: int, plugins: PluginManager, cache: Path
 ) -> tuple[Dataset, list[Sample]]:
-    """The data of training, and their test items, which are the same ones still."""
+    """The data of training, and their test items, which are the same ones still.
+
+    Raises:
+        UnknownNameError: if they were a plugin's, by a name or by its reader, and no plugin has that here.
+    """
     settings = index["settings"]
     place = index.get("place") or settings["data"]
+    name = str(index.get("place") or "").partition(":")[0]
+    if name and not Path(place).is_absolute() and name not in plugins.datasets:
+        raise UnknownNameError(f"the data of training: no plugin has the dataset {name!r} here", "dataset", name)
     try:
         opened = open_dataset(place, plugins, cache)
     except (UsageError, DataError) as error:

@@ -20,7 +20,7 @@ from xm.learning.sampler import AUXILIARY, shares_of
 from xm.learning.schedule import Plan
 from xm.learning.start import Start
 from xm.learning.stream import Prototypes, Reader, Reading, Stream
-from xm.plugins.sound import Sound, sound_plan
+from xm.plugins.sound import Sound, sound_plan, sound_rows
 
 if TYPE_CHECKING:
     from xm.learning.strategy import Strategy
@@ -228,7 +228,8 @@ class Context:
         if self.val is None or self.val.y is None:
             raise ValueError("there is no labelled val")
         model.eval()
-        probabilities = decide(self.predictor, model, self.val, self.device)
+        found = decide(self.predictor, model, self.val, self.device)
+        probabilities = sound_rows(self.predictor, found, len(self.val), len(self.classes))
         if self.seen is not None:
             probabilities = among(probabilities, self.seen.to(probabilities.device))
         y = self.val.y.to(self.device)

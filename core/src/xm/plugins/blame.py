@@ -178,9 +178,9 @@ def _core(module: str) -> bool:
     return module.partition(".")[0] in CORE
 
 
-def _things() -> Iterator[tuple[Plugin, str, Spec]]:
-    for manager in list(PluginManager.all):
-        yield from manager.things()
+def _managers() -> list[PluginManager]:
+    """Those in use, the newest first: it knows of a module that was loaded twice what it is now."""
+    return [manager for _, manager in sorted(PluginManager.all.items(), reverse=True)]
 
 
 def _kind(spec: Spec) -> str:
@@ -188,7 +188,7 @@ def _kind(spec: Spec) -> str:
 
 
 def _registered(spec: Spec) -> Thing | None:
-    alike = [(plugin, kind) for plugin, kind, other in _things() if other == spec]
+    alike = [(plugin, kind) for m in _managers() for plugin, kind, other in m.things() if other == spec]
     return Thing(*alike[0], spec.name) if alike else None
 
 
@@ -202,16 +202,19 @@ def _made_by(thing: object) -> Thing | None:
 
 def _whose(module: str, qualname: str) -> Thing | None:
     """Whose a function or class is: by the targets of specs exactly, else by how near in a package its module is."""
+    return next((found for manager in _managers() if (found := _of_one(manager, module, qualname))), None)
+
+
+def _of_one(manager: PluginManager, module: str, qualname: str) -> Thing | None:
     best, near = 0, list[Thing]()
-    for plugin, kind, spec in _things():
+    for plugin, kind, spec in manager.things():
         closeness = _closeness(module, qualname, spec, plugin)
         if closeness >= max(best, 1):
             near = [*(near if closeness == best else ()), Thing(plugin, kind, spec.name)]
             best = closeness
     plugins = list(dict.fromkeys(thing.plugin for thing in near))
     if not near and not _core(module):
-        found = (plugin for manager in list(PluginManager.all) for plugin in manager.plugins())
-        plugins = [plugin for plugin in found if _within(module, _package(plugin))]
+        plugins = [plugin for plugin in manager.plugins() if _within(module, _package(plugin))]
     if not plugins:
         return None
     if len({plugin.name for plugin in plugins}) > 1:  # several of a package

@@ -8,6 +8,7 @@ installed plugin.
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -15,7 +16,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 import pluggy
 
@@ -48,13 +49,14 @@ class PluginManager:
     """Holds the plugins of one process. `xm.plugins.manager()` is the one that xm uses.
 
     Attributes:
-        all: those that are in use, by which a fault is traced to its plugin.
+        all: those that are in use, the oldest first, by which a fault is traced to its plugin.
     """
 
-    all: ClassVar[WeakSet[PluginManager]] = WeakSet()
+    all: ClassVar[WeakValueDictionary[int, PluginManager]] = WeakValueDictionary()
+    _count: ClassVar[Iterator[int]] = itertools.count()
 
     def __init__(self, *, installed: bool = True) -> None:
-        self.all.add(self)
+        self.all[next(self._count)] = self
         self._pluggy = pluggy.PluginManager("xm")
         self._pluggy.add_hookspecs(Hooks)
         self._found: dict[str, Plugin] = {}

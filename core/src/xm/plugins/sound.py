@@ -111,8 +111,8 @@ def looked_at(objective: nn.Module, given: tuple[Any, ...], loss: Any) -> None:
     sound_loss(objective, loss)
 
 
-def sound_rows(predictor: object, found: Any, n: int) -> Tensor:
-    """What a rule says of n items, if it is a row for each."""
+def sound_rows(predictor: object, found: Any, n: int, classes: int | None = None) -> Tensor:
+    """What a rule says of n items, if it is a row for each, of so many classes."""
     if not isinstance(found, Tensor):
         raise fault(predictor, f"predict() gives {type(found).__name__}, not probabilities, a tensor")
     if found.ndim != 2 or len(found) != n or not found.is_floating_point():
@@ -120,6 +120,8 @@ def sound_rows(predictor: object, found: Any, n: int) -> Tensor:
         raise fault(
             predictor, f"predict() gives {found.dtype} {shape} for {n} items; probabilities (n, classes) are wanted"
         )
+    if classes not in (None, found.shape[1]):
+        raise fault(predictor, f"predict() gives probabilities of {found.shape[1]} classes, and there are {classes}")
     return found
 
 
@@ -129,8 +131,7 @@ def check_probabilities(predictor: Any, found: Tensor, classes: int) -> None:
     Raises:
         PluginError: if they are not.
     """
-    if found.shape[1] != classes:
-        raise fault(predictor, f"predict() gives probabilities of {found.shape[1]} classes, and there are {classes}")
+    found = sound_rows(predictor, found, len(found), classes).detach()
     if not len(found):
         return
     least, sums = float(found.min()), found.sum(dim=1)
