@@ -32,6 +32,10 @@ class Sound(AbstractContextManager["Sound"]):
         self.strategy = strategy
         self.classes = classes
         self._hooks: dict[int, RemovableHandle] = {}
+        self._over = False
+
+    def __deepcopy__(self, memo: object) -> Sound:
+        return self  # of a model that is copied, with the hook that looks at it
 
     def model(self, method: str, made: Any) -> Any:
         """What a method of the strategy gave, if it is a module; its logits are looked at from now on.
@@ -61,7 +65,7 @@ class Sound(AbstractContextManager["Sound"]):
             raise fault(self.strategy, "solve() yields no candidate")
 
     def _look(self, module: nn.Module, given: tuple[Any, ...], logits: Any) -> None:
-        if module.training or not given:
+        if self._over or module.training or not given:
             return  # what a loss makes of it then is the strategy's own affair
         if not isinstance(logits, Tensor):
             raise fault(self.strategy, f"its model gives {type(logits).__name__}, not logits, a tensor")
@@ -76,6 +80,7 @@ class Sound(AbstractContextManager["Sound"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over = True  # for copies of the models, too
         for hook in self._hooks.values():
             hook.remove()
 
