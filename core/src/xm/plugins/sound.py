@@ -70,7 +70,7 @@ class Sound(AbstractContextManager["Sound"]):
         if not isinstance(logits, Tensor):
             raise fault(self.strategy, f"its model gives {type(logits).__name__}, not logits, a tensor")
         wanted = (len(given[0]), self.classes)
-        if logits.ndim != 2 or len(logits) != wanted[0] or logits.shape[1] < self.classes:
+        if tuple(logits.shape) != wanted:
             raise fault(
                 self.strategy, f"its model gives logits {tuple(logits.shape)}; {wanted}, (n, classes), are wanted"
             )
