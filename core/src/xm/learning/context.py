@@ -229,7 +229,7 @@ class Context:
             raise ValueError("there is no labelled val")
         model.eval()
         found = decide(self.predictor, model, self.val, self.device)
-        probabilities = sound_rows(self.predictor, found, len(self.val), len(self.classes))
+        probabilities = sound_rows(self.predictor, found, len(self.val), int(self.val.y.max()) + 1)
         if self.seen is not None:
             probabilities = among(probabilities, self.seen.to(probabilities.device))
         y = self.val.y.to(self.device)

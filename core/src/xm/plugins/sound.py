@@ -116,8 +116,8 @@ def looked_at(objective: nn.Module, given: tuple[Any, ...], loss: Any) -> None:
     sound_loss(objective, loss)
 
 
-def sound_rows(predictor: object, found: Any, n: int, classes: int | None = None) -> Tensor:
-    """What a rule says of n items, if it is a row for each, of so many classes."""
+def sound_rows(predictor: object, found: Any, n: int, least: int = 0) -> Tensor:
+    """What a rule says of n items, if it is a row for each, of so many classes at least."""
     if not isinstance(found, Tensor):
         raise fault(predictor, f"predict() gives {type(found).__name__}, not probabilities, a tensor")
     if found.ndim != 2 or len(found) != n or not found.is_floating_point():
@@ -125,8 +125,8 @@ def sound_rows(predictor: object, found: Any, n: int, classes: int | None = None
         raise fault(
             predictor, f"predict() gives {found.dtype} {shape} for {n} items; probabilities (n, classes) are wanted"
         )
-    if classes not in (None, found.shape[1]):
-        raise fault(predictor, f"predict() gives probabilities of {found.shape[1]} classes, and there are {classes}")
+    if found.shape[1] < least:
+        raise fault(predictor, f"predict() gives probabilities of {found.shape[1]} classes, and there are {least}")
     return found
 
 
@@ -137,6 +137,8 @@ def check_probabilities(predictor: Any, found: Tensor, classes: int) -> None:
         PluginError: if they are not.
     """
     found = sound_rows(predictor, found, len(found), classes).detach()
+    if found.shape[1] > classes:
+        raise fault(predictor, f"predict() gives probabilities of {found.shape[1]} classes, and there are {classes}")
     if not len(found):
         return
     least, sums = float(found.min()), found.sum(dim=1)

@@ -26,7 +26,7 @@ class Means(Strategy):
     def build(self, context: Context) -> nn.Module:
         self.seen = context
         samples = context.towers.embedded(context.train[context.target])
-        return LinearClassifier(context.towers, class_means(samples, CLASSES), trainable=False)
+        return LinearClassifier(context.towers, class_means(samples, len(context.classes)), trainable=False)
 
 
 class NeedsVal(Means):
