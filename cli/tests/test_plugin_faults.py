@@ -8,26 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from failing_plugins import HEAD, TRAIN
 
 Xm = Callable[..., Any]
 
-HEAD = """
-from dataclasses import replace
-import torch
-import xm
-from xm import *
-from xm.learning import Argmax, LinearProbe
-from xm.data import View
-import toy_plugin
-
-__version__ = "1.2"
-Words = type(toy_plugin.make_word_encoder(""))
-
-def boom(*args, **kwargs):
-    return {}[args and "key"]
-"""
-
-TRAIN = ("train", "-m", "word", "--data", "toys", "--shots", "1", "--seeds", "1", "--no-baselines", "--out", "run")
 KEY = "KeyError: 'key'"
 
 

@@ -6,13 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from xm_cli.tables import count, print_table
+from xm_cli.tables import NEITHER, count, print_table
 
 if TYPE_CHECKING:
     from xm.evaluation import ClassFigures, Decisions, Wrong
-
-NEITHER = "none of these"
-"""What an item was taken for where the rule abstained."""
 
 WIDEST = 12
 """Classes of a table of confusions; of more, what was confused is listed."""

@@ -24,17 +24,17 @@ import pytest
 from pathlib import Path
 from xm.plugins import manager
 from xm.testing import {suite} as Suite
+from xm_cli.plugins_command import registries
 
-known = manager()
 for file in {files!r}:
-    known.load_file(file)
+    manager().load_file(file)
 
 class TestKit(Suite):
     argument = {argument!r}
 
     @pytest.fixture
     def spec(self):
-        return getattr(known, {registry!r}).find({key!r})
+        return registries()[{kind!r}].find({key!r})
 """
 _ITEMS = """
     @pytest.fixture
@@ -70,10 +70,8 @@ def run_suite(kind: str, spec: Spec, argument: str = "", items: Sequence[str] = 
     files = [str(Path(plugin.file).resolve()) for plugin in manager().plugins() if plugin.file]
     paths = [str(Path(item).resolve()) if Path(item).exists() else item for item in items]
     name = suite(kind, spec).rpartition(".")[2]
-    given = {"suite": name, "files": files, "argument": argument, "registry": f"{kind}s"}
-    if kind == "strategy":
-        given["registry"] = "strategies"
-    text = _MODULE.format(**given, key=spec.key) + (_ITEMS.format(items=paths) if paths else "")
+    text = _MODULE.format(suite=name, files=files, argument=argument, kind=kind, key=spec.key)
+    text += _ITEMS.format(items=paths) if paths else ""
     with tempfile.TemporaryDirectory() as folder:
         module = Path(folder) / "test_kit.py"
         module.write_text(text, encoding="utf-8")

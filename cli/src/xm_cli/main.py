@@ -209,7 +209,8 @@ def main() -> None:
     """The entry point of the script `xm`."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
-        _watch_for_the_end()
+        if sys.platform != "win32":  # which ends a process at once
+            _watch_for_the_end()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not leads():  # under torchrun one process speaks for all; errors are told by each
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends

@@ -29,15 +29,12 @@ from xm_cli.options import (
     references,
 )
 from xm_cli.progress import Teller
-from xm_cli.tables import print_json, print_table, warn, warn_of_plugins
+from xm_cli.tables import NEITHER, print_json, print_table, warn, warn_of_plugins
 
 if TYPE_CHECKING:
     from xm import Run
     from xm.evaluation import Prediction
     from xm.plugins import PluginManager
-
-NEITHER = "none of these"
-"""What is printed of an item on which the decision rule abstains."""
 
 FAILED = 3
 """The exit code if an item could not be read."""

@@ -75,6 +75,9 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
+NEITHER = "none of these"
+"""What is printed of an item on which a decision rule abstains."""
+
 _TRACES: list[bool] = []
 """Not empty with --debug."""
 

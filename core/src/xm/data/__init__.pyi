@@ -1,3 +1,4 @@
+from .class_list import CLASS_LISTS as CLASS_LISTS
 from .columns import (
     COLUMNS as COLUMNS,
     is_column as is_column,

@@ -68,20 +68,19 @@ def _names(file: Path, folders: Collection[str]) -> dict[str, str]:
 
 def _by_folder(lines: Collection[str], folders: Collection[str]) -> dict[str, str]:
     """Where lines begin with folders' names; a line that is one names nothing anew."""
-    longest = sorted(folders, key=len, reverse=True)
+    known, lengths = set(folders), sorted({len(raw) for raw in folders}, reverse=True)
     found: dict[str, str] = {}
     for line in lines:
-        for raw in longest:
-            rest = line.removeprefix(raw)
-            if rest == line or (rest.strip() and rest[0] not in _SEPARATORS):
-                continue
-            found[raw] = rest.strip(_SEPARATORS) or raw
-            break
+        for raw, rest in ((line[:length], line[length:]) for length in lengths):
+            if raw in known and not (rest.strip() and rest[0] not in _SEPARATORS):
+                found[raw] = rest.strip(_SEPARATORS) or raw
+                break
     return found
 
 
 def _in_order(lines: Collection[str], folders: Collection[str]) -> dict[str, str]:
-    odd = next((line for line in lines if any(raw in line.split() for raw in folders)), None)
+    known = set(folders)
+    odd = next((line for line in lines if not known.isdisjoint(line.split())), None)
     if odd is not None:
         raise ValueError(f"{odd!r} should begin with the folder's name: {next(iter(folders))}, a tab, and its name")
     if len(lines) != len(folders):

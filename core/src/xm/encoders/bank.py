@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from xm.foundation.errors import RunError, described, unknown
+from xm.foundation.files import refuse_no_file
 from xm.foundation.reading import formed
 from xm.learning.stream import Stream
 
@@ -73,8 +74,7 @@ class Bank:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            if path.exists() and not path.is_file():  # a pipe would be waited for
-                raise RunError(f"{path}: is no file")
+            refuse_no_file(path)
             with safe_open(path, "pt") as file:
                 self.arrays: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 metadata: Mapping[str, str] = file.metadata() or {}

@@ -16,8 +16,9 @@ from xm.encoders.aligned import Aligned, restored
 from xm.encoders.encoder import Encoder
 from xm.foundation.errors import RunError, UsageError, described, unknown
 from xm.foundation.layout import ALIGNMENT, FORMAT, INDEX, map_file
-from xm.foundation.reading import formed, inside, read_json, read_weights
+from xm.foundation.reading import UNFIT, formed, inside, read_json, read_weights
 from xm.learning.stream import Inputs
+from xm.plugins.blame import out_of_memory
 from xm.plugins.plugin_manager import PluginManager
 from xm.plugins.specs import ANY
 
@@ -164,9 +165,9 @@ class _Saved(Aligned):
     def derive(self, x: Inputs) -> Inputs:
         try:
             mapped = super().derive(x)
-        except torch.OutOfMemoryError:
-            raise
-        except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except UNFIT as error:
+            if out_of_memory(error):
+                raise
             raise RunError(f"{self.path}: damaged (its map does not fit the encoder: {described(error)})") from error
         shape = tuple(mapped["features"].shape)
         if len(shape) != 2 or shape[1] != self.dim:

@@ -167,7 +167,7 @@ def _prepared(encoder: Encoder, items: Sequence[Any]) -> list[Any]:
         try:
             found.append(prepare(encoder, item))
         except Exception as error:  # an encoder may raise anything
-            refusal(item, error)
+            refusal(item, error)  # raises what is not of the item
     return found if _computes(encoder, found) else [one for one in found if _computes(encoder, [one])]
 
 

@@ -21,13 +21,13 @@ from xm.experiment.rules import ARGMAX
 from xm.foundation.device import pick_device
 from xm.foundation.errors import RunError, described, unknown
 from xm.foundation.layout import CENTRES, MODEL, RULE, map_file
-from xm.foundation.reading import inside, read_weights
+from xm.foundation.reading import UNFIT, inside, read_weights
 from xm.learning.model import Tower, Towers
 from xm.learning.predictor import Predictor, decide
 from xm.learning.start import begin
 from xm.learning.strategy import Strategy, make_strategy
 from xm.learning.stream import Stream
-from xm.plugins.blame import culprit, fault
+from xm.plugins.blame import culprit, fault, out_of_memory
 from xm.plugins.plugin_manager import PluginManager
 
 AGAIN = "the run is damaged, or its plugins have changed since; train again"
@@ -128,9 +128,9 @@ class Restored:
         """
         try:
             found = decide(rule, model, inputs, self.device)
-        except torch.OutOfMemoryError:
-            raise
-        except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except UNFIT as error:
+            if out_of_memory(error):
+                raise
             if thing := culprit(error):
                 raise thing.error(f"{described(error)}, of {self._named(result)}; {AGAIN}") from error
             raise RunError(f"{self._named(result)} can't be asked ({described(error)}); {AGAIN}") from error

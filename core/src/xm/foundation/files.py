@@ -71,6 +71,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
         save_file(plain, temporary, metadata)
 
 
+def refuse_no_file(path: Path) -> None:
+    """Raise a RunError if something is there that is no file: a pipe would be waited for."""
+    if path.exists() and not path.is_file():
+        raise RunError(f"{path}: is no file")
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read a safetensors file.
 
@@ -78,8 +84,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         RunError: if it is missing or damaged; it names the file.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise RunError(f"{path}: is no file")
+        refuse_no_file(path)
         return load_file(path)
     except FileNotFoundError:
         raise RunError(f"{path}: no such file") from None

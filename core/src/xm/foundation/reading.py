@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 
 from xm.foundation.errors import RunError, described
-from xm.foundation.files import read_tensors
+from xm.foundation.files import read_tensors, refuse_no_file
 
 T = TypeVar("T")
+
+UNFIT = (IndexError, KeyError, RuntimeError, TypeError, ValueError)
+"""What tensors raise that do not fit where they are put; so does lack of memory, which is another thing."""
 
 
 def inside(folder: Path, *names: str | Path) -> Path:
@@ -43,8 +46,7 @@ def read_json(path: Path) -> Any:
         RunError: if it is missing, no file, or damaged.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise RunError(f"{path}: is no file")
+        refuse_no_file(path)
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"{path}: {error.strerror or type(error).__name__}") from None

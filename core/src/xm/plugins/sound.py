@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class Sound(AbstractContextManager["Sound"]):
     def __init__(self, strategy: object, classes: int) -> None:
         self.strategy = strategy
         self.classes = classes
-        self._hooks: dict[int, RemovableHandle] = {}
+        self._hooks: WeakKeyDictionary[nn.Module, RemovableHandle] = WeakKeyDictionary()
         self._over = False
 
     def __deepcopy__(self, memo: object) -> Sound:
@@ -45,8 +46,8 @@ class Sound(AbstractContextManager["Sound"]):
         """
         if not isinstance(made, nn.Module):
             raise fault(self.strategy, f"{method}() gives {type(made).__name__}, not a model (torch.nn.Module)")
-        if id(made) not in self._hooks:
-            self._hooks[id(made)] = made.register_forward_hook(self._look)
+        if made not in self._hooks:
+            self._hooks[made] = made.register_forward_hook(self._look)
         return made
 
     def candidates(self, found: Any) -> Iterable[Any]:

@@ -74,7 +74,13 @@ def test_some_of_a_runs_classes_may_be_there(tmp_path: Path, caplog: pytest.LogC
 
 @pytest.mark.parametrize(
     ("name", "better"),
-    [("X_train", "train_image"), ("y_test", "test_image_y"), ("features", "any_image"), ("val_labels", "val_image_y")],
+    [
+        ("X_train", "train_image"),
+        ("y_test", "test_image_y"),
+        ("features", "any_image"),
+        ("val_labels", "val_image_y"),
+        ("x-train", "train_image"),
+    ],
 )
 def test_usual_names(tmp_path: Path, name: str, better: str) -> None:
     np.savez(tmp_path / "f.npz", **{name: np.zeros((2, 2), np.float32)})

@@ -90,7 +90,7 @@ def _check_first(path: Path, labels: Mapping[str, NDArray[Any]], classes: tuple[
 
 def renamed(name: str) -> str:
     """What to call an array of a usual name, in words; "" of any other."""
-    parts = [part for part in re.split(r"[_\\W]+", name) if part]
+    parts = [part for part in re.split(r"[_\W]+", name) if part]
     split = next((SPLIT_WORDS[part.lower()] for part in parts if part.lower() in SPLIT_WORDS), "any")
     usual = next((part for part in parts if _USUAL.fullmatch(part)), None)
     if usual is None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xm import DataError, Dataset, Sample
-from xm.data import Member, modality_of
+from xm.data import CLASS_LISTS, Member, modality_of
 from xm_datasets.webdataset.captions import Caption
 from xm_datasets.webdataset.facts import Facts
-from xm_datasets.webdataset.index import CLASSES, FACTS, Shard, class_list, indexed
+from xm_datasets.webdataset.index import FACTS, Shard, class_list, indexed
 from xm_datasets.webdataset.labels import class_names
 from xm_datasets.webdataset.shards import dataset_name, expanded, folders_of, split_of, unique_names
 
@@ -35,9 +35,9 @@ def open_shards(source: str, *, suffixes: Mapping[str, str], cache: Path) -> Dat
     and `tags`, of which any may be missing, captions (see `captions.py`), and others that are passed over.
     Files whose suffix is known are items, `xm.data.Member`; of one modality those with a plain suffix, if there
     are such. Captions are items where no text file is. Several items are a pair. Class names come from a file of
-    `CLASSES` in a shard or beside it, or from the samples. Without `split`, the name of the shard or else of its folder
-    says it, if it is such a word. Order is that of the shards, and in them. What is in a shard is kept below `cache`,
-    by the shard's path, size and time.
+    `xm.data.CLASS_LISTS` in a shard or beside it, or from the samples. Without `split`, the name of the shard or else
+    of its folder says it, if it is such a word. Order is that of the shards, and in them. What is in a shard is kept
+    below `cache`, by the shard's path, size and time.
 
     Args:
         source: a tar, or a pattern of several, see `expanded`.
@@ -135,7 +135,7 @@ def _class_list(shards: list[Shard]) -> tuple[str, ...]:
     lists = {shard.path: shard.classes for shard in shards if shard.classes}
     if not lists:
         folders = dict.fromkeys(folder for shard in shards for folder in folders_of(shard.path))
-        beside = ((f, {name: f / name for name in CLASSES if (f / name).is_file()}) for f in folders)
+        beside = ((f, {name: f / name for name in CLASS_LISTS if (f / name).is_file()}) for f in folders)
         lists = {folder: class_list(files) for folder, files in beside if files}
     for (one, listed), (other, others) in pairwise(lists.items()):
         if listed != others:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from xm import DataError, RunError
-from xm.data import Member
+from xm.data import CLASS_LISTS, Member
 from xm.foundation import read_json, replacing
 from xm_datasets.webdataset.captions import Place
 from xm_datasets.webdataset.facts import Facts, FactsError, read_classes, read_facts
@@ -23,7 +23,6 @@ from xm_datasets.webdataset.headers import members
 
 log = logging.getLogger("xm.data")
 
-CLASSES = ("classes.json", "classes.txt", "classnames.txt")
 FACTS = (".cls", ".json")
 _LITTER = re.compile(r"(?:^|/)(?:\.(?!\.?/)|__MACOSX/|__pycache__/)|^__[^/]*__(?:/|$)")
 """Hidden files and folders, and those that WebDataset keeps for itself, such as ``__meta__/``."""
@@ -41,7 +40,7 @@ class Shard:
         items: the files of each sample that may be items, by key; samples in the order of their first files.
         facts: by key, of samples that have any.
         tables: the ``.json`` of samples with captions, by key.
-        classes: the names in the first of `CLASSES` that it has; () if it has none.
+        classes: the names in the first of `xm.data.CLASS_LISTS` that it has; () if it has none.
     """
 
     path: Path
@@ -129,7 +128,7 @@ def _read(path: Path) -> Shard:
         folder, slash, name = member.name.removeprefix("./").rpartition("/")
         stem, _, suffixes = name.partition(".")
         key, suffix = f"{folder}{slash}{stem}", f".{suffixes.lower()}"
-        if name in CLASSES:
+        if name in CLASS_LISTS:
             classes[name] = member
         elif suffix in FACTS:
             known[key][suffix] = member
@@ -174,12 +173,12 @@ def _contents(
 
 
 def class_list(files: dict[str, Member] | dict[str, Path]) -> tuple[str, ...]:
-    """The names in the first of `CLASSES` that is among these files; () if none is.
+    """The names in the first of `xm.data.CLASS_LISTS` that is among these files; () if none is.
 
     Raises:
         DataError: if it is not of its form.
     """
-    for name in CLASSES:
+    for name in CLASS_LISTS:
         if name in files:
             try:
                 return read_classes(files[name].read_bytes(), as_json=name.endswith(".json"))
