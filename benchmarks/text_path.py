@@ -25,10 +25,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from xm import AlignContext, Context, DataError, Encoder, Stream
+from xm.alignment import ridge
 from xm.encoders import FeatureStore, Tail, make_encoder
 from xm.evaluation import mean_std
 from xm.foundation import cache_dir
-from xm.learning import EMBEDDING, Inputs, Tower, Towers, adapt, class_means, ridge
+from xm.learning import EMBEDDING, Inputs, Tower, Towers, adapt, class_means
 from xm.plugins import manager
 
 ALPHAS = tuple(10.0**k for k in range(-2, 4))

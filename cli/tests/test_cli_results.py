@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xm.evaluation import Hits, Reference, Report, Result, with_the_target_alone
-from xm_cli.results import differences, print_report, table
+from xm.evaluation import Hits, Reference, Report, Result, with_the_names_alone, with_the_target_alone
+from xm_cli.results import below_names, differences, print_report, table
 
 
 def result(strategy: str, aux: tuple[str, ...], shots: int, seed: int, value: float) -> Result:
@@ -33,7 +33,7 @@ def result(strategy: str, aux: tuple[str, ...], shots: int, seed: int, value: fl
 def report(*results: Result) -> Report:
     """Each of 100 test items is right or wrong as `value` says, the first ones right."""
     hits = {r.model: Hits(np.arange(100), np.arange(100) < round(100 * r.value)) for r in results}
-    compared = tuple(with_the_target_alone(results, hits))
+    compared = (*with_the_target_alone(results, hits), *with_the_names_alone(results, hits, "ours"))
     return Report(results, (Reference("pairs", "a probe on the pairs", 40, 0.9, 0.01, 3),), compared, (), "runs/x", {})
 
 
@@ -72,6 +72,19 @@ def test_a_chosen_strategy_that_does_without_labels_too_keeps_its_figures() -> N
     assert headers == ["strategy", "learned from", "0", "1", "8"]
     assert ["ours", "image + text", "45.0", "61.0 ± 1.0", "80.0 ± 0.0"] in rows
     assert ["free", "image + text", "30.0 ± 0.0", "-", "-"] in rows
+
+
+def test_a_row_that_is_below_the_names_alone_is_named() -> None:
+    """The names have 45 %, on the first items of test: rows of 41 and 52 % at 1 shot, and one of 80 % at 8."""
+    found = report(
+        *[r for r in MADE.results if r.strategy == "ours"],
+        *[result("free", ("text",), 0, seed, 0.45) for seed in (1, 2, 3)],
+    )
+    (line,) = below_names(found, "ours")
+    assert re.fullmatch(
+        r"At 1 shot image \+ audio is below free, which needs no image label: -4\.0, -[78]\.\d to -[01]\.\d\.", line
+    )
+    assert below_names(MADE, "ours") == []
 
 
 def test_sentences_say_where_auxiliaries_help_and_where_not() -> None:

@@ -224,7 +224,7 @@ def test_solving_in_the_span_of_few_samples_changes_nothing(centred: bool) -> No
 def test_the_probe_weighs_modalities_as_its_share_says() -> None:
     """Through the strategy: 28 images and 21 texts, each half of the objective, against weighted scikit-learn."""
     here = context("image", "text", val=False)
-    model = adapt(LinearProbe({"default_penalty": 1e-3, "max_iter": 2000}), here)
+    model = adapt(LinearProbe({"default_penalty": 1e-3, "pull": "zero", "max_iter": 2000}), here)
     streams = [copy.copy(here.train[name]) for name in ("image", "text")]
     x = torch.cat([stream.x[EMBEDDING] for stream in streams]).double().numpy()
     y = torch.cat([stream.y for stream in streams if stream.y is not None]).numpy()

@@ -38,6 +38,7 @@ def print_report(report: Report, strategy: str) -> None:
     print()
     told = (
         differences(report, strategy),
+        below_names(report, strategy),
         _references(report),
         _coverage(report.results),
         _transductive(report.results),
@@ -92,14 +93,13 @@ def differences(report: Report, strategy: str) -> list[str]:
 
     A difference to the target alone is clear if its 95 % interval does not hold zero.
     """
-    own = [c for c in report.comparisons if c.strategy == strategy and GENERALISED not in c.split]
+    own = [c for c in report.comparisons if c.strategy == c.against == strategy and GENERALISED not in c.split]
     lines = []
     cells = sorted({(c.shots, c.split) for c in own}, key=lambda cell: (cell[0], _splits(report).index(cell[1])))
     for shots, split in cells:
         said: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
         for c in (c for c in own if (c.shots, c.split) == (shots, split)):
-            interval = f"{100 * c.low:+.1f} to {100 * c.high:+.1f}"
-            said[_verdict(c)].append(f"{' + '.join(c.aux)} ({100 * c.difference:+.1f}, {interval})")
+            said[_verdict(c)].append(f"{' + '.join(c.aux)} ({_difference(c)})")
         told = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in said.items() if names)
         part = "" if split == "test" else f", {part_label(split)}"
         lines.append(f"  {count(shots, 'shot')}{part}: {told}")
@@ -108,6 +108,22 @@ def differences(report: Report, strategy: str) -> list[str]:
         target = report.results[0].target
         lines.insert(0, f"Against {target} alone, in points, with 95 % intervals over {over}:")
     return lines
+
+
+def below_names(report: Report, strategy: str) -> list[str]:
+    """A line for each row that is clearly below what needs no sample at all, on all of test."""
+    target = report.results[0].target
+    return [
+        f"At {count(c.shots, 'shot')} {row_label(target, c.aux)} is below {c.against}, which needs no {target} label: "
+        f"{_difference(c)}."
+        for c in report.comparisons
+        if c.strategy == strategy != c.against and c.split == "test" and c.high < 0
+    ]
+
+
+def _difference(c: Comparison) -> str:
+    """In points, with its interval: "+1.2, +0.4 to +2.0"."""
+    return f"{100 * c.difference:+.1f}, {100 * c.low:+.1f} to {100 * c.high:+.1f}"
 
 
 def _verdict(c: Comparison) -> str:

@@ -11,18 +11,17 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 ROOMS = {
-    "alignment": "aligner aligning diagnosis pairing",
+    "alignment": "aligner aligning diagnosis maps pairing",
     "encoders": "bank bank_export bank_writer embedding encoder items pipeline soundness speed store",
     "evaluation": "geometry metrics report retrieval significance",
     "experiment": "benchmark drawing home pool run scored settings views writer",
     "foundation": "device distributed errors events files layout new_folder",
-    "learning": (
-        "checkpoint lbfgs loop maps model objectives predictor probe quasi_newton sampler strategy stream sweep"
-    ),
+    "learning": ("checkpoint lbfgs loop model objectives predictor probe quasi_newton sampler strategy stream sweep"),
     "plugins": "builtin config hookspecs hub registry specs trackers",
 }
 MOVED = {f"xm.{name}": f"xm.{room}.{name}" for room, names in ROOMS.items() for name in names.split()} | {
     "xm.align_settings": "xm.alignment.settings",
+    "xm.learning.maps": "xm.alignment.maps",
     "xm.aligned": "xm.encoders.aligned",
     "xm.nearest": "xm_search.nearest",
     "xm.search": "xm_search",

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import xm
 from xm.alignment.aligner import AlignContext, Aligner, Sides
 from xm.alignment.diagnosis import Probe, probe
+from xm.alignment.maps import Projection
 from xm.alignment.settings import AlignReport
 from xm.encoders.aligned import Aligned
 from xm.encoders.choice import EncoderChoice
@@ -23,7 +24,6 @@ from xm.encoders.store import FeatureStore
 from xm.foundation.errors import DataError, RunError, UsageError
 from xm.foundation.events import Event
 from xm.learning.loop import Plan, fit
-from xm.learning.maps import Projection
 from xm.learning.model import Behind
 from xm.learning.stream import Stream
 from xm.plugins.config import Config

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from xm.evaluation.report import Comparison, Report, Result
-from xm.evaluation.significance import RESAMPLES, Hits, _resampled, compare, with_the_target_alone
+from xm.evaluation.significance import RESAMPLES, Hits, _resampled, compare, with_the_names_alone, with_the_target_alone
 from xm.foundation.files import read_tensors
 from xm.foundation.layout import TESTED
 
@@ -174,6 +174,18 @@ def test_every_cell_with_others_is_held_against_the_target_alone() -> None:
     assert all(c.difference == 0.25 and (c.against, c.against_aux) == ("linear", ()) for c in found)
 
 
+def test_every_cell_of_the_strategy_is_held_against_what_needs_no_sample() -> None:
+    results = [result(aux, seed, shots) for aux in ((), ("text",)) for shots in (1, 2) for seed in (1, 2)]
+    results += [result(("text",), seed, shots=0, strategy="zero-shot") for seed in (1, 2)]
+    results += [result((), 1, 1, "other"), result(("text",), 1, shots=0)]
+    right = {r.model: Hits(np.arange(4), hits("1110" if r.shots else "1000")) for r in results}
+    found = list(with_the_names_alone(results, right, "linear"))
+    assert [(c.strategy, c.aux, c.shots, c.against, c.seeds) for c in found] == [
+        ("linear", aux, shots, "zero-shot", 2) for aux in ((), ("text",)) for shots in (1, 2)
+    ]
+    assert all(c.difference == 0.5 for c in found)
+
+
 def test_a_run_compares_what_its_models_said_of_test(run: Callable[..., Report], table: Path) -> None:
     report = run(aux=("text",), data=str(table), shots=(1, 2), seeds=(1, 2, 3))
 
@@ -183,8 +195,9 @@ def test_a_run_compares_what_its_models_said_of_test(run: Callable[..., Report],
         assert len(tested["item"].unique()) == len(tested["label"])
         return Hits.of(tested)
 
-    assert [(c.shots, c.aux, c.seeds) for c in report.comparisons] == [(1, ("text",), 3), (2, ("text",), 3)]
-    for c in report.comparisons:
+    alone = [c for c in report.comparisons if c.against == "linear"]
+    assert [(c.shots, c.aux, c.seeds) for c in alone] == [(1, ("text",), 3), (2, ("text",), 3)]
+    for c in alone:
         pairs = [(right(("text",), c.shots, seed), right((), c.shots, seed)) for seed in (1, 2, 3)]
         again = compare(pairs, strategy="linear", aux=("text",), against="linear", against_aux=(), shots=c.shots)
         assert c == again

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
+from xm.alignment.maps import Affine
 from xm.encoders.encoder import Tail
-from xm.learning.maps import Affine
 from xm.learning.model import EMBEDDING, Behind, LinearClassifier, Tower, Towers, load_towers, own_tensors
 
 

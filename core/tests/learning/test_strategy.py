@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from xm import Context, Plan, Strategy, Stream, fit
+from xm.alignment.maps import Affine
 from xm.encoders.encoder import Tail
 from xm.foundation.errors import PluginError
 from xm.foundation.events import Event
 from xm.learning.context import adapt
-from xm.learning.maps import Affine
 from xm.learning.model import EMBEDDING, LinearClassifier, Tower, Towers, class_means, own_tensors
 from xm.learning.stream import Batch
 

@@ -24,7 +24,8 @@ from xm import *
 from xm import AlignerSpec, BenchmarkSpec, DatasetSpec, EncoderSpec, ObjectiveSpec, PredictorSpec, StrategySpec
 from xm import TrackerSpec, hookimpl
 from xm.data import Dataset, Sample
-from xm.learning import Affine, LinearProbe
+from xm.alignment import Affine
+from xm.learning import LinearProbe
 from xm_toy import ToyImage
 
 __version__ = "1.2"

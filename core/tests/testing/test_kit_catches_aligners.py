@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from xm import AlignContext, Aligner, AlignerSpec, UsageError
 from xm.alignment.aligner import Sides
+from xm.alignment.maps import Affine, ridge
 from xm.encoders.encoder import Tail
-from xm.learning.maps import Affine, ridge
 from xm.learning.stream import Inputs
 from xm.testing import AlignerConformance
 from xm.testing.synthetic import align_context

@@ -11,6 +11,12 @@ from .diagnosis import (
     Probe as Probe,
 )
 from .maker import AlignmentMaker as AlignmentMaker
+from .maps import (
+    Affine as Affine,
+    MapKind as MapKind,
+    Projection as Projection,
+    ridge as ridge,
+)
 from .settings import (
     AlignReport as AlignReport,
     AlignSettings as AlignSettings,

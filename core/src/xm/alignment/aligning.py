@@ -14,6 +14,7 @@ from torch import Tensor
 from xm.alignment.aligner import Aligner, Pairs
 from xm.alignment.diagnosis import Diagnosis, Probe, look, probe
 from xm.alignment.maker import AlignmentMaker
+from xm.alignment.maps import Projection
 from xm.alignment.pairing import RULES, Keys, Paired, by_line, describe, open_pairs, paired, rule
 from xm.alignment.settings import AlignReport, AlignSettings
 from xm.data.open import open_dataset
@@ -31,7 +32,6 @@ from xm.foundation.files import cache_dir, now, write_json, write_tensors
 from xm.foundation.layout import ALIGNMENT, FORMAT, INDEX, map_file
 from xm.foundation.new_folder import NewFolder, free_name
 from xm.learning.checkpoint import Checkpoint
-from xm.learning.maps import Projection
 from xm.learning.stream import Inputs, Stream
 from xm.plugins.blame import blaming
 from xm.plugins.config import validated

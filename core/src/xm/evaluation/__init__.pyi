@@ -34,5 +34,6 @@ from .retrieval import (
 from .significance import (
     Hits as Hits,
     compare as compare,
+    with_the_names_alone as with_the_names_alone,
     with_the_target_alone as with_the_target_alone,
 )

@@ -185,7 +185,8 @@ class Report:
     Attributes:
         results: every model.
         references: figures to hold them against.
-        comparisons: of every set of auxiliary modalities with the target alone, paired by test item and seed.
+        comparisons: of every set of auxiliary modalities with the target alone, and of the chosen strategy's rows with
+            the baseline that needs no sample of the target, such as zero-shot; paired by test item and seed.
         notes: how the data were made and brought together, in words.
         run: the run's folder.
         versions: of Python packages and plugins.

@@ -56,6 +56,26 @@ def with_the_target_alone(results: Sequence[Result], hits: Mapping[str, Hits]) -
         yield compare(pairs, strategy=strategy, aux=aux, against=strategy, against_aux=(), shots=shots, split=split)
 
 
+def with_the_names_alone(results: Sequence[Result], hits: Mapping[str, Hits], strategy: str) -> Iterator[Comparison]:
+    """Every cell of a strategy that had samples, against what needed none and had no samples either (0 shots).
+
+    Args:
+        results: of a run.
+        hits: by what a result says was `scored`, as in `with_the_target_alone`.
+        strategy: whose cells.
+    """
+    results = [result for result in results if result.scored in hits]
+    free = {(r.split, r.seed): r for r in results if not r.shots and r.strategy != strategy}
+    cells: dict[tuple[tuple[str, ...], int, str], list[tuple[Hits, Hits]]] = {}
+    for r in results:
+        if r.strategy == strategy and r.shots and (r.split, r.seed) in free:
+            pair = hits[r.scored], hits[free[r.split, r.seed].scored]
+            cells.setdefault((r.aux, r.shots, r.split), []).append(pair)
+    against = next((r.strategy for r in free.values()), "")
+    for (aux, shots, split), pairs in cells.items():
+        yield compare(pairs, strategy=strategy, aux=aux, against=against, against_aux=(), shots=shots, split=split)
+
+
 def compare(
     pairs: Iterable[tuple[Hits, Hits]],
     *,

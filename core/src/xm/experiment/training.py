@@ -20,7 +20,7 @@ from xm.encoders.choice import EncoderChoice
 from xm.encoders.store import FeatureStore
 from xm.evaluation.metrics import find_metric
 from xm.evaluation.report import Report, versions
-from xm.evaluation.significance import Hits, with_the_target_alone
+from xm.evaluation.significance import Hits, with_the_names_alone, with_the_target_alone
 from xm.experiment.cells import Cells
 from xm.experiment.drawing import Drawing
 from xm.experiment.fitting import Cell, fit_all
@@ -223,7 +223,10 @@ class Experiment:
             self.home.move_in(tasks.values(), depths.values(), readings, viewed)
             results, self.hits = fit_all(self.cells, cells, tasks, writer, self._tell, self.listener)
             references = tuple(self.cells.references(tasks, writer.once))
-            comparisons = tuple(with_the_target_alone(results, self.hits))
+            comparisons = (
+                *with_the_target_alone(results, self.hits),
+                *with_the_names_alone(results, self.hits, self.settings.strategy),
+            )
             told, start = tuple(self.notes), tuple(self.starts.index())
             report = Report(tuple(results), references, comparisons, told, "", versions(self.plugins), start)
             learned = Learned.of_tasks(tasks, self.contents, self.starts.keys())

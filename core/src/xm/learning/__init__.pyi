@@ -1,4 +1,10 @@
 from .checkpoint import Checkpoint as Checkpoint
+from .choosing import (
+    CLIP_SCALE as CLIP_SCALE,
+    clearly_best as clearly_best,
+    likeliest_scale as likeliest_scale,
+    mean_of_best as mean_of_best,
+)
 from .context import (
     Context as Context,
     Known as Known,
@@ -9,12 +15,6 @@ from .loop import (
     FitResult as FitResult,
     add_up as add_up,
     fit as fit,
-)
-from .maps import (
-    Affine as Affine,
-    MapKind as MapKind,
-    Projection as Projection,
-    ridge as ridge,
 )
 from .model import (
     EMBEDDING as EMBEDDING,

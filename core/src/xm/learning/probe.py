@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from xm.foundation.device import spread, threads
 from xm.foundation.errors import UsageError
+from xm.learning.choosing import likeliest_scale, mean_of_best
 from xm.learning.context import Context
 from xm.learning.lbfgs import path
 from xm.learning.model import EMBEDDING, LinearClassifier, class_means
@@ -52,9 +54,10 @@ class ProbeConfig(Config):
     weights: dict[str, Weight] = Field({}, description="of a modality's samples in the loss; 1 where not named")
     penalties: tuple[float, ...] = Field(PENALTIES, min_length=1, description="lbfgs: strong to weak")
     pull: Literal["val", "zero", "third", "init"] = Field(
-        "val", description="lbfgs: what the penalty pulls to; val: zero, or the best if that is clearly better on val"
+        "val",
+        description="lbfgs: what the penalty pulls to; val: mean of the best on val of these and the names alone",
     )
-    default_penalty: float = Field(1e-3, gt=0, description="lbfgs: where there is no val to pick on")
+    default_penalty: float = Field(3e-4, gt=0, description="lbfgs: where there is no val to pick on")
     tolerance: float = Field(0.1, ge=0, description="lbfgs: gradient left of each penalty's first, where val picks")
     max_iter: int = Field(100, gt=0, description="lbfgs: iterations per penalty")
     lr: tuple[float, ...] = Field((1e-3, 1e-4), min_length=1, description="adamw: learning rates")
@@ -124,22 +127,32 @@ class LinearProbe(Strategy):
         penalties = (self.config.default_penalty,) if few else self.config.penalties
         tolerance = 0.0 if few else self.config.tolerance
 
-        def along(pull: str) -> Iterator[LinearClassifier]:
+        def head(v: Tensor, **chosen: object) -> LinearClassifier:
+            made = LinearClassifier(context.towers, v / model.scale, model.scale)
+            made.chosen |= chosen
+            return made
+
+        def along(pull: str) -> list[LinearClassifier]:
             centre = start * PULLS[pull]
             found = path(samples, centre, penalties, max_iter=self.config.max_iter, tolerance=tolerance)
-            for penalty, v in zip(penalties, found, strict=True):
-                candidate = LinearClassifier(context.towers, v / model.scale, model.scale)
-                candidate.chosen["penalty"] = penalty
-                yield candidate
+            return [head(v, pull=pull, penalty=penalty) for penalty, v in zip(penalties, found, strict=True)]
 
+        pulls = self._pulls(model, context)
+        paths = (spread if start.numel() <= SIDE_BY_SIDE else map)(along, pulls)
+        names = [head(start, pull="names")] if len(pulls) == len(PULLS) else []
+        return iter([mean_of_best(chain(chain.from_iterable(paths), names), context)])
+
+    def _pulls(self, model: LinearClassifier, context: Context) -> tuple[str, ...]:
+        """What the penalty pulls to; with no val it tries the names only if the target's samples speak for them."""
         if self.config.pull != "val":
-            return along(self.config.pull)
-        informed = self.init_name(context) not in ("random", "zero")
-        if context.val is None or not informed:
-            return along("zero")
-        each = spread if start.numel() <= SIDE_BY_SIDE else map
-        leaders = each(lambda pull: max(along(pull), key=context.evaluate), PULLS)
-        return iter([_clearly_better(dict(zip(PULLS, leaders, strict=True)), context)])
+            return (self.config.pull,)
+        if self.init_name(context) in ("random", "zero"):
+            return ("zero",)
+        if context.val is not None:
+            return tuple(PULLS)
+        target = context.train[context.target].to(model.weight.device)
+        scale = likeliest_scale(target.x[EMBEDDING] @ model.weight.detach().T, target.labels)
+        return ("zero", "third") if scale >= model.scale / 2 else ("zero",)
 
     def sweep(self, model: LinearClassifier, context: Context) -> Iterator[nn.Module]:
         """The published sweep. With no val, its first configuration."""
@@ -201,17 +214,3 @@ class LinearProbe(Strategy):
             if all(int(size * shares[name]) < len(stream) for name, stream in context.train.items())
         ]
         return fitting or [min(sizes)]
-
-
-def _clearly_better(models: Mapping[str, LinearClassifier], context: Context) -> LinearClassifier:
-    """The best on val if it is more than a standard error above the first there, else the first, for val is small.
-
-    This is the one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984, section 3.4.3).
-    """
-    with threads(1):
-        scores = {pull: context.evaluate(model) for pull, model in models.items()}
-    first, (accuracy, _) = next(iter(scores.items()))
-    error = math.sqrt(accuracy * (1 - accuracy) / (1 if context.val is None else len(context.val)))
-    leader = max(scores, key=lambda pull: scores[pull])
-    context.record["pull"] = leader if scores[leader][0] > accuracy + error else first
-    return models[str(context.record["pull"])]

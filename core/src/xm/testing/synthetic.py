@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from xm.alignment.maps import Affine
 from xm.encoders.encoder import Prototypes, Tail
 from xm.foundation.errors import no_semantics
 from xm.learning.context import Context, Known
-from xm.learning.maps import Affine
 from xm.learning.model import Behind, LinearClassifier, Tower, Towers, class_means
 from xm.learning.start import Start, begin
 from xm.learning.strategy import Strategy, make_strategy

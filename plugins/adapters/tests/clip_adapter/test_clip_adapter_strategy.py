@@ -140,7 +140,7 @@ def test_without_val_the_published_ratio_and_the_first_of_each_setting_are_taken
 def test_all_combinations_are_candidates() -> None:
     strategy = ClipAdapter({"ratio": "val", "ratios": [0.2, 0.6], "weight_decay": [0, 0.1], "steps": 1})
     here = context(("text",))
-    chosen = [getattr(model, "chosen", {}) for model in strategy.solve(nn.Module(), here)]
+    chosen = [model.chosen for init in strategy.config.init for model in strategy._along(init, here)]
     seen = {(c["ratio"], c["init"], c["lr"], c["weight_decay"]) for c in chosen}
     assert len(seen) == len(chosen) == 2 * 2 * 2 * 2
 

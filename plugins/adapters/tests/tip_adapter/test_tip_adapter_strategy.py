@@ -212,11 +212,29 @@ def test_the_initialisation_has_both_its_sources() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    ({"alphas": []}, {"alphas": [0]}, {"betas": [-1]}, {"search_scale": [0.1, 3]}, {"search_step": [0, 20]}),
+    ({"alphas": []}, {"alphas": [-1]}, {"betas": [-1]}, {"search_scale": [0.1, 3]}, {"search_step": [0, 20]}),
 )
 def test_a_grid_that_makes_no_sense_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"TipAdapter: {next(iter(given))}"):
         TipAdapter(given)
+
+
+def test_a_class_with_more_texts_has_no_more_votes() -> None:
+    """Two images a class; of four texts of class 0 each counts a half, one of class 1 and two of class 2 count one."""
+    y = torch.tensor([0, 0, 0, 0, 1, 2, 2])
+    texts = Stream("text", {EMBEDDING: normalize(torch.randn(7, 8), dim=1)}, y)
+    here = context(train={"image": stream("image", 2, 1), "text": texts})
+    model = TipAdapter().build(here)
+    assert isinstance(model, CacheModel)
+    assert model.weights.tolist() == [1.0] * 6 + [0.5] * 4 + [1.0] * 3
+
+
+def test_names_alone_can_win() -> None:
+    here = context()
+    assert TipAdapter().config.alphas[0] == 0
+    model = adapt(TipAdapter({"alphas": [0]}), here)
+    x = stream("image", 3, 9)
+    torch.testing.assert_close(model(x), 100 * x.x[EMBEDDING] @ model.zero_shot.T)
 
 
 def test_the_published_axis_leaves_its_end_out() -> None:

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from xm import AlignContext, AlignerSpec, Encoder, PairBatch, UsageError
-from xm.alignment import Pairs, Sides
+from xm.alignment import Pairs, Sides, ridge
 from xm.encoders import Tail
 from xm.evaluation import mean_reciprocal_rank
 from xm.foundation import Event, read_tensors, write_tensors
-from xm.learning import Behind, Checkpoint, InfoNce, Inputs, ridge
+from xm.learning import Behind, Checkpoint, InfoNce, Inputs
 from xm.plugins import manager
 from xm.testing import AlignerConformance
 from xm_aligners.contrastive.aligner import ALPHAS, Contrastive

@@ -17,7 +17,7 @@ from xm.encoders import Tail
 from xm.learning import EMBEDDING, LinearClassifier, Tower, Towers, adapt, class_means
 from xm.plugins import manager
 from xm.testing import StrategyConformance
-from xm_probes.class_adaptive_probe.probe import SCALES, PinnedProbe, likeliest_scale, zero_shot_multipliers
+from xm_probes.class_adaptive_probe.probe import PinnedProbe, zero_shot_multipliers
 from xm_probes.class_adaptive_probe.strategy import ClassAdaptiveProbe
 
 CLASSES = ("a", "b", "c")
@@ -105,7 +105,7 @@ def test_auxiliary_samples_are_learned_from(solver: dict[str, Any]) -> None:
 def test_a_stronger_penalty_stays_nearer_to_zero_shot(solver: dict[str, Any]) -> None:
     names = class_means(stream("text", 2, 1), 3)
     torch.testing.assert_close(weights(context(), epochs=0, max_iter=0), names)
-    away = [float((weights(context(), penalty=penalty, **solver) - names).norm()) for penalty in (0, 1, 10, 1e4)]
+    away = [float((weights(context(), penalty=penalty, **solver) - names).norm()) for penalty in (0, 3, 30, 1e4)]
     assert all(weak > 1.1 * strong for weak, strong in pairwise(away)), away
     assert away[3] < 0.02, away
 
@@ -131,21 +131,11 @@ def test_it_ends_as_the_linear_classifier_it_was_trained_as() -> None:
     assert not any(parameter.requires_grad for parameter in model.plain().parameters())
 
 
-def test_the_likeliest_scale_is_that_of_the_labels() -> None:
-    """Labels drawn from the softmax at a scale."""
-    generator = torch.Generator().manual_seed(1)
-    prototypes = normalize(torch.randn(5, 16, generator=generator), dim=1)
-    x = normalize(torch.randn(4000, 16, generator=generator), dim=1)
-    for scale in (SCALES[8], SCALES[20]):
-        y = (scale * x @ prototypes.T).softmax(dim=1).multinomial(1, generator=generator)[:, 0]
-        found = likeliest_scale(prototypes, Stream("image", {EMBEDDING: x}, y))
-        assert abs(SCALES.index(found) - SCALES.index(scale)) <= 1
-
-
 def test_the_scale_is_fitted_or_given_and_recorded() -> None:
     fitted, given = context(), context()
     weights(fitted, max_iter=0), weights(given, max_iter=0, scale=100)
-    assert fitted.record["scale"] in SCALES and given.record["scale"] == 100
+    assert float(str(fitted.record["scale"])) > 0 and given.record["scale"] == 100
+    assert fitted.record["scale"] != 100
 
 
 @pytest.mark.parametrize(("samples", "batches"), ((4, 1), (9, 3), (12, 4)))

@@ -80,7 +80,7 @@ def test_val_prefers_what_the_published_search_prefers() -> None:
     (x, y), (inputs, labels), (names, _) = arrays(here.train["image"]), arrays(here.val), arrays(features(1, 3))
     w, b = published(x, y)
     hits = {a: np.mean((100 * inputs @ names.T + a * (inputs @ w + b)).argmax(axis=1) == labels) for a in ALPHAS}
-    model = adapt(GDA(), here)
+    model = adapt(GDA({"alphas": ALPHAS}), here)
     assert here.accuracy(model) == pytest.approx(max(hits.values()))
     assert hits[float(str(here.record["alpha"]))] == max(hits.values())
 

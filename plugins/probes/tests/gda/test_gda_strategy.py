@@ -154,6 +154,15 @@ def test_a_tiny_alpha_is_zero_shot() -> None:
     assert GDA().init_name(context()) == "text"
 
 
+def test_alpha_0_is_the_names_alone_and_needs_them() -> None:
+    here = context()
+    model = fitted(GDA({"alphas": [0]}), here)
+    torch.testing.assert_close(model.weight, 100 * class_means(here.names, 3))
+    assert not model.bias.any()
+    with pytest.raises(UsageError, match=r"no encoder reads them: --set alphas=1"):
+        adapt(GDA({"alphas": [0]}), context(read_names=lambda: None))
+
+
 def test_without_names_the_discriminant_stands_alone() -> None:
     without, asked = context(read_names=lambda: None), context()
     one, other = fitted(GDA({"alphas": [0.1]}), without), fitted(GDA({"alphas": [0.1], "zero_shot": False}), asked)
@@ -169,7 +178,7 @@ def test_labels_are_needed() -> None:
         adapt(GDA(), replace(here, train={"image": unlabelled}))
 
 
-@pytest.mark.parametrize("given", ({"alphas": []}, {"alphas": [0]}, {"default_alpha": -1}, {"share": 1}, {"alpha": 1}))
+@pytest.mark.parametrize("given", ({"alphas": []}, {"alphas": [-1]}, {"default_alpha": -1}, {"share": 1}, {"alpha": 1}))
 def test_wrong_settings_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="GDA: "):
         GDA(given)

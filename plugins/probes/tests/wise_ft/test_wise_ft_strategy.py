@@ -64,7 +64,7 @@ def weights(strategy: Strategy, here: Context) -> Tensor:
 
 @pytest.mark.parametrize("aux", (True, False), ids=("cross-modal", "uni-modal"))
 def test_ratio_0_is_the_probe_and_ratio_1_the_names(aux: bool) -> None:
-    fitted = weights(LinearProbe(), context(aux))
+    fitted = weights(LinearProbe({"init": "text"}), context(aux))
     zero_shot = class_means(stream("text", 2, 1), 3)
     torch.testing.assert_close(weights(WiseFT({"ratio": 0}), context(aux)), fitted, atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(weights(WiseFT({"ratio": 1}), context(aux)), zero_shot)
@@ -102,7 +102,7 @@ def test_without_val_the_published_ratio_is_taken() -> None:
     torch.testing.assert_close(
         weights(WiseFT({"ratio": "val"}), here), weights(WiseFT({"ratio": 0.5}), context(val=None))
     )
-    assert here.record == {"ratio": 0.5, "penalty": 1e-3}, "the published ratio, and the penalty for no val"
+    assert here.record == {"ratio": 0.5, "pull": "zero", "penalty": 3e-4}, "as published, and what is with no val"
 
 
 def test_without_names_it_says_what_to_do() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from xm import Context, Plan, Strategy
 from xm.foundation import threads
-from xm.learning import Towers, class_means
+from xm.learning import Towers, class_means, clearly_best
 from xm.plugins import Config
 from xm_adapters.clip_adapter.model import AdapterClassifier, random_bottleneck
 
@@ -97,10 +97,16 @@ class ClipAdapter(Strategy):
         return ratios
 
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
-        """Every combination of ratio, start, learning rate and weight decay, each from the same random bottleneck."""
-        for ratio, init, lr, decay in itertools.product(
-            self._ratios(context), self._inits(context), self.config.lr, self.config.weight_decay
-        ):
+        """The best on val of each start; the first start's, unless another is clearly better there."""
+        if context.val is None:
+            yield from self._along(self._inits(context)[0], context)
+            return
+        leaders = [max(self._along(init, context), key=context.evaluate) for init in self._inits(context)]
+        yield clearly_best(leaders, context)
+
+    def _along(self, init: Init, context: Context) -> Iterator[AdapterClassifier]:
+        """Every combination of ratio, learning rate and weight decay, each from the same random bottleneck."""
+        for ratio, lr, decay in itertools.product(self._ratios(context), self.config.lr, self.config.weight_decay):
             candidate = self._start(context, init, ratio)
             plan = Plan(
                 shares=context.shares(self.config.share),

@@ -10,13 +10,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm import Context, Strategy
+from xm import Context, Strategy, Stream
 from xm.learning import EMBEDDING, Towers, class_means
 from xm.plugins import Config
 from xm_adapters.tip_adapter.model import CacheModel
 from xm_adapters.tip_adapter.search import Grid, geometric_axis, published_axis, search
 
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
+Weight: TypeAlias = Annotated[float, Field(ge=0)]
 End: TypeAlias = Annotated[float, Field(gt=0.1)]
 Count: TypeAlias = Annotated[int, Field(gt=0)]
 
@@ -29,8 +30,10 @@ class TipAdapterConfig(Config):
     betas: tuple[Positive, ...] = Field(
         geometric_axis(0.5, math.sqrt(2), 15), min_length=1, description="sharpness: what is searched"
     )
-    alphas: tuple[Positive, ...] = Field(
-        geometric_axis(0.1, math.sqrt(2), 31), min_length=1, description="weight of the cache: what is searched"
+    alphas: tuple[Weight, ...] = Field(
+        (0.0, *geometric_axis(0.1, math.sqrt(2), 31)),
+        min_length=1,
+        description="weight of the cache: what is searched; 0: the names alone",
     )
     search_scale: tuple[End, End] | None = Field(
         None, description="ends of the published even grid, beta's and alpha's, instead of betas and alphas"
@@ -60,11 +63,14 @@ class TipAdapter(Strategy):
     def build(self, context: Context) -> nn.Module:
         streams = list(context.train.values())
         keys = torch.cat([stream.x[EMBEDDING] for stream in streams])
+        target = weights_of(context.train[context.target])
+        most = float(target.sum()) / len(context.classes)
+        votes = [target if name == context.target else votes_of(s, most) for name, s in context.train.items()]
         return CacheModel(
             context.towers,
             keys,
             torch.cat([stream.labels for stream in streams]),
-            torch.cat([keys.new_ones(len(s)) if s.weight is None else s.weight.to(keys) for s in streams]),
+            torch.cat(votes).to(keys),
             class_means(context.names, len(context.classes)).to(keys),
             alpha=self.config.init_alpha,
             beta=self.config.init_beta,
@@ -115,6 +121,22 @@ class TipAdapter(Strategy):
             beta=tensors["beta"],
             scale=tensors["scale"],
         )
+
+
+def weights_of(stream: Stream) -> Tensor:
+    """What each sample counts, (n,): 1 where the stream has no weights."""
+    own = torch.ones_like(stream.labels, dtype=torch.float32)
+    return own if stream.weight is None else stream.weight.to(own)
+
+
+def votes_of(stream: Stream, most: float) -> Tensor:
+    """What auxiliary samples count, (n,): those of a class together at most `most`, or the class with most would win.
+
+    The cache adds up its keys: twenty descriptions of one class and five of another are no vote for the first.
+    """
+    own, y = weights_of(stream), stream.labels
+    total = own.new_zeros(int(y.max()) + 1).index_add_(0, y, own)
+    return own * (most / total.clamp_min(torch.finfo(own.dtype).tiny)).clamp_max(1.0)[y]
 
 
 def cache_model(model: nn.Module) -> CacheModel:

@@ -9,9 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm import AlignContext, Aligner, DataError
-from xm.alignment import Pairs, Sides
+from xm.alignment import Affine, Pairs, Sides
 from xm.encoders import Tail
-from xm.learning import Affine
 from xm.plugins import Config
 from xm_aligners.cca.correlation import Canonical, Whitened, analyse
 from xm_aligners.cca.maps import projections, regression

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xm.learning import Affine
+from xm.alignment import Affine
 from xm_aligners.cca.correlation import Canonical
 
 

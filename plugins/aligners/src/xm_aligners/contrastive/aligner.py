@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm import AlignContext, Aligner, Plan, Stream, fit
-from xm.alignment import Sides
+from xm.alignment import MapKind, Projection, Sides, ridge
 from xm.encoders import Tail
 from xm.evaluation import mean_reciprocal_rank
-from xm.learning import Behind, MapKind, Projection, make_pair_objective, ridge
+from xm.learning import Behind, make_pair_objective
 from xm.plugins import Config, manager
 from xm_aligners.contrastive.held_out import split
 from xm_aligners.contrastive.model import PAIRS, SOURCE, TARGET, PairModel, embedded, loss, side, stream_of

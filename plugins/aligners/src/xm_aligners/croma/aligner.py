@@ -8,9 +8,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from xm import AlignContext, Aligner, Stream, UsageError
-from xm.alignment import Sides
+from xm.alignment import Projection, Sides
 from xm.encoders import Tail
-from xm.learning import Inputs, Projection, make_pair_objective
+from xm.learning import Inputs, make_pair_objective
 from xm.plugins import Config, manager
 from xm_aligners.croma.meta import meta_align
 from xm_aligners.croma.model import MetaModel

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss, normalize
 
 from xm import Batch, PairBatch, PairObjective, Plan, Stream
-from xm.learning import Projection, cross_entropy
+from xm.alignment import Projection
+from xm.learning import cross_entropy
 from xm_aligners.croma.settings import MetaConfig
 from xm_aligners.croma.tasks import FEATURES, SOURCE, TARGET, MetaData
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from xm.learning import MapKind
+from xm.alignment import MapKind
 from xm.plugins import Config
 
 

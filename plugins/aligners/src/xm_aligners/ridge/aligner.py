@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm import AlignContext, Aligner
+from xm.alignment import Affine, ridge
 from xm.encoders import Tail
-from xm.learning import Affine, ridge
 from xm.plugins import Config
 
 

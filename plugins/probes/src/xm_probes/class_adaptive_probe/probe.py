@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import normalize
 
 from xm import Stream
 from xm.learning import EMBEDDING, LinearClassifier, Towers
-
-SCALES = tuple(2 ** (step / 4) for step in range(41))
-"""The logit scales that `likeliest_scale` tries: 1 to 1024."""
 
 
 class PinnedProbe(LinearClassifier):
@@ -63,14 +60,3 @@ def zero_shot_multipliers(prototypes: Tensor, support: Stream, scale: float) -> 
     counts = y.bincount(minlength=len(prototypes))
     means = sums / counts.clamp_min(1)
     return torch.where(counts > 0, means, means[counts > 0].mean())
-
-
-def likeliest_scale(prototypes: Tensor, support: Stream) -> float:
-    """Of `SCALES`, the one that makes the labels of the support samples most likely for the zero-shot classifier.
-
-    Args:
-        prototypes: (classes, dim), of unit length.
-        support: labelled samples of the target.
-    """
-    cosines, y = support.x[EMBEDDING] @ prototypes.T, support.labels
-    return min(SCALES, key=lambda scale: float(cross_entropy(scale * cosines, y)))

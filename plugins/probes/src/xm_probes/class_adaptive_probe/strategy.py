@@ -11,9 +11,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm import Batch, Context, Plan, Strategy, Stream
-from xm.learning import EMBEDDING, Curvature, class_means, descend
+from xm.learning import EMBEDDING, Curvature, class_means, descend, likeliest_scale
 from xm.plugins import Config
-from xm_probes.class_adaptive_probe.probe import PinnedProbe, likeliest_scale, zero_shot_multipliers
+from xm_probes.class_adaptive_probe.probe import PinnedProbe, zero_shot_multipliers
 
 
 class ClassAdaptiveProbeConfig(Config):
@@ -56,7 +56,8 @@ class ClassAdaptiveProbe(Strategy):
         prototypes = class_means(context.names.to(context.device), len(context.classes))
         support = context.train[context.target].to(context.device)
         fitted = self.config.scale == "support"
-        scale = likeliest_scale(prototypes, support) if fitted else float(self.config.scale)
+        cosines = support.x[EMBEDDING] @ prototypes.T
+        scale = likeliest_scale(cosines, support.labels) if fitted else float(self.config.scale)
         factors = self._multipliers(prototypes, support, scale)
         context.record |= {"scale": scale, "multipliers": [round(value, 6) for value in factors.tolist()]}
         return PinnedProbe(context.towers, prototypes, self.config.penalty * factors, scale)

@@ -8,21 +8,22 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm import Context, Strategy, Stream
+from xm import Context, Strategy, Stream, UsageError
 from xm.learning import Towers, class_means, load_towers
 from xm.plugins import Config
 from xm_probes.gda.gaussian import discriminant, united
 
 Positive = Annotated[float, Field(gt=0)]
+Factor = Annotated[float, Field(ge=0)]
 
 
 class GDAConfig(Config):
-    """Settings of GDA; scale and alphas are the published ones."""
+    """Settings of GDA; scale and the whole powers of ten of alphas are the published ones."""
 
-    alphas: tuple[Positive, ...] = Field(
-        (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0),
+    alphas: tuple[Factor, ...] = Field(
+        (0.0, *(float(f"{10 ** (step / 2 - 4):.6g}") for step in range(13))),
         min_length=1,
-        description="factors of the discriminant beside the zero-shot logits; the best on val is taken",
+        description="factors of the discriminant beside the zero-shot logits; the best on val is taken; 0: names alone",
     )
     default_alpha: Positive = Field(1.0, description="the factor where there is no val to pick on")
     zero_shot: bool = Field(True, description="add the zero-shot classifier, if an encoder reads class names")
@@ -81,7 +82,10 @@ class GDA(Strategy):
         if not isinstance(model, AffineClassifier):
             raise TypeError(f"gda can't add a zero-shot classifier to a {type(model).__name__}")
         names = self._names(context)
-        for alpha in self.config.alphas if context.val is not None else (self.config.default_alpha,):
+        alphas = [alpha for alpha in self.config.alphas if alpha or names is not None]
+        if not alphas:
+            raise UsageError("gda with alpha 0 is the class names alone, and no encoder reads them: --set alphas=1")
+        for alpha in alphas if context.val is not None else (self.config.default_alpha,):
             weight, bias = alpha * model.weight, alpha * model.bias
             if names is not None:
                 weight = weight + self.config.scale * class_means(names, len(context.classes)).to(weight)

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm import Context, Strategy, Stream, UsageError
-from xm.learning import EMBEDDING, LinearClassifier, class_means, cross_entropy
+from xm.learning import CLIP_SCALE, EMBEDDING, LinearClassifier, class_means, cross_entropy, mean_of_best
 from xm.plugins import Config
 from xm_probes.lp_plus_plus.descent import Problem, descend
 
@@ -54,12 +54,19 @@ class LPPlusPlus(Strategy):
         return LinearClassifier(context.towers, rows, 1.0, trainable=False)
 
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
-        """The iterates for each beta, every `eval_every`-th and the last; without val, the last of the first beta."""
+        """The mean of what is best on val: of the iterates for each beta, and of the names alone.
+
+        Without val the last iterate of the first beta.
+        """
         if not isinstance(model, LinearClassifier):
             raise TypeError(f"lp++ can't blend with a {type(model).__name__}")
         if context.objective is not cross_entropy:
             raise UsageError("lp++ minimises cross-entropy; for another objective: --strategy linear")
-        problem, cosine = self._problem(context, model.weight), self._cosine(context, model.weight)
+        yield mean_of_best(self._iterates(model.weight.detach(), context), context)
+
+    def _iterates(self, names: Tensor, context: Context) -> Iterator[LinearClassifier]:
+        """Every `eval_every`-th iterate and the last of each beta, and the names at CLIP's scale."""
+        problem, cosine = self._problem(context, names), self._cosine(context, names)
         last: int = self.config.iterations
         betas, every = self.config.betas, self.config.eval_every
         if context.val is None:
@@ -79,6 +86,8 @@ class LPPlusPlus(Strategy):
                 candidate = LinearClassifier(context.towers, weight, 1.0, trainable=False)
                 candidate.chosen |= {"beta": beta, "iteration": iteration}
                 yield candidate
+        if context.val is not None:
+            yield LinearClassifier(context.towers, CLIP_SCALE * names, 1.0, trainable=False)
 
     def _problem(self, context: Context, names: Tensor) -> Problem:
         shares = context.shares(self.config.share)
