@@ -16,6 +16,8 @@ from xm.learning.model import LinearClassifier
 SCALES = tuple(2 ** (step / 4) for step in range(41))
 """The logit scales that `likeliest_scale` tries: 1 to 1024."""
 
+ROUNDING = 1e-6
+
 CLIP_SCALE = 100.0
 """The logit scale that CLIP's models were trained to."""
 
@@ -65,18 +67,19 @@ def _own(head: LinearClassifier) -> list[nn.Parameter]:
 
 
 def clearly_best(models: Sequence[Model], context: Context) -> Model:
-    """The first, the safe one, unless the best on val is more than a standard error of accuracy above it there.
+    """The first, the safe one, unless the best on val is right more often by more than a standard error.
 
-    This is the one-standard-error rule (Breiman et al., Classification and Regression Trees, 1984, section 3.4.3).
-    With no val it is the first.
+    That is the standard error of the mean of the paired differences, item by item: a rule of one standard error
+    (Breiman et al., Classification and Regression Trees, 1984, section 3.4.3). One item more is just one standard
+    error, so it takes two. With no val it is the first.
     """
     if context.val is None:
         return models[0]
-    scores = [context.evaluate(model) for model in models]
-    accuracy = scores[0][0]
-    error = math.sqrt(accuracy * (1 - accuracy) / len(context.val))
-    leader = scores.index(max(scores))
-    return models[leader if scores[leader][0] > accuracy + error else 0]
+    judged = [context.judged(model) for model in models]
+    leader = max(range(len(models)), key=lambda i: tuple(float(values.mean()) for values in judged[i]))
+    gain = judged[leader][0] - judged[0][0]
+    error = float(gain.std()) / math.sqrt(len(gain))
+    return models[leader if float(gain.mean()) > error + ROUNDING else 0]
 
 
 def likeliest_scale(cosines: Tensor, y: Tensor) -> float:

@@ -225,6 +225,15 @@ class Context:
         Raises:
             ValueError: if there is no val.
         """
+        right, likelihood = self.judged(model)
+        return float(right.mean()), float(likelihood.mean())
+
+    def judged(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        """Of each item of val whether the decision is right, 1 or 0, and its label's log-likelihood: (n,) each.
+
+        Raises:
+            ValueError: if there is no val.
+        """
         if self.val is None or self.val.y is None:
             raise ValueError("there is no labelled val")
         model.eval()
@@ -233,9 +242,8 @@ class Context:
         if self.seen is not None:
             probabilities = among(probabilities, self.seen.to(probabilities.device))
         y = self.val.y.to(self.device)
-        hit = (decisions(self.predictor, probabilities) == y).float().mean()
-        likelihood = probabilities.gather(1, y[:, None]).clamp_min(1e-12).log().mean()
-        return float(hit), float(likelihood)
+        right = (decisions(self.predictor, probabilities) == y).float()
+        return right, probabilities.gather(1, y[:, None])[:, 0].clamp_min(1e-12).log()
 
 
 def adapt(strategy: Strategy, context: Context) -> nn.Module:

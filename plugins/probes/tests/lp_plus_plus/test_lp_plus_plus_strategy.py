@@ -149,16 +149,26 @@ def test_the_multipliers_start_at_beta_times_the_mean_cosine_of_the_target() -> 
 
 
 def test_val_picks_beta_and_iteration_and_they_are_recorded() -> None:
-    here = context()
+    text = stream("text", 1, 5)
+    here = context(read_names=lambda: replace(text, y=(text.labels + 1) % 3))  # wrong names, which samples beat
     strategy = LPPlusPlus({"betas": [250, 10], "iterations": 12, "eval_every": 5})
     candidates = list(strategy._iterates(strategy.build(here).get_parameter("weight"), here))
     chosen = [candidate.chosen for candidate in candidates]
-    assert chosen == [{"beta": beta, "iteration": i} for beta in (250.0, 10.0) for i in (5, 10, 12)] + [{}]
+    assert chosen == [{"beta": beta, "iteration": i} for beta in (250.0, 10.0) for i in (5, 10, 12)]
     model = adapt(strategy, here)
     accuracies = [here.accuracy(candidate) for candidate in candidates]
     best = [c.weight for c, accuracy in zip(candidates, accuracies, strict=True) if accuracy == max(accuracies)]
     torch.testing.assert_close(model.get_parameter("weight"), torch.stack(best).mean(dim=0))
     assert here.record.get("heads", 1) == len(best)
+
+
+def test_names_stay_unless_samples_are_clearly_better() -> None:
+    """Two images whose labels are wrong, and names that are right."""
+    image = stream("image", 2, 3)
+    here = context(train={"image": replace(image, y=(image.labels + 1) % 3)})
+    model = adapt(LPPlusPlus({"iterations": 5}), here)
+    torch.testing.assert_close(model.get_parameter("weight"), 100 * class_means(here.names, 3))
+    assert "beta" not in here.record
 
 
 def test_without_val_it_is_the_last_iterate_of_the_published_beta() -> None:

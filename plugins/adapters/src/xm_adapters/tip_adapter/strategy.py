@@ -81,16 +81,22 @@ class TipAdapter(Strategy):
     def finish(self, model: nn.Module, context: Context) -> nn.Module:
         """Search beta and alpha on val; with no val, or not asked to, leave them as they are."""
         model = cache_model(model)
-        if self.tune(model, context):
+        if self.tune(model, context, train=not self.trainable):
             context.record["searched"] = self.config.grid.record()
         context.record |= {name: float(f"{float(getattr(model, name)):.6g}") for name in ("beta", "alpha")}
         return model
 
-    def tune(self, model: CacheModel, context: Context) -> bool:
-        """Put the best beta and alpha on val into the model; whether they were searched."""
+    def tune(self, model: CacheModel, context: Context, *, train: bool) -> bool:
+        """Put the best beta and alpha into the model; whether they were searched.
+
+        Args:
+            model: gets them.
+            context: whose val decides.
+            train: if samples of train may decide too, which they can't once the keys were trained on them.
+        """
         if context.val is None or not self.config.search_hp:
             return False
-        beta, alpha = search(model, context, self.config.grid)
+        beta, alpha = search(model, context, self.config.grid, train=train and self.config.search_scale is None)
         model.beta.fill_(beta)
         model.alpha.fill_(alpha)
         return True

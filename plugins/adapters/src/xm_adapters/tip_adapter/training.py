@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm import Context, Plan, Stream
+from xm import Context, Plan
 from xm.learning import add_up, batch_counts
 from xm.plugins import Config
-from xm_adapters.tip_adapter.model import OWN_KEY
+from xm_adapters.tip_adapter.search import without_own_keys
 from xm_adapters.tip_adapter.strategy import TipAdapter, TipAdapterConfig, cache_model
 
 LOOP_EPS = 1e-8
@@ -65,7 +64,9 @@ class TipAdapterF(TipAdapter):
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
         model = cache_model(model)
         if self.config.start == "val":
-            self.tune(model, context)
+            self.tune(model, context, train=True)
+            if not model.alpha:  # names alone: the keys would learn nothing
+                model.alpha.fill_(self.config.init_alpha)
         model.chosen |= {f"training_{name}": float(f"{float(getattr(model, name)):.6g}") for name in ("beta", "alpha")}
         here = context if self.config.own_key else replace(context, train=without_own_keys(context.train))
         plan = self.plan(context)
@@ -79,14 +80,3 @@ class TipAdapterF(TipAdapter):
         for parameter in model.parameters():
             if parameter.grad is not None:
                 parameter.grad.mul_(LOOP_EPS / self.config.eps)
-
-
-def without_own_keys(train: Mapping[str, Stream]) -> dict[str, Stream]:
-    """The streams, each sample with the row of the cache that it made, which the model then leaves out for it."""
-    found, first = {}, 0
-    for name, stream in train.items():
-        device = next(iter(stream.x.values())).device
-        rows = torch.arange(first, first + len(stream), device=device)
-        found[name] = replace(stream, x={**stream.x, OWN_KEY: rows})
-        first += len(stream)
-    return found

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from xm import Context, Strategy, Stream, UsageError
-from xm.learning import CLIP_SCALE, EMBEDDING, LinearClassifier, class_means, cross_entropy, mean_of_best
+from xm.learning import CLIP_SCALE, EMBEDDING, LinearClassifier, class_means, clearly_best, cross_entropy, mean_of_best
 from xm.plugins import Config
 from xm_probes.lp_plus_plus.descent import Problem, descend
 
@@ -54,7 +54,7 @@ class LPPlusPlus(Strategy):
         return LinearClassifier(context.towers, rows, 1.0, trainable=False)
 
     def solve(self, model: nn.Module, context: Context) -> Iterator[nn.Module]:
-        """The mean of what is best on val: of the iterates for each beta, and of the names alone.
+        """The mean of the iterates of all betas that are best on val, if clearly better there than the names alone.
 
         Without val the last iterate of the first beta.
         """
@@ -62,10 +62,13 @@ class LPPlusPlus(Strategy):
             raise TypeError(f"lp++ can't blend with a {type(model).__name__}")
         if context.objective is not cross_entropy:
             raise UsageError("lp++ minimises cross-entropy; for another objective: --strategy linear")
-        yield mean_of_best(self._iterates(model.weight.detach(), context), context)
+        names = model.weight.detach()
+        zero_shot = LinearClassifier(context.towers, CLIP_SCALE * names, 1.0, trainable=False)
+        fitted = mean_of_best(self._iterates(names, context), context)
+        yield fitted if context.val is None else clearly_best([zero_shot, fitted], context)
 
     def _iterates(self, names: Tensor, context: Context) -> Iterator[LinearClassifier]:
-        """Every `eval_every`-th iterate and the last of each beta, and the names at CLIP's scale."""
+        """Every `eval_every`-th iterate and the last of each beta."""
         problem, cosine = self._problem(context, names), self._cosine(context, names)
         last: int = self.config.iterations
         betas, every = self.config.betas, self.config.eval_every
@@ -86,8 +89,6 @@ class LPPlusPlus(Strategy):
                 candidate = LinearClassifier(context.towers, weight, 1.0, trainable=False)
                 candidate.chosen |= {"beta": beta, "iteration": iteration}
                 yield candidate
-        if context.val is not None:
-            yield LinearClassifier(context.towers, CLIP_SCALE * names, 1.0, trainable=False)
 
     def _problem(self, context: Context, names: Tensor) -> Problem:
         shares = context.shares(self.config.share)
