@@ -7,6 +7,7 @@ import os
 import sys
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,9 +18,11 @@ import torch
 from xm import DataError, Encoder, EncoderSpec, PluginError, UsageError, bench, fingerprint_of, hookimpl
 from xm.encoders import read_text
 from xm.evaluation import Hits
+from xm.experiment import BenchSettings
 from xm.foundation import Event
 from xm.plugins import PluginManager, manager
 from xm.testing import installed
+from xm_datasets.coop.cvpr2023.bench import cvpr2023
 from xm_datasets.coop.cvpr2023.intervals import Interval, accuracy, mean
 from xm_datasets.coop.cvpr2023.published import DATASETS, TABLE, gained, published
 from xm_datasets.coop.cvpr2023.report import PaperReport, part
@@ -198,6 +201,21 @@ def test_all_datasets_one_seed_and_published_draws(
     assert "all 1 datasets, seed 1, by shots" in text and "over test items (one seed)" in text
     assert not report.missing and not report.drawn_here
     assert not any(said in text for said in ("Not read", "data differ", "Draws that"))
+
+
+def test_the_papers_encoders_are_told_and_zero_shot_alone_has_no_gains(
+    root: Path, plugins: PluginManager, tmp_path: Path
+) -> None:
+    lay_out(root, "dtd")
+    encoders = {"image": "toy", "text": "toy-text"}
+    spec = replace(plugins.benchmarks.find("cvpr2023"), settings={"encoders": encoders})
+    given: dict[str, Any] = {"strategies": ("zero-shot",), "seeds": (1,), "device": "cpu", "cache": tmp_path / "cache"}
+    for asked, paper in (({}, True), ({"image": "toy"}, True), ({"image": "toy:other", "text": "toy-text"}, False)):
+        settings = BenchSettings(**given, encoders=asked, out=tmp_path / str(len(asked)))
+        report = cvpr2023(spec, settings, plugins, lambda event: None)
+        assert report.as_published is paper and not report.gains
+        assert [bool(table.rows) for table in report.tables] == [True, True, False]
+        assert ("The encoders are the paper's" in printed(report)) is paper
 
 
 def test_it_goes_on_where_it_was(root: Path, plugins: PluginManager, tmp_path: Path) -> None:
