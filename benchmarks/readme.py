@@ -1,4 +1,4 @@
-"""Run the commands of README.md and docs/results.md again and put what they print into the pages.
+"""Run the commands of README.md and of pages in docs/ again and put what they print into these.
 
 A block to fill is a ``text`` fence below ``<!-- output: COMMAND -->``, or, for ``xm bench``, what stands between
 ``<!-- tables: COMMAND -->`` and ``<!-- end -->``. Commands on real data need ``XM_DATA``. With ``--runs DIR`` the runs
@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/results.md", "docs/audiovisual.md")
+PAGES = ("README.md", "docs/results.md", "docs/audiovisual.md", "docs/datasets.md")
 OUTPUT = re.compile(r"<!-- output: (?P<command>.+?) -->\n```text\n.*?```", re.DOTALL)
 TABLES = re.compile(r"<!-- tables: (?P<command>.+?) -->\n.*?<!-- end -->", re.DOTALL)
 

@@ -34,7 +34,7 @@ def report() -> Any:
 
 
 def test_tables(report: Any) -> None:
-    title, headers, rows = accuracies(report)
+    title, headers, rows, *_ = accuracies(report)
     assert title.startswith("toy: accuracy in % on 50 image items of test, mean and standard deviation over seeds 1, 2")
     assert headers == ["strategy", "learned from", "0", "4", "seconds"]
     assert rows == [
@@ -43,10 +43,33 @@ def test_tables(report: Any) -> None:
         ["free", "image + text", "40.0 ± 0.0", "-", "2.0"],
         ["", "image labels, train + val", "0 + 0", "8 + 4", ""],
     ]
-    title, headers, rows = differences(report)
+    title, headers, rows, *_ = differences(report)
     assert title.startswith("Against ours on image alone")
     assert rows == [["ours", "image + text", "+10.0* (+2.0 to +18.0)"]]
     assert left_out(report) == ["Left out: picky (it wants the moon)"]
+
+
+def test_tables_of_its_own_go_before_the_usual(xm: Xm, monkeypatch: pytest.MonkeyPatch, report: Any) -> None:
+    from xm.experiment import BenchReport, BenchTable
+
+    class Own(BenchReport):
+        @property
+        def tables(self) -> list[BenchTable]:
+            return [
+                BenchTable("of its own", ["what", "1"], [["toy", "7.0"]], 1, ["and a line", "and another"]),
+                BenchTable("without rows", ["what"], []),
+            ]
+
+    own = Own(report.name, report.results, report.comparisons, report.left_out, (), {})
+    monkeypatch.setattr("xm.bench", lambda name, **given: own)
+    done = xm("bench", "toy")
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    assert (
+        lines[0] == "of its own" and lines[lines.index("and a line") - 1] == "" == lines[lines.index("and another") + 1]
+    )
+    assert not {"without rows", "strategy"} & {*lines} and lines[-1] == "Left out: picky (it wants the moon)"
+    marked = xm("bench", "toy", "--markdown").stdout
+    assert "| what | 1 |\n| --- | --- |\n| toy | 7.0 |\n\nand a line\n\nand another\n" in marked
 
 
 def test_an_unknown_benchmark_is_told_in_a_line(xm: Xm) -> None:

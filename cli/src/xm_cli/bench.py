@@ -89,25 +89,23 @@ def bench(
 
 
 def _print(report: BenchReport) -> None:
-    from xm_cli.bench_tables import accuracies, differences, left_out
+    from xm_cli.bench_tables import left_out, tables
 
-    for title, headers, rows in (accuracies(report), differences(report)):
-        if rows:
-            print(f"{title}\n")
-            print_table(headers, rows, right=range(2, len(headers)))
-            print()
+    for table in tables(report):
+        print(f"{table.title}\n")
+        print_table(table.headers, table.rows, right=range(table.words, len(table.headers)))
+        print("".join(f"\n{line}" for line in (*table.below, "")) if table.below else "")
     print("\n".join(left_out(report)))
     if report.settings.get("out"):
         print(f"Run folders: {report.settings['out']}")
 
 
 def _markdown(report: BenchReport) -> list[str]:
-    from xm_cli.bench_tables import accuracies, differences, left_out
+    from xm_cli.bench_tables import left_out, tables
 
     lines: list[str] = []
-    for title, headers, rows in (accuracies(report), differences(report)):
-        if rows:
-            lines += [title, ""]
-            lines += [f"| {' | '.join(cells)} |" for cells in (headers, ["---"] * len(headers), *rows)]
-            lines.append("")
+    for table in tables(report):
+        lines += [table.title, ""]
+        lines += [f"| {' | '.join(cells)} |" for cells in (table.headers, ["---"] * len(table.headers), *table.rows)]
+        lines += ["", *(part for line in table.below for part in (line, ""))]
     return [*lines, *left_out(report)]

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from xm_cli.results import NOTHING, figure, joined, labels_of, row_label
 
 if TYPE_CHECKING:
     from xm.evaluation import Comparison, Result
-    from xm.experiment import BenchReport
-
-Table: TypeAlias = tuple[str, list[str], list[list[str]]]
-"""Title, headers and rows."""
+    from xm.experiment import BenchReport, BenchTable
 
 
-def accuracies(report: BenchReport) -> Table:
+def tables(report: BenchReport) -> list[BenchTable]:
+    """The report's own, or accuracies and differences; those that have rows."""
+    return [table for table in report.tables or (accuracies(report), differences(report)) if table.rows]
+
+
+def accuracies(report: BenchReport) -> BenchTable:
     """Means by strategy, what it learned from, and shots; then the seconds a fit took at most shots, and label cost."""
+    from xm.experiment import BenchTable
+
     shots = sorted({s.shots for s in report.summary})
     cells: dict[tuple[str, tuple[str, ...]], dict[int, str]] = {}
     for s in (s for s in report.summary if s.split == "test"):
@@ -34,11 +38,13 @@ def accuracies(report: BenchReport) -> Table:
         f"{report.name}: {report.results[0].metric} in % on {report.results[0].n} {target} items of test, {spread}, by "
         "shots; seconds a fit, at most shots"
     )
-    return title, ["strategy", "learned from", *map(str, shots), "seconds"], [*rows, cost]
+    return BenchTable(title, ["strategy", "learned from", *map(str, shots), "seconds"], [*rows, cost])
 
 
-def differences(report: BenchReport) -> Table:
+def differences(report: BenchReport) -> BenchTable:
     """Each row minus the reference, in points, with its interval; a star where that does not hold zero."""
+    from xm.experiment import BenchTable
+
     shots = sorted({c.shots for c in report.comparisons})
     cells: dict[tuple[str, tuple[str, ...]], dict[int, str]] = {}
     for c in report.comparisons:
@@ -54,7 +60,7 @@ def differences(report: BenchReport) -> Table:
     alone = "" if first is None or first.against_aux else " alone"
     what = f"Against {against}{alone}, in points"
     title = f"{what}, with 95 % intervals over {over}; * where they do not hold zero"
-    return title, ["strategy", "learned from", *map(str, shots)], rows
+    return BenchTable(title, ["strategy", "learned from", *map(str, shots)], rows)
 
 
 def left_out(report: BenchReport) -> list[str]:

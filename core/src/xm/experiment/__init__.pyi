@@ -1,6 +1,7 @@
 from .benchmark import (
     BenchReport as BenchReport,
     BenchSettings as BenchSettings,
+    BenchTable as BenchTable,
     bench as bench,
     few_shot as few_shot,
 )

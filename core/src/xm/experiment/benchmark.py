@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -53,6 +53,24 @@ class BenchSettings(Config):
     cache: Path | None = Field(None, description="the cache's folder; none: XM_CACHE or the platform's")
 
 
+class BenchTable(NamedTuple):
+    """A table as it is printed.
+
+    Attributes:
+        title: what it shows.
+        headers: of the columns.
+        rows: one text for each header.
+        words: how many columns, from the left, are words; the others are numbers.
+        below: lines that belong to it.
+    """
+
+    title: str
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: int = 2
+    below: Sequence[str] = ()
+
+
 @dataclass(frozen=True)
 class BenchReport:
     """What a benchmark found.
@@ -77,6 +95,11 @@ class BenchReport:
     def summary(self) -> list[Summary]:
         """Means over seeds."""
         return summarise(self.results)
+
+    @property
+    def tables(self) -> Sequence[BenchTable]:
+        """Of a report with tables of its own, a subclass; none: accuracies and differences are printed."""
+        return ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

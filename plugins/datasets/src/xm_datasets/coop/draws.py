@@ -39,6 +39,11 @@ def read_draws(folder: Path, root: Path) -> dict[tuple[int, int], Published]:
     return {key: Published(file, _relative(_read(file), root)) for key, file in _files(folder)}
 
 
+def drawn(folder: Path) -> set[tuple[int, int]]:
+    """Shots and seeds of the draws in a folder, by the names of its files; nothing is read."""
+    return {key for key, _ in _files(folder)}
+
+
 def find_draws(table: Path, published: Mapping[tuple[int, int], Published], found: Found) -> tuple[Draws, list[str]]:
     """The draws in samples, and the file names of those that need an item whose file is not there.
 

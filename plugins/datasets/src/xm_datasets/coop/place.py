@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from xm import DataError
@@ -21,6 +23,31 @@ def data_folder(record: Record) -> Path:
     if not root:
         raise _absent(record, f"${VARIABLE}/{record.folder}: no such folder, as {VARIABLE} is not set")
     return existing_folder(record, Path(root).expanduser() / record.folder)
+
+
+def why_absent(record: Record) -> str | None:
+    """None if the dataset's folder, images and listing are where they should be; else what is not, in words."""
+    try:
+        folder = data_folder(record)
+        existing_file(record, folder / record.listing)
+        existing_folder(record, folder / record.images)
+    except DataError as error:
+        return str(error)
+    return None
+
+
+@contextmanager
+def looking_below(folder: Path) -> Iterator[None]:
+    """For a while datasets are looked for below this folder, as if XM_DATA named it."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 def existing_folder(record: Record, path: Path) -> Path:
