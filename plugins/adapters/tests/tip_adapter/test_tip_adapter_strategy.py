@@ -17,9 +17,9 @@ from xm.learning import EMBEDDING, Tower, Towers, adapt, own_tensors
 from xm.plugins import manager
 from xm.testing import StrategyConformance
 from xm_adapters.tip_adapter.model import OWN_KEY, CacheModel
-from xm_adapters.tip_adapter.search import Blend, Grid, published_axis, search
+from xm_adapters.tip_adapter.search import Blend, Grid, published_axis, search, without_own_keys
 from xm_adapters.tip_adapter.strategy import TipAdapter
-from xm_adapters.tip_adapter.training import TipAdapterF, without_own_keys
+from xm_adapters.tip_adapter.training import TipAdapterF
 
 CLASSES = ("a", "b", "c")
 
@@ -123,6 +123,45 @@ def test_of_equal_pairs_the_first_is_taken() -> None:
     """A query that is as far from one key as from the other: no beta and no alpha changes anything."""
     val = Stream("image", {EMBEDDING: normalize(torch.ones(2, 2), dim=1)}, torch.tensor([0, 1]))
     assert search(small(), context(val=val), Grid((2.0, 4.0), (1.0, 5.0))) == (2.0, 1.0)
+
+
+@pytest.mark.parametrize(("wrong", "alpha"), [(1, 0.0), (2, 90.0)])
+def test_the_names_stay_unless_the_cache_is_clearly_better(wrong: int, alpha: float) -> None:
+    """The names are wrong by little on one or two of six items, and the cache mends these; one is no evidence."""
+    towers = Towers({"image": Tower(Tail())})
+    labels = torch.tensor([1, 0])  # keys say the opposite of names
+    model = CacheModel(towers, torch.eye(2), labels, torch.ones(2), torch.eye(2), alpha=1.0, beta=3.0, scale=100.0)
+    x = torch.tensor([[0.99, 1.01]] * wrong + [[1.0, 0.0]] * (6 - wrong))
+    val = Stream("image", {EMBEDDING: normalize(x, dim=1)}, torch.zeros(6, dtype=torch.long))
+    here = context(val=val)
+    for value, right in ((0.0, 6 - wrong), (90.0, 6)):
+        model.alpha.fill_(value)
+        assert float(here.judged(model)[0].sum()) == right
+    assert search(model, here, Grid((3.0,), (0.0, 90.0)))[1] == alpha
+    assert search(model, here, Grid((3.0,), (1e-6, 90.0)))[1] == 90.0, "the published grids have no zero"
+
+
+def test_train_decides_too_but_for_own_keys() -> None:
+    """By brute force, with a model for each alpha, on val and on train without own keys."""
+    here = context()
+    image = here.train["image"]
+    model = TipAdapter().build(here)
+    assert isinstance(model, CacheModel)
+    grid = Grid((2.0,), (0.5, 50.0, 5000.0))
+    own = without_own_keys(here.train)["image"]
+    both = {}
+    for alpha in grid.alphas:
+        model.beta.fill_(2.0)
+        model.alpha.fill_(alpha)
+        judged = [here.judged(model), replace(here, val=own).judged(model)]
+        right, likelihood = (torch.cat(values) for values in zip(*judged, strict=True))
+        both[alpha] = (float(right.mean()), float(likelihood.mean()))
+    assert len(own) == len(image)
+    assert search(model, here, grid, train=True) == (2.0, max(both, key=lambda alpha: both[alpha]))
+    one = context(train={"image": stream("image", 1, 2)})
+    model = TipAdapter().build(one)
+    assert isinstance(model, CacheModel)
+    assert search(model, one, grid, train=True) == search(model, one, grid), "a single image has no other key"
 
 
 def test_the_search_asks_the_predictor() -> None:
