@@ -13,6 +13,7 @@ row of its cell, in points, with a 95 % interval over seeds (normal).
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,9 +31,10 @@ PULLS: dict[str, dict[str, Any]] = {name: {"pull": name} for name in ("zero", "t
 PUBLISHED = {"solver": "adamw"}
 SYNTHETIC = {"synthetic-weak": 1.5, "synthetic-middle": 1.0, "synthetic-strong": 0.5}
 """Noise of the names, of `features.synthetic`."""
+DATA = Path(os.environ.get("XM_DATA", "."))
 PLACES: dict[str, dict[str, Any]] = {
     "digits": {"modality": "image", "data": "digits"},
-    "esc-10": {"modality": "audio", "data": "esc-10"},
+    "esc-10": {"modality": "audio", "data": str(DATA / "esc-10")},
     "caltech-101": {"modality": "image", "data": "caltech-101"},
 }
 
