@@ -17,10 +17,10 @@ SCALES = tuple(2 ** (step / 4) for step in range(41))
 """The logit scales that `likeliest_scale` tries: 1 to 1024."""
 
 ROUNDING = 1e-6
+"""Of a difference of means that are equal."""
 
 CLIP_SCALE = 100.0
 """The logit scale that CLIP's models were trained to."""
-
 
 Model = TypeVar("Model", bound=nn.Module)
 Head = TypeVar("Head", bound=LinearClassifier)

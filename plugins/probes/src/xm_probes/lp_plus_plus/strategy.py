@@ -64,7 +64,11 @@ class LPPlusPlus(Strategy):
             raise UsageError("lp++ minimises cross-entropy; for another objective: --strategy linear")
         names = model.weight.detach()
         zero_shot = LinearClassifier(context.towers, CLIP_SCALE * names, 1.0, trainable=False)
+        zero_shot.chosen["kept"] = "names alone"
         fitted = mean_of_best(self._iterates(names, context), context)
+        iterations = fitted.chosen["iteration"]
+        if isinstance(iterations, list):
+            fitted.chosen["iteration"] = {"first": min(iterations), "last": max(iterations), "values": len(iterations)}
         yield fitted if context.val is None else clearly_best([zero_shot, fitted], context)
 
     def _iterates(self, names: Tensor, context: Context) -> Iterator[LinearClassifier]:
