@@ -93,7 +93,7 @@ def cells(source: str, given: argparse.Namespace, folder: Path) -> Iterator[tupl
         for shots in given.shots:
             rows = [names, *(Row(n, accuracies(report, "linear", ["text"], shots)) for n, report in reports.items())]
             if "linear" in defaults:
-                rows.append(Row("image alone", accuracies(defaults["linear"], "linear", [], shots)))
+                rows.append(Row("target alone", accuracies(defaults["linear"], "linear", [], shots)))
             found = {n: Row(n, accuracies(report, n, ["text"], shots)) for n, report in defaults.items()}
             yield f"{Path(source).stem}, {shots} shots, val {val}", rows, found
 
@@ -115,7 +115,7 @@ def main() -> None:
         for source in given.sources:
             for cell, rows, defaults in cells(source, given, Path(folder)):
                 told = [f"{row.name} {fmean(row.values.values()):.1f}" for row in rows]
-                best = max((row for row in rows if row.name != "image alone"), key=lambda r: fmean(r.values.values()))
+                best = max((row for row in rows if row.name != "target alone"), key=lambda r: fmean(r.values.values()))
                 for name, row in defaults.items():
                     difference, interval = row.less(best)
                     deficits[name].append((difference, interval, cell))
