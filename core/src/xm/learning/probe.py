@@ -143,16 +143,20 @@ class LinearProbe(Strategy):
         return iter([mean_of_best(chain(chain.from_iterable(paths), names), context)])
 
     def _pulls(self, model: LinearClassifier, context: Context) -> tuple[str, ...]:
-        """What the penalty pulls to; with no val it tries the names only if the target's samples speak for them."""
+        """What the penalty pulls to: names at no more than twice the scale that is likeliest by the target's samples.
+
+        With no val that would tell, to the names only where the samples speak for init, and then to a third of them.
+        """
         if self.config.pull != "val":
             return (self.config.pull,)
         if self.init_name(context) in ("random", "zero"):
             return ("zero",)
-        if context.val is not None:
-            return tuple(PULLS)
-        target = context.train[context.target].to(model.weight.device)
-        scale = likeliest_scale(target.x[EMBEDDING] @ model.weight.detach().T, target.labels)
-        return ("zero", "third") if scale >= model.scale / 2 else ("zero",)
+        known = [context.train[context.target], *([] if context.val is None else [context.val])]
+        streams = [context.towers.embedded(stream.to(model.weight.device)) for stream in known]
+        x, y = torch.cat([s.x[EMBEDDING] for s in streams]), torch.cat([s.labels for s in streams])
+        most = 2 * likeliest_scale(x @ model.weight.detach().T, y)
+        within = tuple(pull for pull, part in PULLS.items() if part * model.scale <= most)
+        return within if context.val is not None else ("zero", "third") if "init" in within else ("zero",)
 
     def sweep(self, model: LinearClassifier, context: Context) -> Iterator[nn.Module]:
         """The published sweep. With no val, its first configuration."""

@@ -139,6 +139,15 @@ def test_another_objective_needs_the_loop() -> None:
     assert model.weight.abs().max() < 0.1
 
 
+def test_names_that_do_not_fit_pull_nothing() -> None:
+    """Names that are swapped: their likeliest scale is near 1, so a third of 100 is too much, on val too."""
+    here = context()
+    swapped = {**here.train, "text": Stream("text", {EMBEDDING: torch.eye(2).flip(0)}, torch.tensor([0, 1]))}
+    here = context(train=swapped, val=here.train["image"])
+    adapt(LinearProbe(), here)
+    assert here.record["pull"] == "zero"
+
+
 @pytest.mark.parametrize("pull", ("zero", "third", "init"))
 def test_a_pull_is_as_strong_as_its_penalty(pull: str) -> None:
     """Under a huge penalty the weights are what they are pulled to."""
