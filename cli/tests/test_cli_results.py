@@ -82,7 +82,9 @@ def test_a_row_that_is_below_the_names_alone_is_named() -> None:
     )
     (line,) = below_names(found, "ours")
     assert re.fullmatch(
-        r"At 1 shot image \+ audio is below free, which needs no image label: -4\.0, -[78]\.\d to -[01]\.\d\.", line
+        r"At 1 shot image \+ audio is below free of image \+ text, which needs no image label: "
+        r"-4\.0, -[78]\.\d to -[01]\.\d\.",
+        line,
     )
     assert below_names(MADE, "ours") == []
 

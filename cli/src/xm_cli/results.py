@@ -114,7 +114,8 @@ def below_names(report: Report, strategy: str) -> list[str]:
     """A line for each row that is clearly below what needs no sample at all, on all of test."""
     target = report.results[0].target
     return [
-        f"At {count(c.shots, 'shot')} {row_label(target, c.aux)} is below {c.against}, which needs no {target} label: "
+        f"At {count(c.shots, 'shot')} {row_label(target, c.aux)} is below {c.against} of "
+        f"{row_label(target, c.against_aux)}, which needs no {target} label: "
         f"{_difference(c)}."
         for c in report.comparisons
         if c.strategy == strategy != c.against and c.split == "test" and c.high < 0

@@ -180,10 +180,19 @@ def test_every_cell_of_the_strategy_is_held_against_what_needs_no_sample() -> No
     results += [result((), 1, 1, "other"), result(("text",), 1, shots=0)]
     right = {r.model: Hits(np.arange(4), hits("1110" if r.shots else "1000")) for r in results}
     found = list(with_the_names_alone(results, right, "linear"))
-    assert [(c.strategy, c.aux, c.shots, c.against, c.seeds) for c in found] == [
-        ("linear", aux, shots, "zero-shot", 2) for aux in ((), ("text",)) for shots in (1, 2)
+    assert [(c.strategy, c.aux, c.shots, c.against, c.against_aux, c.seeds) for c in found] == [
+        ("linear", aux, shots, "zero-shot", ("text",), 2) for aux in ((), ("text",)) for shots in (1, 2)
     ]
     assert all(c.difference == 0.5 for c in found)
+
+
+def test_each_row_is_held_against_the_baseline_of_its_own_modalities() -> None:
+    """The row that has none of its own, of the target alone, against the first."""
+    every = (("text",), ("audio",), ("text", "audio"))
+    results = [result(aux, 1) for aux in ((), *every)] + [result(aux, 1, 0, "zero-shot") for aux in every]
+    right = {r.model: Hits(np.arange(4), hits("1000")) for r in results}
+    found = {c.aux: c.against_aux for c in with_the_names_alone(results, right, "linear")}
+    assert found == {(): ("text",)} | {aux: aux for aux in every}
 
 
 def test_a_run_compares_what_its_models_said_of_test(run: Callable[..., Report], table: Path) -> None:

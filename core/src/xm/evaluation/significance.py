@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,35 +45,51 @@ def with_the_target_alone(results: Sequence[Result], hits: Mapping[str, Hits]) -
         hits: by what a result says was `scored`: its model's folder, and a part of test behind it. A result of which
             there are none, a mean of others, is not compared.
     """
-    results = [result for result in results if result.scored in hits]
-    alone = {(r.strategy, r.shots, r.split, r.seed): hits[r.scored] for r in results if not r.aux and r.shots}
-    cells: dict[tuple[str, tuple[str, ...], int, str], dict[int, Hits]] = {}
-    for r in results:
-        if r.aux and (r.strategy, r.shots, r.split, r.seed) in alone:
-            cells.setdefault((r.strategy, r.aux, r.shots, r.split), {})[r.seed] = hits[r.scored]
-    for (strategy, aux, shots, split), found in cells.items():
-        pairs = [(one, alone[strategy, shots, split, seed]) for seed, one in found.items()]
-        yield compare(pairs, strategy=strategy, aux=aux, against=strategy, against_aux=(), shots=shots, split=split)
+    alone = {(r.strategy, r.shots, r.split, r.seed): r for r in results if not r.aux and r.shots and r.scored in hits}
+    yield from _against(results, hits, lambda r: alone.get((r.strategy, r.shots, r.split, r.seed)) if r.aux else None)
 
 
 def with_the_names_alone(results: Sequence[Result], hits: Mapping[str, Hits], strategy: str) -> Iterator[Comparison]:
-    """Every cell of a strategy that had samples, against what needed none and had no samples either (0 shots).
+    """Every cell of a strategy that had samples, against a baseline that had none (0 shots), such as zero-shot.
+
+    That is the baseline's row of the same auxiliary modalities, or its first where it has no such row.
 
     Args:
         results: of a run.
         hits: by what a result says was `scored`, as in `with_the_target_alone`.
         strategy: whose cells.
     """
-    results = [result for result in results if result.scored in hits]
-    free = {(r.split, r.seed): r for r in results if not r.shots and r.strategy != strategy}
-    cells: dict[tuple[tuple[str, ...], int, str], list[tuple[Hits, Hits]]] = {}
+    free: dict[tuple[str, int], dict[tuple[str, ...], Result]] = {}
     for r in results:
-        if r.strategy == strategy and r.shots and (r.split, r.seed) in free:
-            pair = hits[r.scored], hits[free[r.split, r.seed].scored]
-            cells.setdefault((r.aux, r.shots, r.split), []).append(pair)
-    against = next((r.strategy for r in free.values()), "")
-    for (aux, shots, split), pairs in cells.items():
-        yield compare(pairs, strategy=strategy, aux=aux, against=against, against_aux=(), shots=shots, split=split)
+        if not r.shots and r.strategy != strategy and r.scored in hits:
+            free.setdefault((r.split, r.seed), {}).setdefault(r.aux, r)
+
+    def baseline(r: Result) -> Result | None:
+        rows = free.get((r.split, r.seed), {}) if r.strategy == strategy and r.shots else {}
+        return rows.get(r.aux, next(iter(rows.values()), None))
+
+    yield from _against(results, hits, baseline)
+
+
+def _against(
+    results: Sequence[Result], hits: Mapping[str, Hits], other: Callable[[Result], Result | None]
+) -> Iterator[Comparison]:
+    """Cells of those results that have an `other`, against the cell of that; a pair for each seed."""
+    cells: dict[tuple[str, tuple[str, ...], str, tuple[str, ...], int, str], list[tuple[Hits, Hits]]] = {}
+    for r in results:
+        if r.scored in hits and (against := other(r)) is not None:
+            cell = (r.strategy, r.aux, against.strategy, against.aux, r.shots, r.split)
+            cells.setdefault(cell, []).append((hits[r.scored], hits[against.scored]))
+    for (strategy, aux, against_strategy, against_aux, shots, split), pairs in cells.items():
+        yield compare(
+            pairs,
+            strategy=strategy,
+            aux=aux,
+            against=against_strategy,
+            against_aux=against_aux,
+            shots=shots,
+            split=split,
+        )
 
 
 def compare(

@@ -139,7 +139,7 @@ class LinearProbe(Strategy):
 
         pulls = self._pulls(model, context)
         paths = (spread if start.numel() <= SIDE_BY_SIDE else map)(along, pulls)
-        names = [head(start, pull="names")] if len(pulls) == len(PULLS) else []
+        names = [head(start, pull="names")] if pulls == tuple(PULLS) else []
         return iter([mean_of_best(chain(chain.from_iterable(paths), names), context)])
 
     def _pulls(self, model: LinearClassifier, context: Context) -> tuple[str, ...]:

@@ -197,10 +197,4 @@ def make_strategy(strategy: str | StrategySpec, settings: Mapping[str, Any] | No
 def _weights(streams: list[Stream]) -> Tensor | None:
     if all(stream.weight is None for stream in streams):
         return None
-    return torch.cat(
-        [
-            stream.weight if stream.weight is not None else torch.ones_like(stream.y, dtype=torch.float32)
-            for stream in streams
-            if stream.y is not None
-        ]
-    )
+    return torch.cat([stream.counts for stream in streams if stream.y is not None])

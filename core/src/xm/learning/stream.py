@@ -99,10 +99,14 @@ class Stream:
         return self.y
 
     @property
+    def counts(self) -> Tensor:
+        """What each labelled sample counts, (n,): its weight, or 1."""
+        return self.labels.new_ones(len(self), dtype=torch.float32) if self.weight is None else self.weight
+
+    @property
     def parts(self) -> Tensor:
         """Each sample's part of the stream's weight: (n,), summing to 1."""
-        weight = self.labels.new_ones(len(self), dtype=torch.float32) if self.weight is None else self.weight
-        return weight / weight.sum()
+        return self.counts / self.counts.sum()
 
     def reading(self, name: str) -> Self:
         """The same samples as they were read once more.

@@ -121,7 +121,7 @@ def _samples(
     parts = [streams[name].to(device) for name in counts]
     x = pad(torch.cat([part.x[EMBEDDING] for part in parts]), (0, EXTRA))
     y = torch.cat([part.labels for part in parts])
-    weight = torch.cat([x.new_ones(len(part)) if part.weight is None else part.weight for part in parts])
+    weight = torch.cat([part.counts.to(x) for part in parts])
     first = dict(zip(counts, accumulate((len(part) for part in parts), initial=0), strict=False))
     drawn = batch_rows(streams, counts, torch.Generator().manual_seed(plan.seed))
     while True:  # some batches at a time, as gathering takes longer to begin than to do

@@ -63,7 +63,7 @@ class TipAdapter(Strategy):
     def build(self, context: Context) -> nn.Module:
         streams = list(context.train.values())
         keys = torch.cat([stream.x[EMBEDDING] for stream in streams])
-        target = weights_of(context.train[context.target])
+        target = context.train[context.target].counts
         most = float(target.sum()) / len(context.classes)
         votes = [target if name == context.target else votes_of(s, most) for name, s in context.train.items()]
         return CacheModel(
@@ -129,18 +129,12 @@ class TipAdapter(Strategy):
         )
 
 
-def weights_of(stream: Stream) -> Tensor:
-    """What each sample counts, (n,): 1 where the stream has no weights."""
-    own = torch.ones_like(stream.labels, dtype=torch.float32)
-    return own if stream.weight is None else stream.weight.to(own)
-
-
 def votes_of(stream: Stream, most: float) -> Tensor:
     """What auxiliary samples count, (n,): those of a class together at most `most`, or the class with most would win.
 
     The cache adds up its keys: twenty descriptions of one class and five of another are no vote for the first.
     """
-    own, y = weights_of(stream), stream.labels
+    own, y = stream.counts, stream.labels
     total = own.new_zeros(int(y.max()) + 1).index_add_(0, y, own)
     return own * (most / total.clamp_min(torch.finfo(own.dtype).tiny)).clamp_max(1.0)[y]
 

@@ -24,7 +24,8 @@ class ClassAdaptiveProbeConfig(Config):
     )
     penalty: float = Field(1.0, ge=0, description="times the multipliers; for prototypes of unit length")
     scale: Annotated[float, Field(gt=0)] | Literal["support"] = Field(
-        "support", description="of the logits; support: the most likely one for the zero-shot classifier on the samples"
+        "support",
+        description="of the logits; support: the likeliest for the zero-shot classifier on the samples, shrunk to 100",
     )
     share: float = Field(0.5, gt=0, lt=1, description="of the auxiliary streams in the objective or a batch")
     solver: Literal["lbfgs", "adamw"] = Field("lbfgs", description="full batch, or the published schedule in the loop")

@@ -42,7 +42,7 @@ def samples_of(stream: Stream) -> Samples:
     if stream.y is None:
         raise ValueError(f"the {stream.modality} stream has no labels")
     x, y = stream.x[EMBEDDING].detach().cpu().double(), stream.y.cpu()
-    return Samples(x, y, x.new_ones(len(x)) if stream.weight is None else stream.weight.cpu().double())
+    return Samples(x, y, stream.counts.cpu().double())
 
 
 def united(streams: Mapping[str, Stream], shares: Mapping[str, float], target: str, classes: int) -> Samples:

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from xm import Context, Strategy, Stream, UsageError
+from xm import Context, Strategy, UsageError
 from xm.learning import CLIP_SCALE, EMBEDDING, LinearClassifier, class_means, clearly_best, cross_entropy, mean_of_best
 from xm.plugins import Config
 from xm_probes.lp_plus_plus.descent import Problem, descend
@@ -102,15 +102,10 @@ class LPPlusPlus(Strategy):
             y=torch.cat([stream.labels for stream in streams.values()]),
             weights=torch.cat([shares[name] * stream.parts for name, stream in streams.items()]).to(names),
             names=names,
-            size=sum(_size(stream) for stream in streams.values()),
+            size=sum(float(stream.counts.sum()) for stream in streams.values()),
         )
 
     def _cosine(self, context: Context, names: Tensor) -> float:
         """The mean, over the target's samples, of the cosine between a sample and its class's names."""
         stream = context.train[context.target].to(context.device)
         return float((stream.x[EMBEDDING] * names[stream.labels]).sum(dim=1) @ stream.parts)
-
-
-def _size(stream: Stream) -> float:
-    """What its samples weigh together."""
-    return float(len(stream) if stream.weight is None else stream.weight.sum())
