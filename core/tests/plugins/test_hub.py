@@ -60,7 +60,7 @@ def test_what_the_client_raises(
 
     error = getattr(huggingface_hub.errors, name)
 
-    def answer(repo: str, file: str) -> str:
+    def answer(repo: str, file: str, revision: str) -> str:
         raise error.__new__(error)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", answer)

@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 from xm.data.views import VIEWS, kinds
 from xm.foundation.errors import UsageError
 from xm.learning.stream import Inputs, Prototypes as Prototypes
+from xm.plugins.weights import Weights
 
 Trunk: TypeAlias = Callable[[Sequence[Any]], Inputs]
 """The frozen part of an encoder: items to named tensors. Its outputs are what the feature store keeps."""
@@ -145,6 +146,10 @@ class Encoder(ABC):
         """The encoder's own classifier, if it was trained with one."""
         return None
 
+    def weights(self) -> tuple[Weights, ...]:
+        """The files that parameters come from, on this machine or not yet; `xm weights` shows and gets them."""
+        return ()
+
     def networks(self) -> tuple[nn.Module, ...]:
         """What `trunk` calls of PyTorch: `xm.embed` may lay out, cast and compile it to be faster (`Way`)."""
         return ()
@@ -246,6 +251,9 @@ class Derived(Encoder):
     def trunk(self, items: Sequence[Any]) -> Inputs:
         x = self.base.split(self.depth)[0](items)
         return self.derive({name: value.to(self.device) for name, value in x.items()})
+
+    def weights(self) -> tuple[Weights, ...]:
+        return self.base.weights()
 
     def networks(self) -> tuple[nn.Module, ...]:
         return self.base.networks()

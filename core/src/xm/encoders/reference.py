@@ -65,7 +65,7 @@ def make_encoder(reference: str, manager: PluginManager, device: torch.device, m
         spec = sibling
     if argument and not spec.argument:
         raise UsageError(f"encoder {name!r} takes no argument; write {name!r} instead of {reference!r}")
-    encoder: Encoder = spec.make(Encoder, argument)
+    encoder: Encoder = spec.encoder(Encoder, argument, modality)
     if modality is not None and encoder.modality != modality:
         raise UsageError(f"encoder {reference!r} is for {encoder.modality}, not {modality}")
     return encoder.to(device)

@@ -37,3 +37,9 @@ from .specs import (
     load_target as load_target,
 )
 from .suffixes import Suffixes as Suffixes
+from .weights import (
+    Weights as Weights,
+    in_bytes as in_bytes,
+    of_files as of_files,
+    of_package as of_package,
+)

@@ -1,15 +1,27 @@
 """Files of the Hugging Face hub: found in the local cache without its client, downloaded with it.
 
+What is downloaded is told before, with its size and licence.
+
 The cache's layout: https://huggingface.co/docs/huggingface_hub/guides/manage-cache
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from xm.foundation.errors import PluginError, UsageError
+from xm.foundation.events import log
+from xm.plugins.weights import Weights, told
+
+MAIN = "main"
+"""The revision that is meant where none is named."""
+
+_REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?")
 
 
 def cache_dir() -> Path:
@@ -21,55 +33,196 @@ def cache_dir() -> Path:
     return Path(os.path.expandvars(root)).expanduser()
 
 
-def cached(repo: str, name: str) -> Path | None:
-    """The file of the repository's main branch in the local cache, or None."""
+def parsed(text: str) -> tuple[str, str] | None:
+    """Repository and revision of "ORG/NAME" or "ORG/NAME@REVISION"; None if it is neither.
+
+    A revision is a branch, a tag or a commit; `MAIN` if none is named.
+    """
+    match = _REPOSITORY.fullmatch(text)
+    if match is None or text.startswith("."):
+        return None
+    return match[1], match[2] or MAIN
+
+
+def held(repo: str, revision: str = MAIN) -> Path | None:
+    """The folder of the local cache with files of the repository at a revision, not all of them perhaps; or None."""
     folder = _folder(repo)
     try:
-        commit = (folder / "refs" / "main").read_text().strip()
+        commit = (folder / "refs" / revision).read_text(encoding="utf-8").strip()
     except OSError:
-        return None
-    path = folder / "snapshots" / commit / name
-    return path if path.is_file() else None
+        commit = revision
+    snapshot = folder / "snapshots" / commit
+    return snapshot if snapshot.is_dir() else None
 
 
-def fetch(repo: str, names: Sequence[str], otherwise: str) -> Path:
+def cached(repo: str, name: str, revision: str = MAIN) -> Path | None:
+    """The file of the repository in the local cache, or None."""
+    folder = held(repo, revision)
+    path = folder / name if folder else None
+    return path if path is not None and path.is_file() else None
+
+
+def fetch(repo: str, names: Sequence[str], otherwise: str, revision: str = MAIN) -> Path:
     """The first of `names` that is in the local cache, else the first that can be downloaded.
 
     Args:
         repo: ORG/NAME.
         names: of files.
         otherwise: what to type if there is no network: "name a local file: audioclip:FILE.pt".
+        revision: a branch, a tag or a commit.
 
     Raises:
-        UsageError: if it can't be a repository's name, there is no such repository, or it has none of the files.
+        UsageError: if it can't be a repository's name, there is no such repository or revision, or it has none of the
+            files.
         PluginError: if the file is not here and the network is off or fails, or the client is not installed.
     """
     for name in names:
-        if path := cached(repo, name):
+        if path := cached(repo, name, revision):
             return path
+    with _client() as client:
+        for name in names:
+            with _faults(repo, name, otherwise, revision):
+                try:
+                    _tell_of(client, repo, (name,), revision)
+                    return Path(client.hf_hub_download(repo, name, revision=revision))
+                except client.errors.LocalEntryNotFoundError:
+                    raise
+                except client.errors.EntryNotFoundError:
+                    continue
+    raise UsageError(f"repository {repo!r} on huggingface.co has no {' or '.join(names)}")
+
+
+def snapshot(
+    repo: str,
+    needs: Sequence[Sequence[str]],
+    choose: Callable[[Sequence[str]], Sequence[str]],
+    otherwise: str,
+    revision: str = MAIN,
+) -> Path:
+    """The folder with a repository's files, all that are chosen of them.
+
+    Without asking the network where the local cache holds one of each of `needs`.
+
+    Args:
+        repo: ORG/NAME.
+        needs: names of files, one of each group of which there must be.
+        choose: which to download, of the names of all files.
+        otherwise: what to type if there is no network.
+        revision: a branch, a tag or a commit.
+
+    Raises:
+        UsageError: if there is no such repository or revision, or it lacks what is needed.
+        PluginError: if files are not here and the network is off or fails, or the client is not installed.
+    """
+    here = held(repo, revision)
+    lacking = missing_of(here, needs)
+    if here is not None and lacking is None:
+        return here
+    lacking = lacking or needs[0]
+    with _client() as client, _faults(repo, " or ".join(lacking), otherwise, revision):
+        names = list(choose(client.list_repo_files(repo, revision=revision)))
+        _tell_of(client, repo, names, revision)
+        folder = Path(client.snapshot_download(repo, revision=revision, allow_patterns=names))
+    if lost := missing_of(folder, needs):
+        raise UsageError(f"repository {repo!r} on huggingface.co has no {' or '.join(lost)}")
+    return folder
+
+
+def missing_of(folder: Path | None, needs: Sequence[Sequence[str]]) -> Sequence[str] | None:
+    """The first group of names of which a folder has none, or None."""
+    return next((names for names in needs if folder is None or not any((folder / n).is_file() for n in names)), None)
+
+
+def weights(repo: str, names: Sequence[str], otherwise: str, revision: str = MAIN) -> Weights:
+    """What is known of a repository's weights: the first of `names` that is here, else what can be downloaded.
+
+    Asks the network for their size and licence if they are not here; without it they are not known.
+    """
+    found = [path for name in names if (path := cached(repo, name, revision))][:1]
+    name = repo if revision == MAIN else f"{repo}@{revision}"
+    if found:
+        return Weights(name, "huggingface.co", tuple(found), found[0].stat().st_size, licence(repo, revision))
     try:
-        from huggingface_hub import errors, hf_hub_download
+        with _client() as client, _faults(repo, names[0], otherwise, revision):
+            size, said = _size_and_licence(client, repo, lambda held: [n for n in names if n in held][:1], revision)
+    except (PluginError, UsageError):
+        size, said = None, ""
+    return Weights(
+        name, "huggingface.co", (), size, said, get=lambda: fetch(repo, names, otherwise, revision)
+    )
+
+
+def licence(repo: str, revision: str = MAIN) -> str:
+    """What the cached page of a repository (README.md) states; "" if it is not here or states none."""
+    page = cached(repo, "README.md", revision)
+    if page is None:
+        return ""
+    head = page.read_text(encoding="utf-8", errors="replace").split("---")
+    found = re.search(r"^license:\s*(\S+)", head[1] if len(head) > 2 else "", re.MULTILINE)
+    return found[1] if found else ""
+
+
+@contextmanager
+def _client() -> Iterator[Any]:
+    """The hub's client, as a module.
+
+    Raises:
+        PluginError: if it is not installed.
+    """
+    try:
+        import huggingface_hub
+        import huggingface_hub.errors  # as an attribute below
     except ImportError as error:
         raise PluginError("huggingface_hub is not installed; try: pip install huggingface_hub") from error
-    for name in names:
-        try:
-            return Path(hf_hub_download(repo, name))
-        except errors.GatedRepoError as error:
-            raise PluginError(
-                f"{repo} asks for consent: accept its terms at https://huggingface.co/{repo}, "
-                "then log in with: hf auth login"
-            ) from error
-        except errors.HFValidationError as error:
-            raise UsageError(f"{repo!r} is no repository's name on huggingface.co; type ORG/NAME") from error
-        except errors.RepositoryNotFoundError as error:
-            raise UsageError(f"there is no public repository {repo!r} on huggingface.co") from error
-        except errors.LocalEntryNotFoundError as error:
-            raise PluginError(_missing(repo, name, otherwise)) from error
-        except errors.EntryNotFoundError:
-            continue
-        except OSError as error:
-            raise PluginError(_missing(repo, name, otherwise)) from error
-    raise UsageError(f"repository {repo!r} on huggingface.co has no {' or '.join(names)}")
+    yield huggingface_hub
+
+
+@contextmanager
+def _faults(repo: str, name: str, otherwise: str, revision: str) -> Iterator[None]:
+    """What the client raises, as a line that says what to do."""
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise PluginError(
+            f"{repo} asks for consent: accept its terms at https://huggingface.co/{repo}, "
+            "then log in with: hf auth login"
+        ) from error
+    except errors.HFValidationError as error:
+        raise UsageError(f"{repo!r} is no repository's name on huggingface.co; type ORG/NAME") from error
+    except errors.RevisionNotFoundError as error:
+        raise UsageError(f"repository {repo!r} on huggingface.co has no revision {revision!r}") from error
+    except errors.RepositoryNotFoundError as error:
+        raise UsageError(f"there is no public repository {repo!r} on huggingface.co") from error
+    except OSError as error:  # the client's own are, and those of the network
+        raise PluginError(_missing(repo, name, otherwise)) from error
+
+
+def _tell_of(client: Any, repo: str, names: Sequence[str], revision: str) -> None:
+    """Say what is about to be downloaded, if it is as large as weights are and the hub knows."""
+    try:
+        size, said = _size_and_licence(client, repo, lambda held: [name for name in names if name in held], revision)
+    except OSError:  # the download itself says what is wrong
+        return
+    if size is not None and size >= _LARGE:
+        log.warning("downloading %s", told(Weights(repo, "huggingface.co", (), size, said)))
+
+
+_LARGE = 1_000_000
+"""Bytes from which a download is told."""
+
+
+def _size_and_licence(
+    client: Any, repo: str, choose: Callable[[Sequence[str]], Sequence[str]], revision: str
+) -> tuple[int | None, str]:
+    """Bytes of the chosen files, None if the hub does not say, and the licence, "" if it does not say that."""
+    info = client.HfApi().model_info(repo, revision=revision, files_metadata=True)
+    sizes = {file.rfilename: file.size for file in info.siblings or ()}
+    chosen = [sizes[name] for name in choose(list(sizes))]
+    said = (info.card_data or {}).get("license") or ""
+    size = sum(chosen) if chosen and None not in chosen else None
+    return size, said if isinstance(said, str) else ", ".join(map(str, said))
 
 
 def _folder(repo: str) -> Path:

@@ -6,7 +6,6 @@ first use. Specs hold plain values only, so that ``xm --help`` stays fast.
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,44 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from xm.foundation.errors import PluginError, described
-
-
-def load_target(target: str) -> Any:
-    """Import ``"package.module:Attribute"`` and return the attribute.
-
-    Raises:
-        PluginError: if the target is malformed, or importing it fails.
-    """
-    module, _, attribute = target.partition(":")
-    if not module or not attribute:
-        raise PluginError(f"target {target!r} is not of the form 'package.module:Attribute'")
-    try:
-        found = importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # a plugin's module may raise anything
-        package = (getattr(error, "name", None) or "").partition(".")[0]
-        foreign = isinstance(error, ModuleNotFoundError) and package != module.partition(".")[0]
-        hint = f"; try: pip install {package}" if foreign else ""
-        raise PluginError(f"target {target!r} does not import: {described(error)}{hint}") from error
-    try:
-        return getattr(found, attribute)
-    except AttributeError as error:
-        raise PluginError(f"target {target!r} does not exist: {described(error)}") from error
-
-
-def looked(looks: str, path: Path) -> bool | None:
-    """What a spec's function of a path says of a file; None if there is none ("").
-
-    Raises:
-        PluginError: if it does not load, or fails.
-    """
-    if not looks:
-        return None
-    try:
-        return bool(load_target(looks)(path))
-    except PluginError:
-        raise
-    except Exception as error:  # a plugin's function may raise anything
-        raise PluginError(f"{looks} fails on {path}: {described(error)}") from error
+from xm.plugins.targets import load_target as load_target, looked, parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +76,9 @@ ANY = "*"
 class EncoderSpec(Spec):
     """An encoder. The target is called with the reference's argument (``openclip:ARGUMENT``), or "".
 
+    The target of an encoder of `ANY` modality is called with ``modality=`` too, if it takes that: the one for which the
+    encoder is asked, or None.
+
     Attributes:
         modality: what it encodes; `ANY` if its argument says that.
         suffixes: of the files it reads, lower case, with the dot.
@@ -140,6 +105,16 @@ class EncoderSpec(Spec):
             PluginError: if looking fails.
         """
         return looked(self.looks, path)
+
+    def encoder(self, a: type, argument: str, modality: str | None) -> Any:
+        """Make it, as `make` does, for a modality.
+
+        Raises:
+            PluginError: if it gives anything else than `a`.
+        """
+        if self.modality == ANY and "modality" in parameters(self.load()):
+            return self.make(a, argument, modality)
+        return self.make(a, argument)
 
     def why_not(self) -> str | None:
         """None if the encoder can be used on this machine, else the reason."""

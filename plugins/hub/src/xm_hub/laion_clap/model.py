@@ -15,7 +15,7 @@ from torch import Tensor
 
 from xm import UsageError
 from xm.foundation import described
-from xm_laion_clap.source import CONFIG, Source, digest
+from xm_hub.laion_clap.source import CONFIG, Source, digest
 
 _POINTER = b"version https://git-lfs"
 """How the file begins that stands for a large one in a repository copied without Git LFS."""

@@ -17,9 +17,9 @@ from xm.encoders import note_cut, read_text
 from xm.learning import Inputs
 from xm.media import lengths
 from xm.media.sounds import SILENCE, SUFFIXES, VIEWS, loud_windows, read_sound
-from xm_laion_clap import model
-from xm_laion_clap.mel import log_mel
-from xm_laion_clap.source import CONFIG, digest, resolve
+from xm_hub.laion_clap import model
+from xm_hub.laion_clap.mel import log_mel
+from xm_hub.laion_clap.source import CONFIG, digest, resolve
 
 _RUN = 8
 """Windows a run: bounds memory for long recordings."""

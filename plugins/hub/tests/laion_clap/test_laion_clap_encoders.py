@@ -21,7 +21,7 @@ from xm import Dataset, EncoderSpec, ItemError, PluginError, UsageError
 from xm.encoders import EncoderChoice, FeatureStore, make_encoder
 from xm.plugins import manager
 from xm.testing import EncoderConformance
-from xm_laion_clap import hub
+from xm_hub.laion_clap import hub
 
 RATE = 48_000
 WEIGHTS = "model.safetensors"
@@ -160,7 +160,7 @@ def test_short_sounds_agree_with_transformers(kind: str, seconds: float, request
 def test_spectrograms_agree_with_transformers(folder: Path, fused: Path) -> None:
     from transformers import ClapFeatureExtractor
 
-    from xm_laion_clap.mel import log_mel
+    from xm_hub.laion_clap.mel import log_mel
 
     samples = sound(1.0, 5)
     samples[:20_000] = 0
@@ -184,7 +184,7 @@ def test_many_threads_may_be_the_first(folder: Path) -> None:
     """In a process of its own, where transformers is not imported yet: its lazy imports fail in threads."""
     code = (
         "import sys, numpy as np; from concurrent.futures import ThreadPoolExecutor as Pool\n"
-        "from xm_laion_clap.encoder import AudioEncoder\n"
+        "from xm_hub.laion_clap.encoder import AudioEncoder\n"
         "encoder, item = AudioEncoder(sys.argv[1]), (np.ones(4800, np.float32), 48_000)\n"
         "with Pool(8) as pool: print(len(list(pool.map(encoder.prepare, [item] * 16))))"
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from xm import UsageError, fingerprint_of
 from xm.plugins.hub import fetch
-from xm_laion_clap import hub
+from xm_hub.laion_clap import hub
 
 CONFIG, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
 _TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")

@@ -13,21 +13,21 @@ def encoders() -> list[EncoderSpec]:
     return [
         EncoderSpec(
             name="laion-clap",
-            target="xm_laion_clap.encoder:AudioEncoder",
+            target="xm_hub.laion_clap.encoder:AudioEncoder",
             summary="CLAP audio towers (LAION); share a space with laion-clap-text",
             modality="audio",
             suffixes=SOUNDS,
             looks="xm.media.streams:is_sound",
             argument=ARGUMENT,
-            available="xm_laion_clap.hub:why_not",
+            available="xm_hub.laion_clap.hub:why_not",
         ),
         EncoderSpec(
             name="laion-clap-text",
-            target="xm_laion_clap.encoder:TextEncoder",
+            target="xm_hub.laion_clap.encoder:TextEncoder",
             summary="CLAP text towers (LAION); share a space with laion-clap",
             modality="text",
             suffixes=(".txt",),
             argument=ARGUMENT,
-            available="xm_laion_clap.hub:why_not",
+            available="xm_hub.laion_clap.hub:why_not",
         ),
     ]

@@ -1,0 +1,1 @@
+"""Encoders of the Hugging Face hub by name: timm, transformers, sentence-transformers, CLAP."""

@@ -1,0 +1,1 @@
+"""Encoders of your own: an ONNX file, a function of your code."""
