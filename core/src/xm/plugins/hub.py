@@ -147,9 +147,7 @@ def weights(repo: str, names: Sequence[str], otherwise: str, revision: str = MAI
             size, said = _size_and_licence(client, repo, lambda held: [n for n in names if n in held][:1], revision)
     except (PluginError, UsageError):
         size, said = None, ""
-    return Weights(
-        name, "huggingface.co", (), size, said, get=lambda: fetch(repo, names, otherwise, revision)
-    )
+    return Weights(name, "huggingface.co", (), size, said, get=lambda: fetch(repo, names, otherwise, revision))
 
 
 def licence(repo: str, revision: str = MAIN) -> str:

@@ -42,7 +42,9 @@ def of_files(*paths: Path) -> Weights:
     return Weights(str(paths[0]), "file", there, sum(path.stat().st_size for path in there) if there else None)
 
 
-def of_package(name: str, suffixes: Sequence[str] = (".safetensors", ".onnx", ".pth", ".pt", ".bin", ".npz")) -> Weights:
+def of_package(
+    name: str, suffixes: Sequence[str] = (".safetensors", ".onnx", ".pth", ".pt", ".bin", ".npz")
+) -> Weights:
     """Weights that a package of the registry carries.
 
     Args:
