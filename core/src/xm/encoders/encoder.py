@@ -146,7 +146,7 @@ class Encoder(ABC):
         """The encoder's own classifier, if it was trained with one."""
         return None
 
-    def weights(self) -> tuple[Weights, ...]:
+    def pretrained(self) -> tuple[Weights, ...]:
         """The files that parameters come from, on this machine or not yet; `xm weights` shows and gets them."""
         return ()
 
@@ -252,8 +252,8 @@ class Derived(Encoder):
         x = self.base.split(self.depth)[0](items)
         return self.derive({name: value.to(self.device) for name, value in x.items()})
 
-    def weights(self) -> tuple[Weights, ...]:
-        return self.base.weights()
+    def pretrained(self) -> tuple[Weights, ...]:
+        return self.base.pretrained()
 
     def networks(self) -> tuple[nn.Module, ...]:
         return self.base.networks()

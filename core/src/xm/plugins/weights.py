@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+SUFFIXES = (".safetensors", ".onnx", ".pth", ".pt", ".bin", ".npz")
+"""Of files that hold parameters."""
+
 _SAYS = "License :: OSI Approved :: "
 
 

@@ -1,4 +1,4 @@
-"""What a user types for a model, resolved to files: a folder of this machine, or a repository of the hub. Loads no model."""
+"""What a user types for a model, resolved to files: a folder of this machine, or a repository. Loads no model."""
 
 from __future__ import annotations
 
@@ -131,8 +131,8 @@ class Source:
             return f"{self.encoder}:{self.identity()[:12]}"
         return f"{self.encoder}:{self.repo}" + ("" if self.revision == hub.MAIN else f"@{self.revision}")
 
-    def weights(self) -> tuple[Weights, ...]:
-        """What `xm.Encoder.weights` gives."""
+    def pretrained(self) -> tuple[Weights, ...]:
+        """What `xm.Encoder.pretrained` gives."""
         if self.given is not None:
             return (of_files(*self.checkpoint()),)
         return (hub.weights(self.repo, CHECKPOINTS, self.otherwise, self.revision),)
