@@ -65,10 +65,19 @@ OWN: Mapping[str, Mapping[str, Entry]] = {
         ),
         "check": Entry("xm_cli.plugins_command:check", "Make the thing of that name, and say whether it works."),
     },
+    "weights": {
+        "list": Entry("xm_cli.weights_command:list_", "List pretrained weights, with size, licence and source."),
+        "get": Entry("xm_cli.weights_command:get", "Download what encoders need, to go offline."),
+        "prune": Entry("xm_cli.weights_command:prune", "Take weights out of the Hugging Face hub's cache."),
+    },
 }
 """The program's own commands, by group and name; the group "" is the program itself."""
 
-GROUPS = {"data": "Look at datasets.", "plugins": "Look at plugins."}
+GROUPS = {
+    "data": "Look at datasets.",
+    "plugins": "Look at plugins.",
+    "weights": "Pretrained weights: what is here, getting them, taking them away.",
+}
 
 for _group_name, _commands in OWN.items():
     reserve(_group_name, _commands)

@@ -27,6 +27,11 @@ from .encoder import (
 )
 from .items import read_text as read_text
 from .pipeline import encode as encode
+from .pretrained import (
+    Pretrained as Pretrained,
+    bring as bring,
+    pretrained as pretrained,
+)
 from .reference import (
     is_run as is_run,
     make_encoder as make_encoder,

@@ -1,6 +1,7 @@
 """How plugins are found, what they register by which hook, and their settings.
 
-The module `hub` is public as a whole: files of the Hugging Face hub, for encoders that load weights.
+The modules `hub`, files of the Hugging Face hub for encoders that load weights, and `hub_cache`, what of them lies on
+this machine, are public as a whole.
 """
 
 import lazy_loader

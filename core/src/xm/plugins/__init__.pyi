@@ -1,4 +1,7 @@
-from . import hub as hub
+from . import (
+    hub as hub,
+    hub_cache as hub_cache,
+)
 from .blame import (
     Thing as Thing,
     blamed as blamed,

@@ -79,16 +79,16 @@ def fetch(repo: str, names: Sequence[str], otherwise: str, revision: str = MAIN)
     for name in names:
         if path := cached(repo, name, revision):
             return path
-    with _client() as client:
-        for name in names:
-            with _faults(repo, name, otherwise, revision):
-                try:
-                    _tell_of(client, repo, (name,), revision)
-                    return Path(client.hf_hub_download(repo, name, revision=revision))
-                except client.errors.LocalEntryNotFoundError:
-                    raise
-                except client.errors.EntryNotFoundError:
-                    continue
+    hub = client()
+    for name in names:
+        with _faults(repo, name, otherwise, revision):
+            try:
+                _tell_of(hub, repo, (name,), revision)
+                return Path(hub.hf_hub_download(repo, name, revision=revision))
+            except hub.errors.LocalEntryNotFoundError:
+                raise
+            except hub.errors.EntryNotFoundError:
+                continue
     raise UsageError(f"repository {repo!r} on huggingface.co has no {' or '.join(names)}")
 
 
@@ -119,10 +119,11 @@ def snapshot(
     if here is not None and lacking is None:
         return here
     lacking = lacking or needs[0]
-    with _client() as client, _faults(repo, " or ".join(lacking), otherwise, revision):
-        names = list(choose(client.list_repo_files(repo, revision=revision)))
-        _tell_of(client, repo, names, revision)
-        folder = Path(client.snapshot_download(repo, revision=revision, allow_patterns=names))
+    hub = client()
+    with _faults(repo, " or ".join(lacking), otherwise, revision):
+        names = list(choose(hub.list_repo_files(repo, revision=revision)))
+        _tell_of(hub, repo, names, revision)
+        folder = Path(hub.snapshot_download(repo, revision=revision, allow_patterns=names))
     if lost := missing_of(folder, needs):
         raise UsageError(f"repository {repo!r} on huggingface.co has no {' or '.join(lost)}")
     return folder
@@ -143,8 +144,8 @@ def weights(repo: str, names: Sequence[str], otherwise: str, revision: str = MAI
     if found:
         return Weights(name, "huggingface.co", tuple(found), found[0].stat().st_size, licence(repo, revision))
     try:
-        with _client() as client, _faults(repo, names[0], otherwise, revision):
-            size, said = _size_and_licence(client, repo, lambda held: [n for n in names if n in held][:1], revision)
+        with _faults(repo, names[0], otherwise, revision):
+            size, said = _size_and_licence(client(), repo, lambda held: [n for n in names if n in held][:1], revision)
     except (PluginError, UsageError):
         size, said = None, ""
     return Weights(name, "huggingface.co", (), size, said, get=lambda: fetch(repo, names, otherwise, revision))
@@ -160,8 +161,7 @@ def licence(repo: str, revision: str = MAIN) -> str:
     return found[1] if found else ""
 
 
-@contextmanager
-def _client() -> Iterator[Any]:
+def client() -> Any:
     """The hub's client, as a module.
 
     Raises:
@@ -169,10 +169,10 @@ def _client() -> Iterator[Any]:
     """
     try:
         import huggingface_hub
-        import huggingface_hub.errors  # as an attribute below
+        import huggingface_hub.errors  # as an attribute
     except ImportError as error:
         raise PluginError("huggingface_hub is not installed; try: pip install huggingface_hub") from error
-    yield huggingface_hub
+    return huggingface_hub
 
 
 @contextmanager
@@ -197,10 +197,10 @@ def _faults(repo: str, name: str, otherwise: str, revision: str) -> Iterator[Non
         raise PluginError(_missing(repo, name, otherwise)) from error
 
 
-def _tell_of(client: Any, repo: str, names: Sequence[str], revision: str) -> None:
+def _tell_of(hub: Any, repo: str, names: Sequence[str], revision: str) -> None:
     """Say what is about to be downloaded, if it is as large as weights are and the hub knows."""
     try:
-        size, said = _size_and_licence(client, repo, lambda held: [name for name in names if name in held], revision)
+        size, said = _size_and_licence(hub, repo, lambda held: [name for name in names if name in held], revision)
     except OSError:  # the download itself says what is wrong
         return
     if size is not None and size >= _LARGE:
@@ -212,10 +212,10 @@ _LARGE = 1_000_000
 
 
 def _size_and_licence(
-    client: Any, repo: str, choose: Callable[[Sequence[str]], Sequence[str]], revision: str
+    hub: Any, repo: str, choose: Callable[[Sequence[str]], Sequence[str]], revision: str
 ) -> tuple[int | None, str]:
     """Bytes of the chosen files, None if the hub does not say, and the licence, "" if it does not say that."""
-    info = client.HfApi().model_info(repo, revision=revision, files_metadata=True)
+    info = hub.HfApi().model_info(repo, revision=revision, files_metadata=True)
     sizes = {file.rfilename: file.size for file in info.siblings or ()}
     chosen = [sizes[name] for name in choose(list(sizes))]
     said = (info.card_data or {}).get("license") or ""

@@ -32,11 +32,12 @@ class Weights:
     size: int | None = None
     licence: str = ""
     get: Callable[[], object] | None = field(default=None, compare=False)
+    kept: bool = False
 
     @property
     def here(self) -> bool:
         """Whether they are on this machine."""
-        return bool(self.paths)
+        return self.kept or bool(self.paths)
 
 
 def of_files(*paths: Path) -> Weights:
