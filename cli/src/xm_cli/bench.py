@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,11 +12,7 @@ from xm import BenchmarkSpec
 from xm.plugins import manager
 from xm_cli.options import Columns, Encoders, Reader, Templates, WithEncoders, source_of
 from xm_cli.progress import Teller
-from xm_cli.tables import print_table, warn_of_plugins
-
-if TYPE_CHECKING:
-    from xm.experiment import BenchReport
-
+from xm_cli.tables import warn_of_plugins
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -82,30 +78,9 @@ def bench(
         report = xm.bench(name, listener=teller, **settings)
     if as_json:
         print(json.dumps(report.to_json(), ensure_ascii=False, default=str))
-    elif markdown:
-        print("\n".join(_markdown(report)))
     else:
-        _print(report)
+        from xm_cli.bench_tables import left_out, print_tables, tables
 
-
-def _print(report: BenchReport) -> None:
-    from xm_cli.bench_tables import left_out, tables
-
-    for table in tables(report):
-        print(f"{table.title}\n")
-        print_table(table.headers, table.rows, right=range(table.words, len(table.headers)))
-        print("".join(f"\n{line}" for line in (*table.below, "")) if table.below else "")
-    print("\n".join(left_out(report)))
-    if report.settings.get("out"):
-        print(f"Run folders: {report.settings['out']}")
-
-
-def _markdown(report: BenchReport) -> list[str]:
-    from xm_cli.bench_tables import left_out, tables
-
-    lines: list[str] = []
-    for table in tables(report):
-        lines += [table.title, ""]
-        lines += [f"| {' | '.join(cells)} |" for cells in (table.headers, ["---"] * len(table.headers), *table.rows)]
-        lines += ["", *(part for line in table.below for part in (line, ""))]
-    return [*lines, *left_out(report)]
+        folder = report.settings.get("out")
+        below = [*left_out(report), *([f"Run folders: {folder}"] if folder and not markdown else ())]
+        print_tables(tables(report), below, markdown)

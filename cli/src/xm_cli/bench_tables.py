@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from xm_cli.results import NOTHING, figure, joined, labels_of, row_label
+from xm_cli.tables import print_table
 
 if TYPE_CHECKING:
     from xm.evaluation import Comparison, Result
@@ -48,7 +49,7 @@ def differences(report: BenchReport) -> BenchTable:
     shots = sorted({c.shots for c in report.comparisons})
     cells: dict[tuple[str, tuple[str, ...]], dict[int, str]] = {}
     for c in report.comparisons:
-        cells.setdefault((c.strategy, c.aux), {})[c.shots] = _difference(c)
+        cells.setdefault((c.strategy, c.aux), {})[c.shots] = difference(c)
     target = report.results[0].target
     rows = [
         [strategy, row_label(target, aux), *(found.get(k, NOTHING) for k in shots)]
@@ -63,12 +64,35 @@ def differences(report: BenchReport) -> BenchTable:
     return BenchTable(title, ["strategy", "learned from", *map(str, shots)], rows)
 
 
+def print_tables(tables: Sequence[BenchTable], below: Sequence[str], markdown: bool) -> None:
+    """Print tables and the lines below them."""
+    if markdown:
+        print("\n".join((*as_markdown(tables), *below)))
+        return
+    for table in tables:
+        print(f"{table.title}\n")
+        print_table(table.headers, table.rows, right=range(table.words, len(table.headers)))
+        print("".join(f"\n{line}" for line in (*table.below, "")) if table.below else "")
+    print("\n".join(below))
+
+
+def as_markdown(tables: Sequence[BenchTable]) -> list[str]:
+    """Tables as lines of Markdown."""
+    lines: list[str] = []
+    for table in tables:
+        lines += [table.title, ""]
+        lines += [f"| {' | '.join(cells)} |" for cells in (table.headers, ["---"] * len(table.headers), *table.rows)]
+        lines += ["", *(part for line in table.below for part in (line, ""))]
+    return lines
+
+
 def left_out(report: BenchReport) -> list[str]:
     """A line for each strategy that does not apply."""
     return [f"Left out: {strategy} ({why})" for strategy, why in report.left_out.items()]
 
 
-def _difference(c: Comparison) -> str:
+def difference(c: Comparison) -> str:
+    """A difference in points and its 95 % interval; a star where that does not hold zero."""
     star = "*" if c.low > 0 or c.high < 0 else ""
     return f"{100 * c.difference:+.1f}{star} ({100 * c.low:+.1f} to {100 * c.high:+.1f})"
 

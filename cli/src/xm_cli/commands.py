@@ -65,6 +65,11 @@ OWN: Mapping[str, Mapping[str, Entry]] = {
         ),
         "check": Entry("xm_cli.plugins_command:check", "Make the thing of that name, and say whether it works."),
     },
+    "encoders": {
+        "compare": Entry(
+            "xm_cli.encoders_command:app", "Compare encoders on your data: accuracy, seconds, memory.", GOES_ON
+        ),
+    },
     "weights": {
         "list": Entry("xm_cli.weights_command:list_", "List pretrained weights, with size, licence and source."),
         "get": Entry("xm_cli.weights_command:get", "Download what encoders need, to go offline."),
@@ -75,6 +80,7 @@ OWN: Mapping[str, Mapping[str, Entry]] = {
 
 GROUPS = {
     "data": "Look at datasets.",
+    "encoders": "Compare encoders.",
     "plugins": "Look at plugins.",
     "weights": "Pretrained weights: what is here, getting them, taking them away.",
 }

@@ -30,6 +30,7 @@ from .experiment import (
     Run as Run,
     bench as bench,
     classify as classify,
+    compare_encoders as compare_encoders,
     load as load,
     train as train,
 )

@@ -9,7 +9,14 @@ from .by_names import (
     ByNames as ByNames,
     classify as classify,
 )
+from .comparing import (
+    Compared as Compared,
+    CompareSettings as CompareSettings,
+    EncoderReport as EncoderReport,
+    compare_encoders as compare_encoders,
+)
 from .drawing import Drawing as Drawing
+from .encoder_cost import Cost as Cost
 from .resuming import unfinished as unfinished
 from .run import (
     Run as Run,

@@ -186,7 +186,7 @@ def few_shot(
     """
     chosen = settings.strategies or tuple(plugins.strategies)
     own = _by_strategy(settings, chosen, plugins)
-    tell = _once(listener)
+    tell = once(listener)
     results: list[Result] = []
     hits: dict[tuple[str, tuple[str, ...], int, int], Hits] = {}
     left_out: dict[str, str] = {}
@@ -218,14 +218,22 @@ def few_shot(
             hits[strategy, result.aux, result.shots, result.seed] = Hits.of(tested)
         tell(Event("note", {"message": f"{strategy}: done ({done + 1} of {len(chosen)})"}))
     if not results:
-        raise UsageError(f"no strategy applies: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}")
+        raise UsageError(f"no strategy applies: {_reasons(left_out)}")
     comparisons = tuple(_with_reference(spec.reference, results, hits))
     used = {**settings.model_dump(mode="json"), **shared, "out": str(out)}
     return BenchReport(spec.name, tuple(results), comparisons, left_out, tuple(notes), used)
 
 
-def _once(listener: Listener) -> Listener:
-    """The listener, which hears each note once: all strategies have the same data."""
+def _reasons(left_out: Mapping[str, str]) -> str:
+    """Why strategies are left out, each reason once."""
+    names: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        names.setdefault(why, []).append(name)
+    return "; ".join(f"{', '.join(found)}: {why}" for why, found in names.items())
+
+
+def once(listener: Listener) -> Listener:
+    """The listener, which hears each note once: all that is compared has the same data."""
     heard: set[str] = set()
 
     def tell(event: Event) -> None:

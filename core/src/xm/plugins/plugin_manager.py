@@ -145,6 +145,10 @@ class PluginManager:
         self.register(import_file(path), path.stem)
         self._found[path.stem] = replace(self._found[path.stem], file=str(path))
 
+    def files(self) -> list[str]:
+        """The single files that were loaded, in that order."""
+        return [plugin.file for plugin in self._found.values() if plugin.file]
+
     def plugins(self) -> list[Plugin]:
         """All plugins that were found, broken ones included, by name. Asks every hook, so that errors show."""
         for hook in KINDS:
