@@ -121,7 +121,7 @@ def _cells(one: Compared, strategy: str) -> dict[tuple[str, ...], dict[int, str]
 def _cost(one: Compared) -> list[str]:
     if one.cost is None:
         return [NOTHING] * 3
-    return [f"{1000 * one.cost.seconds:.1f}", f"{one.cost.megabytes:.0f}", f"{one.cost.per_item:.1f}"]
+    return [f"{1000 * one.cost.seconds:.3g}", f"{one.cost.megabytes:.0f}", f"{one.cost.per_item:.1f}"]
 
 
 def _differences(report: EncoderReport) -> BenchTable:
