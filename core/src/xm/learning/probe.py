@@ -143,8 +143,9 @@ class LinearProbe(Strategy):
         return iter([mean_of_best(chain(chain.from_iterable(paths), names), context)])
 
     def _pulls(self, model: LinearClassifier, context: Context) -> tuple[str, ...]:
-        """What the penalty pulls to: names at no more than twice the scale that is likeliest by the target's samples.
+        """What the penalty pulls to: names at two to three times the scale that the target's samples find likeliest.
 
+        That is the most; two with few samples, three from 100 on, as val's ties are luck the more, the fewer there are.
         With no val that would tell, to the names only where the samples speak for init, and then to a third of them.
         """
         if self.config.pull != "val":
@@ -154,7 +155,7 @@ class LinearProbe(Strategy):
         known = [context.train[context.target], *([] if context.val is None else [context.val])]
         streams = [context.towers.embedded(stream.to(model.weight.device)) for stream in known]
         x, y = torch.cat([s.x[EMBEDDING] for s in streams]), torch.cat([s.labels for s in streams])
-        most = 2 * likeliest_scale(x @ model.weight.detach().T, y)
+        most = (2 + min(1, len(y) / 100)) * likeliest_scale(x @ model.weight.detach().T, y)
         within = tuple(pull for pull, part in PULLS.items() if part * model.scale <= most)
         return within if context.val is not None else ("zero", "third") if "init" in within else ("zero",)
 
