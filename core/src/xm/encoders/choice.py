@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,10 +10,13 @@ import torch
 
 from xm.data.types import Dataset
 from xm.encoders.encoder import Encoder
+from xm.encoders.languages import in_words, language_of
 from xm.encoders.reference import SavedAlignment, is_run, located, make_encoder
 from xm.foundation.errors import PluginError, UsageError, unknown
 from xm.plugins.plugin_manager import PluginManager
 from xm.plugins.specs import EncoderSpec
+
+BEST = "the best that can be used here"
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,13 @@ class Chosen:
         reference: "NAME", "NAME:ARGUMENT" or the folder of a run of ``xm align``: what makes the encoder again.
         encoder: itself.
         why: who chose it, in words.
+        language: whether the language of the class names had a part in that, or should have had.
     """
 
     reference: str
     encoder: Encoder
     why: str
+    language: bool = False
 
 
 @dataclass
@@ -37,7 +42,7 @@ class EncoderChoice:
 
     A modality's encoder is the one the user named, else the one the dataset asks for, else one that shares a named
     encoder's plugin, argument and space (CLIP's text tower beside its image tower), else the available one with the
-    highest priority.
+    highest priority: of those that read the language of the class names, if any is known to.
     """
 
     manager: PluginManager
@@ -78,8 +83,29 @@ class EncoderChoice:
             fellow = self._fellow(reference, other, modality)
             if fellow is not None:
                 return fellow
-        spec = self._default(modality)
-        return Chosen(spec.name, self._resolve(spec.name, modality), "the best that can be used here")
+        spec, *others = self._defaults(modality)
+        return self._by_language(spec, others) or self._chosen(spec, BEST)
+
+    def _chosen(self, spec: EncoderSpec, why: str, language: bool = False) -> Chosen:
+        return Chosen(spec.name, self._resolve(spec.name, spec.modality), why, language)
+
+    def _by_language(self, best: EncoderSpec, others: Sequence[EncoderSpec]) -> Chosen | None:
+        """The choice, where class names are of a language that the best encoder is not said to read."""
+        if not best.languages:
+            return None
+        found = language_of(self.dataset.classes, {code for spec in (best, *others) for code in spec.languages})
+        if found is None or set(found.codes) & set(best.languages):
+            return None
+        reads = f"{best.name} reads {in_words(best.languages)}"
+        able = next((spec for spec in others if set(found.codes) & set(spec.languages)), None)
+        if able is not None and found.sure:
+            return self._chosen(able, f"class names {found.said}; {reads}", language=True)
+        flag = f"--{best.modality}-encoder"
+        if able is None:
+            why = f"{BEST}, but class names {found.said} and {reads}: name one for them by {flag}"
+        else:
+            why = f"{BEST}; {reads}: if class names are {found.words}, type {flag} {able.name}"
+        return self._chosen(best, why, language=True)
 
     def _fellow(self, reference: str, other: str, modality: str) -> Chosen | None:
         """The encoder of `modality` that lives with the named one: same plugin, argument and space."""
@@ -110,16 +136,15 @@ class EncoderChoice:
     def _resolve(self, reference: str, modality: str) -> Encoder:
         return make_encoder(reference, self.manager, self.device, modality)
 
-    def _default(self, modality: str) -> EncoderSpec:
+    def _defaults(self, modality: str) -> list[EncoderSpec]:
+        """The encoders that can be used without being named, the best first; one at least."""
         specs = [spec for spec in self.manager.encoders.values() if spec.modality == modality]
         if not specs:
             raise unknown("modality", modality, self.modalities())
-        reasons = {}
-        for spec in sorted((s for s in specs if s.priority > 0), key=lambda s: -s.priority):
-            reason = spec.why_not()
-            if reason is None:
-                return spec
-            reasons[spec.name] = reason
+        asked = sorted((s for s in specs if s.priority > 0), key=lambda s: -s.priority)
+        reasons = {spec.name: spec.why_not() for spec in asked}
+        if usable := [spec for spec in asked if reasons[spec.name] is None]:
+            return usable
         told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         names = ", ".join(sorted(spec.name for spec in specs))
         raise PluginError(

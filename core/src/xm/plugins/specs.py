@@ -89,6 +89,8 @@ class EncoderSpec(Spec):
         looks: ``"package.module:function"``; the function is called with the path, imports nothing heavy when it is
             imported, and says whether the file is of this modality: for suffixes that encoders of several modalities
             read, such as ".mp4" of sound alone.
+        languages: that it reads well, ISO 639-1 (``("en",)``); () if that is not said. Among defaults, one that reads
+            the language of the class names goes before one that does not.
     """
 
     modality: str
@@ -97,6 +99,7 @@ class EncoderSpec(Spec):
     available: str = ""
     priority: int = 0
     looks: str = ""
+    languages: tuple[str, ...] = ()
 
     def fits(self, path: Path) -> bool | None:
         """Whether a file looks to be of this encoder's modality; None if it does not look.

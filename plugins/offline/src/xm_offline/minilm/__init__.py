@@ -16,5 +16,6 @@ def encoders() -> list[EncoderSpec]:
             suffixes=(".txt",),
             available="xm_offline.minilm.weights:why_not",
             priority=10,
+            languages=("en",),
         )
     ]
