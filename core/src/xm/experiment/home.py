@@ -91,7 +91,7 @@ class Home:
         """
         for modality in (self.target, *self.aux):
             self._add_tower(modality)
-        if self.namer is not None and self.namer.language and self.reads_names not in self.towers:
+        if self.namer is not None and self.namer.language and self.namer.encoder.modality not in self.towers:
             self.note(f"names: encoder {self.namer.reference} ({self.namer.why})")
         samples: dict[str, list[Sample]] = {modality: [] for modality in self.towers}
         for task in tasks:
