@@ -1,7 +1,7 @@
 """Class names in other languages, by two encoders of text: the figures of docs/languages.md.
 
 What `xm train --modality image --aux text --shots 0` does offline (EfficientNet-Lite0, the bridge `names`), on those
-classes of Caltech-101 that are emoji too, named in 27 languages by emojibase-data (MIT), and on all in German, by
+classes of Caltech-101 that are emoji too, named in 28 languages by emojibase-data (MIT), and on all in German, by
 languages.tsv. Zero-shot, so that no seed matters; the test split of CoOp. And how often the language of some class
 names is found, by `xm.encoders.languages`, among those that `use` reads.
 

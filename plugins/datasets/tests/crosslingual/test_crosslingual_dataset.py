@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from xm import DataError, DatasetSpec
 from xm.data import open_dataset
+from xm.experiment import BenchReport, BenchSettings
 from xm.plugins import manager
 from xm.testing import DatasetConformance
 from xm_datasets.crosslingual import benchmarks, datasets
@@ -79,3 +81,18 @@ def test_the_benchmark(root: Path) -> None:
     (spec,) = benchmarks()
     assert spec.settings["where"][0] == "train.language=en"
     assert spec.settings["data"] == datasets()[0].name
+
+
+@pytest.mark.slow
+def test_it_is_laid_out_by_language(root: Path, tmp_path: Path) -> None:
+    if reason := manager().encoders.find("minilm").why_not():
+        pytest.skip(reason)
+    (spec,) = benchmarks()
+    where = ("train.language=en", "test.language=en,de")
+    spec = replace(spec, settings={**spec.settings, "where": where, "encoders": {"text": "minilm"}})
+    given = BenchSettings(strategies=("nearest-centroid",), shots=(1, 2), seeds=(1, 2), out=tmp_path / "out")
+    report = spec.make(BenchReport, spec, given, manager(), lambda event: None)
+    (table,) = report.tables
+    assert list(table.headers) == ["strategy", "tested in", "1", "2"]
+    assert [row[:2] for row in table.rows] == [["nearest-centroid", part] for part in ("all", "en", "de")]
+    assert all("±" in cell for row in table.rows for cell in row[2:])

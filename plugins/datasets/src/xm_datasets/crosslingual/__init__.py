@@ -15,7 +15,7 @@ def datasets() -> list[DatasetSpec]:
         DatasetSpec(
             name="emoji-names",
             target="xm_datasets.crosslingual.dataset:open_emoji_names",
-            summary="names of emoji in up to 27 languages, 8 topics (emojibase-data)",
+            summary="names of emoji in up to 28 languages, 8 topics (emojibase-data)",
         )
     ]
 
@@ -25,7 +25,7 @@ def benchmarks() -> list[BenchmarkSpec]:
     return [
         BenchmarkSpec(
             name="crosslingual",
-            target="xm.experiment:few_shot",
+            target="xm_datasets.crosslingual.protocol:crosslingual",
             summary=f"text classification learned in {LEARNED}, tested in {', '.join(TESTED)}",
             modality="text",
             reference="linear",
