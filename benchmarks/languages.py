@@ -3,7 +3,7 @@
 What `xm train --modality image --aux text --shots 0` does offline (EfficientNet-Lite0, the bridge `names`), on those
 classes of Caltech-101 that are emoji too, named in 28 languages by emojibase-data (MIT), and on all in German, by
 languages.tsv. Zero-shot, so that no seed matters; the test split of CoOp. And how often the language of some class
-names is found, by `xm.encoders.languages`, among those that `use` reads.
+names is found, by `xm.encoders.language_of`, among those that `use` reads.
 
     python benchmarks/languages.py --data ../shared/data
 
@@ -27,7 +27,7 @@ from typing import TypeAlias
 
 import xm
 from xm import DataError
-from xm.encoders.languages import language_of
+from xm.encoders import language_of
 from xm.foundation import cache_dir
 from xm.plugins import manager
 

@@ -26,6 +26,10 @@ from .encoder import (
     prepare as prepare,
 )
 from .items import read_text as read_text
+from .languages import (
+    Language as Language,
+    language_of as language_of,
+)
 from .pipeline import encode as encode
 from .pretrained import (
     Pretrained as Pretrained,
