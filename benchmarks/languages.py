@@ -25,6 +25,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from torchvision.models._meta import _COCO_CATEGORIES, _IMAGENET_CATEGORIES, _KINETICS400_CATEGORIES
+
 import xm
 from xm import DataError
 from xm.encoders import language_of
@@ -110,6 +112,19 @@ def guesses(folder: Path, languages: Sequence[str], sizes: Sequence[int], draws:
         print(f"{language:<8}" + "".join(f"{value:8.0f}" for value in found))
 
 
+def mistakes(lists: Mapping[str, Sequence[str]], sizes: Sequence[int], draws: int) -> None:
+    """How often so many of English class names are taken for another language's, sure enough to decide by it."""
+    among = manager().encoders.find("use").languages
+    for what, names in lists.items():
+        found = []
+        for size in sizes:
+            drawn = random.Random(size)
+            told = [language_of(drawn.sample(list(names), size), among) for _ in range(draws)]
+            wrong = sum(one is not None and one.sure and "en" not in one.codes for one in told)
+            found.append(100 * wrong / draws)
+        print(f"{what:<16}" + "".join(f"{value:8.1f}" for value in found))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("XM_DATA"), help="holds caltech-101/")
@@ -146,6 +161,14 @@ def main() -> None:
     print("names of which the language is found, in %; of en, those that are taken for another's:")
     print(f"{'':<8}" + "".join(f"{size:8}" for size in sizes))
     guesses(folder, [language for language in languages if language in FOUND], sizes, 100)
+    print("English lists that are taken for another language's, in %:")
+    lists = {
+        "ImageNet": _IMAGENET_CATEGORIES,
+        "COCO": [name for name in _COCO_CATEGORIES if name not in ("__background__", "N/A")],
+        "Kinetics-400": _KINETICS400_CATEGORIES,
+        "Caltech-101": list(own.values()),
+    }
+    mistakes(lists, sizes, 200)
 
 
 def _show(what: str, images: Path, rows: Rows, names: Mapping[str, str]) -> None:
