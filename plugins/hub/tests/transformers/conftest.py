@@ -14,30 +14,6 @@ WORDS = [
     *("a", "b", "the", "of", "photo", "picture", "sound", "cat", "dog", "bird", "red", "green", "blue", "tone"),
     *("noise", "low", "high", "X", "is", "and", "it"),
 ]
-    [
-        "a",
-        "b",
-        "the",
-        "of",
-        "photo",
-        "picture",
-        "sound",
-        "cat",
-        "dog",
-        "bird",
-        "red",
-        "green",
-        "blue",
-        "tone",
-        "noise",
-        "low",
-        "high",
-        "X",
-        "is",
-        "and",
-        "it",
-    ]
-)
 VISION = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
 PATCHES = {"image_size": 32, "patch_size": 8}
 LABELS = {0: "tench, Tinca tinca", 1: "goldfish", 2: "crane", 3: "crane, a bird"}
@@ -198,9 +174,9 @@ def convnext(folder: Path) -> None:
 def ast(folder: Path) -> None:
     from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
-    sizes = {"max_length": 64, "num_mel_bins": 32, "patch_size": 8, "frequency_stride": 8, "time_stride": 8}
+    sizes = {"max_length": 104, "num_mel_bins": 32, "patch_size": 8, "frequency_stride": 8, "time_stride": 8}
     filled(ASTForAudioClassification(ASTConfig(**VISION, **sizes, id2label=LABELS)), folder)
-    ASTFeatureExtractor(num_mel_bins=32, max_length=64).save_pretrained(folder)
+    ASTFeatureExtractor(num_mel_bins=32, max_length=104).save_pretrained(folder)
 
 
 WAVES = {"conv_dim": (16, 16), "conv_stride": (10, 8), "conv_kernel": (10, 8), "num_conv_pos_embeddings": 8,

@@ -16,7 +16,7 @@ import torch
 
 from xm import UsageError
 from xm.foundation import described
-from xm_hub.source import CONFIG, Source
+from xm_hub.source import CONFIG, Source, digest
 
 LOADING = RLock()
 """Held while something loads: threads that read ahead ask at once, which transformers' lazy imports don't stand."""
@@ -131,6 +131,25 @@ def known_types() -> Mapping[str, str]:
 
         found: Mapping[str, str] = vars(configuration_auto)["CONFIG_MAPPING_NAMES"]
         return found
+
+
+def completed(source: Source, trusted: bool) -> dict[str, Any]:
+    """The model's configuration with what its class adds, as published ones leave out what is usual.
+
+    Raises:
+        UsageError: if transformers can't make one of the file.
+    """
+    path = source.file(CONFIG)
+    return dict(made(source, CONFIG, lambda: _completed(path.parent, digest(path), trusted)))
+
+
+@lru_cache(maxsize=4)
+def _completed(folder: Path, content: str, trusted: bool) -> dict[str, Any]:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
+    found: dict[str, Any] = config.to_dict()
+    return found
 
 
 def made(source: Source, what: str, make: Callable[[], Any]) -> Any:

@@ -15,6 +15,7 @@ from xm.data import VIEWS
 from xm.encoders import Trunk, note_cut, read_text
 from xm_hub.pretrained import kinds, tokens
 from xm_hub.pretrained.encoder import Pretrained
+from xm_hub.pretrained.loading import completed
 from xm_hub.pretrained.tails import WholeText
 from xm_hub.source import digest
 
@@ -72,7 +73,8 @@ class TextEncoder(Pretrained):
         return tuple(tokens.files_of(self._source))
 
     def _most(self) -> int:
-        return tokens.most(self._tokenizer(), self._config, self.options.tokens)
+        config = completed(self._source, bool(self.options.code))
+        return tokens.most(self._tokenizer(), config, self.options.tokens)
 
     def _settings(self) -> Sequence[str]:
         files = [f"{path.name} {digest(path)}" for path in self._files()]
@@ -89,11 +91,14 @@ class TextEncoder(Pretrained):
         return self._features(self._padded(prepared, longest))
 
     def _padded(self, prepared: Sequence[Coded], length: int) -> dict[str, Tensor]:
-        filling = {"input_ids": self._tokenizer().pad_token_id or 0}
+        """Filled up behind the text; in front of it where the tower reads filling and its tokenizer says so."""
+        made = self._tokenizer()
+        filling, ahead = {"input_ids": made.pad_token_id or 0}, self.kind.fixed and made.padding_side == "left"
         found = {
             name: torch.full((len(prepared), length), filling.get(name, 0), dtype=torch.long) for name in prepared[0]
         }
         for name, rows in found.items():
             for row, one in zip(rows, prepared, strict=True):
-                row[: len(one[name])] = torch.tensor(one[name])
+                first = length - len(one[name]) if ahead else 0
+                row[first : first + len(one[name])] = torch.tensor(one[name])
         return found

@@ -63,7 +63,7 @@ def _tokenizer(files: tuple[Path, ...], contents: tuple[str, ...], trusted: bool
         for path in (*files, *code):
             shutil.copy(path, folder)
         found = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
-        found.padding_side = found.truncation_side = "right"
+        found.truncation_side = "right"
         return found
 
 
@@ -72,7 +72,7 @@ def most(tokens: Any, config: Mapping[str, Any], wanted: int) -> int:
 
     Args:
         tokens: the tokenizer.
-        config: of the model.
+        config: of the model, with what its class adds.
         wanted: by the user; 0: all.
     """
     text = config.get("text_config") or config
@@ -83,4 +83,4 @@ def most(tokens: Any, config: Mapping[str, Any], wanted: int) -> int:
         bounds.append(positions - behind)
     if tokens.model_max_length < 1_000_000:
         bounds.append(int(tokens.model_max_length))
-    return min(bounds, default=MOST) if positions or wanted or tokens.model_max_length < 1_000_000 else MOST
+    return min(bounds, default=MOST)
