@@ -256,7 +256,7 @@ def test_positions_that_only_the_class_knows(tiny: Tiny, tmp_path: Path) -> None
     settings = json.loads((other / "tokenizer_config.json").read_text())
     del settings["model_max_length"]
     (other / "tokenizer_config.json").write_text(json.dumps(settings))
-    assert made(f"transformers-text:{other}")._most() == 64
+    assert made(f"transformers-text:{other}")._most == 64
 
 
 def test_weights_of_the_registry() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ class TextEncoder(texts.TextEncoder):
             return (*needed, self._source.file("tokenizer_config.json"))
         return tuple(path for name in _TOKENIZER if (path := self._source.given / name).is_file())
 
+    @cached_property
     def _most(self) -> int:
         """Tokens that the tower reads: positions count from behind the padding's."""
         text: dict[str, Any] = self._source.config().get("text_config") or {}

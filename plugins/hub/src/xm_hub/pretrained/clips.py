@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,12 @@ class VideoEncoder(Pretrained):
         """The sampled frames, as the model's own preprocessing makes them: ``pixel_values`` (frames, 3, h, w)."""
         return self._processed(read_clip(item, lambda video: sample_uniform(video, self.frames)))
 
+    @cached_property
+    def _processor(self) -> Any:
+        return video_processor(self._source, bool(self.options.code))
+
     def _processed(self, clip: Sequence[Any]) -> dict[str, Tensor]:
-        return {"pixel_values": video_processor(self._source, bool(self.options.code))(list(clip))}
+        return {"pixel_values": self._processor(list(clip))}
 
     def _settings(self) -> Sequence[str]:
         names = (VIDEO_PREPROCESSOR, PREPROCESSOR, PROCESSOR)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,12 @@ class ImageEncoder(Pretrained):
         """What the model's own preprocessing makes of an image, by the names of the model's inputs."""
         return self._processed(converted(read_image(item), "RGB", item))
 
+    @cached_property
+    def _processor(self) -> Any:
+        return image_processor(self._source, bool(self.options.code))
+
     def _processed(self, image: Image.Image) -> dict[str, Tensor]:
-        out = image_processor(self._source, bool(self.options.code))(images=image, return_tensors="pt")
+        out = self._processor(images=image, return_tensors="pt")
         return {name: value[0] for name, value in out.items() if isinstance(value, Tensor)}
 
     def _settings(self) -> Sequence[str]:

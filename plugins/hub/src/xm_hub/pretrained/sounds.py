@@ -105,6 +105,7 @@ class AudioEncoder(Pretrained):
             f"windows below {SILENCE} left out, {LEAST} s at least, {LONGEST} at once",
         ]
 
+    @cached_property
     def _extractor(self) -> Any:
         return made(self._source, "its preprocessing", lambda: _extractor(self._kind, self._json))
 
@@ -114,7 +115,7 @@ class AudioEncoder(Pretrained):
         Raises:
             ItemError: for a sound that can't be read, or is silent.
         """
-        extractor = self._extractor()
+        extractor = self._extractor
         rate = int(extractor.sampling_rate)
         sound = read_sound(item, rate)
         length = self._window(extractor) or round(LONGEST * rate)
@@ -128,7 +129,7 @@ class AudioEncoder(Pretrained):
     def _pieces(self, sound: Tensor, length: int) -> list[Tensor]:
         """Windows: what is filled up with zeros is left to the extractor, which knows how."""
         leave = self.policy.shorter == "pad" and self._kind != "clap"
-        if not leave and self._window(self._extractor()):
+        if not leave and self._window(self._extractor):
             return list(lengths.windows(sound, length, self.policy))
         if len(sound) > length and self.policy.longer == "crop":
             start = (len(sound) - length) // 2
@@ -148,7 +149,7 @@ class AudioEncoder(Pretrained):
         return 0
 
     def _heard(self, piece: Tensor, length: int) -> dict[str, Tensor]:
-        extractor = self._extractor()
+        extractor = self._extractor
         if self._kind == "clap":
             return {"input_features": log_mel(piece[None], extractor)}
         rate = int(extractor.sampling_rate)
@@ -186,7 +187,7 @@ class AudioEncoder(Pretrained):
 
     def opened(self, depth: int) -> tuple[Trunk, nn.Module]:
         """As `Pretrained.opened`; a sound is then the middle one of its windows that are not silent."""
-        if depth and not self._window(self._extractor()):
+        if depth and not self._window(self._extractor):
             raise UsageError(f"{self._told(depth)}: it hears sounds of any length, and is frozen here (depth 0)")
         return super().opened(depth)
 
@@ -194,7 +195,7 @@ class AudioEncoder(Pretrained):
         return _together([one.windows[len(one.windows) // 2] for one in prepared])
 
     def _sample(self) -> Heard:
-        rate = int(self._extractor().sampling_rate)
+        rate = int(self._extractor.sampling_rate)
         time = torch.arange(round(0.5 * rate)) / rate
         return self.prepare(((0.3 * torch.sin(2 * torch.pi * 440 * time)).numpy(), rate))
 

@@ -46,8 +46,7 @@ class TextEncoder(Pretrained):
 
     def prepare(self, item: Any) -> Coded:
         """Token numbers, and which are no filling if the model asks for that."""
-        text, made = read_text(item), self._tokenizer()
-        most = self._most()
+        text, made, most = read_text(item), self._tokenizer, self._most
         with tokens.ONE:
             coded = made(text, truncation=True, max_length=most)
             if len(text.encode()) + 2 > most:  # a byte a token
@@ -66,15 +65,18 @@ class TextEncoder(Pretrained):
             tail.fixed = self.kind.fixed
         return trunk, tail
 
+    @cached_property
     def _tokenizer(self) -> Any:
         return tokens.tokenizer(self._source, self._files(), bool(self.options.code))
 
     def _files(self) -> tuple[Path, ...]:
         return tuple(tokens.files_of(self._source))
 
+    @cached_property
     def _most(self) -> int:
+        """Tokens that are read of a text."""
         config = completed(self._source, bool(self.options.code))
-        return tokens.most(self._tokenizer(), config, self.options.tokens)
+        return tokens.most(self._tokenizer, config, self.options.tokens)
 
     def _settings(self) -> Sequence[str]:
         files = [f"{path.name} {digest(path)}" for path in self._files()]
@@ -84,15 +86,15 @@ class TextEncoder(Pretrained):
         return self.prepare("a b")
 
     def _rows(self, prepared: Sequence[Coded]) -> dict[str, Tensor]:
-        return self._padded(prepared, self._most())
+        return self._padded(prepared, self._most)
 
     def _features_of(self, prepared: Sequence[Coded]) -> Tensor:
-        longest = self._most() if self.kind.fixed else max(map(self.size, prepared))
+        longest = self._most if self.kind.fixed else max(map(self.size, prepared))
         return self._features(self._padded(prepared, longest))
 
     def _padded(self, prepared: Sequence[Coded], length: int) -> dict[str, Tensor]:
         """Filled up behind the text; in front of it where the tower reads filling and its tokenizer says so."""
-        made = self._tokenizer()
+        made = self._tokenizer
         filling, ahead = {"input_ids": made.pad_token_id or 0}, self.kind.fixed and made.padding_side == "left"
         found = {
             name: torch.full((len(prepared), length), filling.get(name, 0), dtype=torch.long) for name in prepared[0]
