@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from torch.nn.functional import normalize
 
 from xm.encoders import make_encoder
 from xm.plugins import manager
+from xm_hub.pretrained import kinds
 
 Tiny = Callable[[str], Path]
 TEXTS = ["a photo of a cat", "dog", "the sound of a bird"]
@@ -139,8 +142,6 @@ def test_videos(tiny: Tiny, name: str) -> None:
 
 
 def test_bert_is_the_mean_over_tokens_or_what_its_files_say(tiny: Tiny, tmp_path: Path) -> None:
-    import shutil
-
     model = transformers.AutoModel.from_pretrained(tiny("bert")).eval()
     coded = transformers.AutoTokenizer.from_pretrained(tiny("bert"))(TEXTS[:1], return_tensors="pt")
     coded.pop("token_type_ids", None)
@@ -153,3 +154,27 @@ def test_bert_is_the_mean_over_tokens_or_what_its_files_say(tiny: Tiny, tmp_path
     same(made(f"transformers-text:{own}").encode(TEXTS)[:1], hidden[:, 0])
     prints = {made(f"transformers-text:{where}").fingerprint() for where in (own, tiny("bert"))}
     assert len(prints) == 2
+
+
+def test_a_video_processor_of_today(tiny: Tiny, tmp_path: Path) -> None:
+    processor = getattr(transformers, "VideoMAEVideoProcessor", None)
+    if processor is None:
+        pytest.skip("this release of transformers has no video processors")
+    folder = shutil.copytree(tiny("videomae"), tmp_path / "new")
+    (folder / "preprocessor_config.json").unlink()
+    sizes = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    processor(**sizes).save_pretrained(folder)
+    clip = np.stack([picture(seed) for seed in range(4)])
+    inputs = processor(**sizes)(videos=[clip], return_tensors="pt")
+    model = transformers.VideoMAEModel.from_pretrained(folder).eval()
+    same(made(f"transformers-video:{folder}").encode([clip]), model(**inputs).last_hidden_state.mean(1))
+
+
+def test_types_that_no_table_knows(tiny: Tiny, tmp_path: Path) -> None:
+    """Two towers by their configuration; a classifier of several classes at once."""
+    config = json.loads((tiny("clip") / "config.json").read_text()) | {"model_type": "metaclip_2"}
+    assert {m for m in ("image", "text", "audio") if kinds.find(config, m, "")} == {"image", "text"}
+    assert kinds.at_once({"model_type": "audio-spectrogram-transformer"}, 527)
+    assert kinds.at_once({"problem_type": "multi_label_classification"}, 3) and not kinds.at_once({}, 3)
+    assert kinds.class_names({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}) is None
+    assert kinds.class_names({"id2label": {"1": "b", "0": "a", "10": "c"}}) == ("a", "b", "c")
