@@ -283,7 +283,8 @@ def test_half_precision_is_widened(folder: Path, tmp_path: Path) -> None:
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps(config | {"dtype": "float16", "torch_dtype": "float16"}))
     state = load_file(other / "model.safetensors")
-    save_file({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, other / "model.safetensors")
+    halves = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    save_file(halves, other / "model.safetensors", {"format": "pt"})
     item = (sound(0.7), RATE)
     for name, given in (("laion-clap", [item]), ("laion-clap-text", TEXTS)):
         half, whole = (made(f"{name}:{where}").encode(given) for where in (other, folder))
@@ -352,7 +353,7 @@ def _fewer_tensors(folder: Path) -> None:
 
     state = load_file(folder / "model.safetensors")
     del state["audio_projection.linear1.weight"]
-    save_file(state, folder / "model.safetensors")
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
 
 
 def _wider(folder: Path) -> None:

@@ -236,8 +236,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     def get(name: str) -> Path:
         if name not in folders:
-            folders[name] = tmp_path_factory.mktemp(name)
-            BUILD[name](folders[name])
+            made = tmp_path_factory.mktemp(name)
+            try:
+                BUILD[name](made)
+            except ImportError as error:  # this release of transformers is older than the model
+                pytest.skip(str(error))
+            folders[name] = made
         return folders[name]
 
     return get

@@ -57,6 +57,16 @@ def test_images_of_two_towers(tiny: Tiny, name: str) -> None:
          tensor(model.get_image_features(**given(tiny(name), picture()))))  # fmt: skip
 
 
+def theirs(call: Callable[[], Any]) -> Tensor:
+    """What a method of theirs gives; some releases before 5 fail in those of Chinese-CLIP and X-CLIP."""
+    if int(transformers.__version__.partition(".")[0]) >= 5:
+        return tensor(call())
+    try:
+        return tensor(call())
+    except (TypeError, AttributeError) as error:
+        pytest.skip(f"transformers {transformers.__version__} fails itself: {error}")
+
+
 @pytest.mark.parametrize("name", ["clip", "siglip", "siglip2", "altclip", "chinese_clip", "clap", "xclip"])
 def test_texts_of_two_towers(tiny: Tiny, name: str) -> None:
     model = transformers.AutoModel.from_pretrained(tiny(name)).eval()
@@ -64,7 +74,7 @@ def test_texts_of_two_towers(tiny: Tiny, name: str) -> None:
     padding = "max_length" if name.startswith("siglip") else True
     coded = tokens(TEXTS, padding=padding, return_tensors="pt")
     coded.pop("token_type_ids", None)
-    same(made(f"transformers-text:{tiny(name)}").encode(TEXTS), tensor(model.get_text_features(**coded)))
+    same(made(f"transformers-text:{tiny(name)}").encode(TEXTS), theirs(lambda: model.get_text_features(**coded)))
 
 
 def test_blip_is_its_contrastive_score(tiny: Tiny) -> None:
@@ -133,7 +143,7 @@ def test_videos(tiny: Tiny, name: str) -> None:
     clip = np.stack([picture(seed) for seed in range(4)])
     inputs = given(tiny(name), list(clip))
     if name == "xclip":
-        expected = tensor(model.get_video_features(**inputs))
+        expected = theirs(lambda: model.get_video_features(**inputs))
     else:
         hidden = model(**inputs).last_hidden_state
         expected = hidden[:, 0] if name == "timesformer" else hidden.mean(1)

@@ -15,6 +15,7 @@ import torch
 from xm import Dataset, PluginError, UsageError
 from xm.encoders import EncoderChoice, FeatureStore, make_encoder
 from xm.plugins import manager
+from xm_hub.pretrained.loading import RELEASE
 
 Tiny = Callable[[str], Path]
 CPU = torch.device("cpu")
@@ -238,7 +239,9 @@ def test_long_texts_are_cut_with_a_word(tiny: Tiny) -> None:
 
 
 def test_what_a_processor_of_today_saves(tiny: Tiny, tmp_path: Path) -> None:
-    """transformers 5 writes processor_config.json, with a part for each modality."""
+    """transformers 5 writes processor_config.json, with a part for each modality; older releases don't read that."""
+    if RELEASE < (5, 0):
+        pytest.skip("needs transformers 5")
     other = shutil.copytree(tiny("clip"), tmp_path / "new")
     settings = json.loads((other / "preprocessor_config.json").read_text())
     (other / "preprocessor_config.json").unlink()

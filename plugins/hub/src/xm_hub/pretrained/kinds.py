@@ -48,10 +48,10 @@ _PROJECTED = (("projection_dim",),)
 _HIDDEN = (("hidden_size",), ("d_model",), ("dim",))
 
 
-def _clip(model: str, *, places: bool = True) -> dict[str, Tower]:
+def _clip(model: str) -> dict[str, Tower]:
     both = Tower(model, dim=_PROJECTED, default=512, shared=True)
     return {
-        "image": replace(both, run=of_method("get_image_features"), places=runs.clip_places if places else None),
+        "image": replace(both, run=of_method("get_image_features"), places=runs.clip_places),
         "text": replace(both, run=of_method("get_text_features")),
     }
 
@@ -79,6 +79,7 @@ def _siglip(model: str, *, places: bool) -> dict[str, Tower]:
 
 _BLIP = Tower("BlipForImageTextRetrieval", dim=(("image_text_hidden_size",),), default=256, shared=True)
 _CLAP = Tower("ClapModel", dim=_PROJECTED, default=512, shared=True)
+_CHINESE = _clip("ChineseCLIPModel")
 _XCLIP = Tower("XCLIPModel", dim=_PROJECTED, default=512, shared=True)
 
 SEVERAL: Mapping[str, Mapping[str, Tower]] = {
@@ -87,13 +88,13 @@ SEVERAL: Mapping[str, Mapping[str, Tower]] = {
         "image": replace(_BLIP, run=runs.blip_image, places=runs.blip_places),
         "text": replace(_BLIP, run=runs.blip_text),
     },
-    "chinese_clip": _clip("ChineseCLIPModel"),
+    "chinese_clip": _CHINESE | {"text": replace(_CHINESE["text"], run=runs.chinese_clip_text)},
     "clap": {"audio": replace(_CLAP, run=runs.clap_audio), "text": replace(_CLAP, run=runs.clap_text)},
     "clip": _clip("CLIPModel"),
     "siglip": _siglip("SiglipModel", places=True),
     "siglip2": _siglip("Siglip2Model", places=False),
     "xclip": {
-        "video": replace(_XCLIP, run=of_method("get_video_features")),
+        "video": replace(_XCLIP, run=runs.xclip_video),
         "text": replace(_XCLIP, run=of_method("get_text_features")),
     },
 }

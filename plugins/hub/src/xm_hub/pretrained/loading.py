@@ -87,13 +87,11 @@ def _load(
 
 def _check(path: Path, model: Any, info: Mapping[str, Any], without: re.Pattern[str] | None) -> None:
     """Refuse weights of other shapes, and too few of them; indices follow from the configuration."""
-    wrong = sorted(tuple(item) for item in info.get("mismatched_keys") or ())
+    wrong = [(item,) if isinstance(item, str) else tuple(item) for item in info.get("mismatched_keys") or ()]
     if wrong:
-        name, found, wanted = wrong[0]
-        raise UsageError(
-            f"{path}: holds no weights of this model (size mismatch for {name}: {list(found)} in the file, "
-            f"{list(wanted)} by {CONFIG})"
-        )
+        name, *shapes = min(wrong, key=str)  # releases differ in whether they say the shapes
+        said = f": {list(shapes[0])} in the file, {list(shapes[1])} by {CONFIG}" if len(shapes) == 2 else ""
+        raise UsageError(f"{path}: holds no weights of this model (size mismatch for {name}{said})")
     learned = {name for name, _ in model.named_parameters()}
     learned |= {name for name, value in model.named_buffers() if value.is_floating_point()}
     lost = [
@@ -193,8 +191,10 @@ def _blamed(source: Source, path: Path, error: Exception) -> str:
     return f"{path}: holds no weights of this model"
 
 
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if any("weights only load failed" in line.lower() or "weights_only" in line.lower() for line in lines):
+def _reason(error: BaseException) -> str:
+    chain: list[BaseException] = [error]
+    while (behind := chain[-1].__cause__ or chain[-1].__context__) is not None and len(chain) < 9:
+        chain.append(behind)
+    if any("weights only load failed" in str(one).lower() or "weights_only" in str(one).lower() for one in chain):
         return "it holds something else than tensors; such a file could run code, so it is not loaded"
     return described(error)[:200]

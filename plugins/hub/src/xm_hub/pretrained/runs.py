@@ -59,6 +59,23 @@ def blip_text(model: Any, inputs: Inputs) -> Tensor:
     return found
 
 
+def chinese_clip_text(model: Any, inputs: Inputs) -> Tensor:
+    """Chinese-CLIP's text tower: its first token, projected. Releases before 5 may ask a pooler that is not there."""
+    found: Tensor = model.text_projection(model.text_model(**inputs).last_hidden_state[:, 0])
+    return found
+
+
+def xclip_video(model: Any, inputs: Inputs) -> Tensor:
+    """X-CLIP's video tower (Ni et al., ECCV 2022): frames that look across, projected, and a transformer over them.
+
+    `get_video_features` computes this; releases before 5 fail in it unless tuples are asked for.
+    """
+    frames = inputs["pixel_values"]  # (n, frames, 3, h, w)
+    projected = model.visual_projection(model.vision_model(pixel_values=frames.flatten(0, 1))[1])
+    found: Tensor = model.mit(projected.view(*frames.shape[:2], -1))[1]
+    return found
+
+
 def pooled(pool: str) -> Run:
     """The output of a model with one tower, made one vector.
 
