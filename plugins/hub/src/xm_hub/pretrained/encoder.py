@@ -162,7 +162,7 @@ class Pretrained(Preparing):
 
     def _loaded(self) -> Loaded:
         trusted = self.options.code == "trust"
-        without = None if self._pool == kinds.POOLER else POOLER
+        without = None if self.kind.pooler or self._pool == kinds.POOLER else POOLER
         return load(self._source, self.kind.model, trusted, str(self.device), without)
 
     def _code(self) -> list[str]:

@@ -31,6 +31,7 @@ class Tower:
         places: inputs to vectors of patches.
         fixed: texts are filled up to the tower's length and read whole, filling included.
         head: it ends at its own classifier, what that reads are features.
+        pooler: its features go through the model's pooler, so a checkpoint must have it.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Tower:
     places: Run | None = None
     fixed: bool = False
     head: bool = False
+    pooler: bool = False
 
 
 _PROJECTED = (("projection_dim",),)
@@ -78,7 +80,7 @@ def _siglip(model: str, *, places: bool) -> dict[str, Tower]:
 
 
 _BLIP = Tower("BlipForImageTextRetrieval", dim=(("image_text_hidden_size",),), default=256, shared=True)
-_CLAP = Tower("ClapModel", dim=_PROJECTED, default=512, shared=True)
+_CLAP = Tower("ClapModel", dim=_PROJECTED, default=512, shared=True, pooler=True)
 _CHINESE = _clip("ChineseCLIPModel")
 _XCLIP = Tower("XCLIPModel", dim=_PROJECTED, default=512, shared=True)
 
