@@ -21,8 +21,8 @@ CHECKPOINTS = (
 )
 """Names of weights, whole or as the index of several files; safetensors first."""
 
-_SMALL = {".json", ".txt", ".model", ".jinja", ".md"}
-"""Suffixes of what stands beside weights: configuration, tokenizer, preprocessing, the page with the licence."""
+_SMALL = {".json", ".txt", ".model", ".jinja", ".md", ".py"}
+"""Suffixes of what stands beside weights: configuration, tokenizer, preprocessing, the licence's page, code."""
 
 _POINTER = b"version https://git-lfs"
 """How the file begins that stands for a large one in a repository copied without Git LFS."""

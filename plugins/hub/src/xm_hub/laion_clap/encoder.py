@@ -1,66 +1,56 @@
-"""The audio and the text encoder."""
+"""The audio and the text encoder: those of `xm_hub.pretrained`, for CLAP models, with fingerprints of before."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
+from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.nn.functional import normalize
-
-from xm import Preparing, UsageError, fingerprint_of
-from xm.encoders import note_cut, read_text
-from xm.learning import Inputs
+from xm import UsageError, fingerprint_of
 from xm.media import lengths
-from xm.media.sounds import SILENCE, SUFFIXES, VIEWS, loud_windows, read_sound
-from xm_hub.laion_clap import model
-from xm_hub.laion_clap.mel import log_mel
-from xm_hub.laion_clap.source import CONFIG, digest, resolve
+from xm.media.sounds import SILENCE
+from xm_hub.laion_clap import hub
+from xm_hub.pretrained import sounds, texts
+from xm_hub.pretrained.options import Options
+from xm_hub.source import CONFIG, Source, digest, resolve
 
-_RUN = 8
-"""Windows a run: bounds memory for long recordings."""
-
-_FILLING = {"repeatpad": "repeatpad", "repeat": "loop", "pad": "pad"}
-"""What transformers' extractor calls filling up, and what xm calls it."""
+_TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
 
 
-_ONE = Lock()
-"""Held while a tokenizer works: transformers' are not made for several threads."""
+@dataclass(frozen=True)
+class ClapSource(Source):
+    """A CLAP model's files."""
+
+    @property
+    def otherwise(self) -> str:
+        return hub.OTHERWISE
 
 
-class _Clap(Preparing):
-    """One tower. Towers of one source share the model in memory, and the space."""
+def _resolved(argument: str) -> tuple[Source, Options]:
+    """A CLAP model, the default one if none is named, and the length policy.
 
-    def __init__(self, argument: str = "") -> None:
-        """Resolve the source; weights load on the first call of `trunk`.
-
-        Raises:
-            UsageError: if it is no CLAP model, or the length policy is unknown.
-            PluginError: if its configuration is not here and can't be downloaded.
-        """
-        where, words = lengths.split_length(argument)
-        self._source = resolve(where)
-        default = self._default_policy()
-        self.policy = lengths.parse_length(words, default) if words else default
-        self.space = self._source.space()
-        self.dim = int(self._source.config().get("projection_dim", 512))
-
-    def _default_policy(self) -> lengths.LengthPolicy:
-        return lengths.CHUNKS
-
-    def _model(self) -> Any:
-        return model.load(self._source, str(self.device))
-
-    def _print(self, *parts: str) -> str:
-        files = [digest(self._source.file(CONFIG)), digest(self._source.weights())]
-        return fingerprint_of("xm_laion_clap 1", self.modality, *files, *parts)
+    Raises:
+        UsageError: if it is none.
+        PluginError: if its configuration is not here and can't be downloaded.
+    """
+    model, words = lengths.split_length(argument)
+    if words:
+        lengths.parse_length(words)
+    found = resolve("laion-clap", model or hub.DEFAULT, hub.DEFAULT)
+    source = ClapSource(found.encoder, found.name, found.given, found.repo, found.revision)
+    kind = source.config().get("model_type")
+    if kind != "clap":
+        raise UsageError(f"laion-clap:{source.name}: {CONFIG} says model_type {kind!r}; expected 'clap'")
+    return source, Options.model_validate({"length": words})
 
 
-class AudioEncoder(_Clap):
+def _print(source: Source, modality: str, *parts: str) -> str:
+    files = [digest(source.file(CONFIG)), *(digest(path) for path in source.checkpoint())]
+    return fingerprint_of("xm_laion_clap 1", modality, *files, *parts)
+
+
+class AudioEncoder(sounds.AudioEncoder):
     """Audio towers of CLAP: windows of the model's length, each a unit vector, averaged by what they hold of the sound.
 
     Args:
@@ -68,108 +58,37 @@ class AudioEncoder(_Clap):
             a short one filled up as the model's own preprocessing says.
     """
 
-    modality = "audio"
-    suffixes = SUFFIXES
-    views = VIEWS
-    batch_size = 16
-
-    @cached_property
-    def _settings(self) -> str:
-        """Of the preprocessing, as JSON."""
-        return json.dumps(self._source.preprocessing(), sort_keys=True)
-
-    def _default_policy(self) -> lengths.LengthPolicy:
-        said = str(json.loads(self._settings).get("padding", "repeatpad"))
-        if said not in _FILLING:
-            known = ", ".join(_FILLING)
-            raise UsageError(
-                f"laion-clap:{self._source.name}: its preprocessing says padding {said!r} (known: {known})"
-            )
-        return lengths.LengthPolicy("chunks", _FILLING[said])
+    def _resolved(self, argument: str) -> tuple[Source, Options]:
+        return _resolved(argument)
 
     def fingerprint(self) -> str:
         """Of configuration, weights, preprocessing and length policy; weights are downloaded for it, not loaded."""
-        return self._print(self._settings, self.policy.name, f"windows below {SILENCE} left out")
-
-    def prepare(self, item: Any) -> tuple[Tensor, Tensor]:
-        """A path or (samples (n,), rate) as the spectrograms of its windows that are not silent, and their shares (k,).
-
-        Raises:
-            ItemError: for a sound that can't be read, or is silent.
-        """
-        extractor = model.extractor(self._source.name, self._settings)
-        sound = read_sound(item, int(extractor.sampling_rate))
-        windows, shares = loud_windows(sound, int(extractor.nb_max_samples), self.policy, item)
-        return torch.cat([log_mel(window, extractor) for window in torch.split(windows, 1)]), shares
-
-    def compute(self, prepared: Sequence[tuple[Tensor, Tensor]]) -> Inputs:
-        """``features`` (n, dim): means of unit vectors."""
-        if not prepared:
-            return {"features": torch.zeros(0, self.dim)}
-        windows = torch.cat([spectrograms for spectrograms, _ in prepared])
-        vectors = torch.cat([self._vectors(run) for run in torch.split(windows, _RUN)])
-        rows = torch.split(vectors, [len(shares) for _, shares in prepared])
-        means = [(shares[:, None] * own).sum(dim=0) for (_, shares), own in zip(prepared, rows, strict=True)]
-        return {"features": torch.stack(means)}
-
-    def _vectors(self, spectrograms: Tensor) -> Tensor:
-        """Unit vectors (k, dim) of spectrograms (k, channels, frames, bins)."""
-        tower = self._model()
-        spectrograms = spectrograms.to(self.device)
-        with torch.no_grad():
-            whole = torch.zeros(len(spectrograms), 1, dtype=torch.bool, device=self.device)
-            pooled = tower.audio_model(input_features=spectrograms, is_longer=whole).pooler_output
-            return normalize(tower.audio_projection(pooled).float(), dim=-1).cpu()
+        return _print(self._source, self.modality, self._json, self.policy.name, f"windows below {SILENCE} left out")
 
 
-class TextEncoder(_Clap):
+class TextEncoder(texts.TextEncoder):
     """Text towers of CLAP. Items: strings, and `Path`s of .txt files; cut at the tower's number of positions.
 
     The argument is as of `AudioEncoder`, so that one reference serves both; its length policy is of no effect.
     """
 
-    modality = "text"
-    suffixes = (".txt",)
-    views = VIEWS
-    accepts_names = True
-    sized = True
+    def _resolved(self, argument: str) -> tuple[Source, Options]:
+        return _resolved(argument)
 
     def fingerprint(self) -> str:
         """Of configuration, weights and the tokenizer's files."""
-        return self._print(*(f"{path.name} {digest(path)}" for path in self._source.tokenizer()))
+        return _print(self._source, self.modality, *(f"{path.name} {digest(path)}" for path in self._files()))
 
-    @property
+    def _files(self) -> tuple[Path, ...]:
+        """The files that make the tokenizer; of a repository, those that every machine downloads, and no others."""
+        words = self._source.file("tokenizer.json", "vocab.json")
+        needed = [words] if words.name == "tokenizer.json" else [words, self._source.file("merges.txt")]
+        if self._source.given is None:
+            return (*needed, self._source.file("tokenizer_config.json"))
+        return tuple(path for name in _TOKENIZER if (path := self._source.given / name).is_file())
+
+    @cached_property
     def _most(self) -> int:
         """Tokens that the tower reads: positions count from behind the padding's."""
-        text = self._source.config().get("text_config") or {}
+        text: dict[str, Any] = self._source.config().get("text_config") or {}
         return int(text.get("max_position_embeddings", 514)) - int(text.get("pad_token_id", 1)) - 1
-
-    def prepare(self, item: Any) -> str:
-        """The text itself; tokens are of a batch."""
-        text = read_text(item)
-        if (
-            len(text.encode()) + 2 > self._most
-            and len(self._coded([text], self._most + 1)["input_ids"][0]) > self._most
-        ):
-            note_cut(item, self._most)
-        return text
-
-    def _coded(self, texts: list[str], most: int) -> Any:
-        made = model.tokenizer(self._source)
-        with _ONE:
-            return made(texts, padding=True, truncation=True, max_length=most, return_tensors="pt")
-
-    def size(self, prepared: str) -> int:
-        return len(prepared)
-
-    def compute(self, prepared: Sequence[str]) -> Inputs:
-        """``features`` (n, dim), not normalised."""
-        if not prepared:
-            return {"features": torch.zeros(0, self.dim)}
-        tower = self._model()
-        coded = self._coded(list(prepared), self._most).to(self.device)
-        with torch.no_grad():
-            pooled = tower.text_model(
-                input_ids=coded["input_ids"], attention_mask=coded["attention_mask"]
-            ).pooler_output
-            return {"features": tower.text_projection(pooled).float().cpu()}

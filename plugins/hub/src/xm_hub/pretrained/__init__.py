@@ -1,0 +1,1 @@
+"""Encoders by transformers, which the plugins `transformers` and `laion-clap` share."""
