@@ -109,11 +109,7 @@ class Source:
         first = self.file(*CHECKPOINTS)
         paths = [first.parent / name for name in _parts(first)] or [first]
         for path in paths:
-            if not path.is_file():
-                path = self.file(path.name)
-            with path.open("rb") as file:
-                if file.read(len(_POINTER)) == _POINTER:
-                    raise UsageError(f"{path}: is a Git LFS pointer, not the weights; type in its folder: git lfs pull")
+            refuse_pointer(path if path.is_file() else self.file(path.name))
         return paths
 
     def digests(self, *names: str) -> list[str]:
@@ -175,6 +171,26 @@ def _chosen(names: Sequence[str]) -> list[str]:
     safe = any(name.endswith(".safetensors") for name in top)
     kind = ".safetensors" if safe else ".bin"
     return [str(p) for p in paths if p.suffix in _SMALL or (len(p.parts) == 1 and p.suffix == kind)]
+
+
+def refuse_pointer(path: Path) -> None:
+    """Look at a file of weights.
+
+    Raises:
+        UsageError: if it is a Git LFS pointer.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise UsageError(f"{path}: is a Git LFS pointer, not the weights; type in its folder: git lfs pull")
+
+
+def why_unloaded(error: Exception) -> str:
+    """What torch, pickle, safetensors or a library raises for wrong weights, in a line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    if "weights only load failed" in lines[0].lower() or "weights_only=True blocked" in lines[0]:
+        return "it holds something else than tensors; such a file could run code, so it is not loaded"
+    said = lines[1] if len(lines) > 1 and lines[0].startswith("Error(s) in loading") else lines[0]
+    return f"{type(error).__name__}: {said[:200]}"
 
 
 def digest(path: Path) -> str:
