@@ -65,7 +65,7 @@ def _own(config: Mapping[str, Any], classes: int) -> Names | None:
 def _of_imagenet(subset: str) -> Names:
     from timm.data.imagenet_info import ImageNetInfo
 
-    info = ImageNetInfo(subset)
+    info: Any = ImageNetInfo(subset)
     return _named([info.index_to_description(i) for i in range(info.num_classes())])
 
 

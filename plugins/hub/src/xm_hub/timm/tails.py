@@ -84,19 +84,29 @@ def split(module: Any, depth: int, size: tuple[int, ...]) -> tuple[Front, nn.Mod
         return lambda _, pixels: {"pixels": pixels}, parts.used(tail, {"pixels": one})
     for kind in (_of_blocks, _of_stages):
         most, make = kind(module, two)
-        if most and not 0 < depth <= most:
+        there = 0 < depth <= most
+        found = _tried(module, make, depth if there else 1, one, two) if most else None
+        if found is not None and not there:
             raise no_such(module, depth, most)
-        if most:
-            front, tail = make(depth, one)
-            x = front(module, two)
-            with torch.no_grad():
-                if parts.alike(tail(x), _whole(module, two)):
-                    return front, parts.used(tail, front(module, one))
+        if found is not None:
+            return found
     raise no_such(module, depth, 0)
 
 
 Make = Callable[[int, Tensor], tuple[Front, Tail]]
 """Called with a depth and pixels of one image."""
+
+
+def _tried(module: Any, make: Make, depth: int, one: Tensor, two: Tensor) -> tuple[Front, nn.Module] | None:
+    """The model in two, if both together give what it gives."""
+    try:
+        front, tail = make(depth, one)
+        x = front(module, two)
+        with torch.no_grad():
+            same = parts.alike(tail(x), _whole(module, two))
+    except Exception:  # blocks that are not called one after the other, by whatever that raises
+        return None
+    return (front, parts.used(tail, front(module, one))) if same else None
 
 
 def _of_blocks(module: Any, pixels: Tensor) -> tuple[int, Make]:
