@@ -83,21 +83,44 @@ def reached(run: Callable[[], object]) -> Reached:
 
 
 def used(tail: AnyModule, x: Mapping[str, Tensor]) -> AnyModule:
-    """The same tail without the parameters that its output does not depend on, such as an unused classifier's.
+    """The same tail without what its output does not depend on, such as an unused classifier.
+
+    Where a module is called though nothing comes of it, it stays, and is not trained.
 
     Args:
         tail: called with `x`.
         x: a few rows that it reads.
     """
+    given = {name: value.detach().clone() for name, value in x.items()}
     with torch.inference_mode(False), torch.enable_grad():
         tail.zero_grad(set_to_none=True)
-        tail({name: value.detach().clone() for name, value in x.items()}).sum().backward()
-    for module in tail.modules():
-        for name, parameter in module._parameters.items():
-            if parameter is not None and parameter.requires_grad and parameter.grad is None:
-                module._parameters[name] = None
+        tail(given).sum().backward()
+    idle = [parameter for parameter in tail.parameters() if parameter.requires_grad and parameter.grad is None]
     tail.zero_grad(set_to_none=True)
+    _leave_out(tail, {id(parameter) for parameter in idle}, lambda: _runs(tail, given))
+    for parameter in idle:
+        parameter.requires_grad_(False)
     return tail
+
+
+def _leave_out(module: nn.Module, idle: set[int], runs: Callable[[], bool]) -> None:
+    for name, child in list(module.named_children()):
+        own = list(child.parameters())
+        if own and all(id(parameter) in idle for parameter in own):
+            module._modules[name] = None
+            if runs():
+                continue
+            module._modules[name] = child
+        _leave_out(child, idle, runs)
+
+
+def _runs(tail: nn.Module, x: dict[str, Tensor]) -> bool:
+    try:
+        with torch.no_grad():
+            tail(x)
+    except Exception:  # what is called is gone, by whatever that raises
+        return False
+    return True
 
 
 def alike(found: Tensor, expected: Tensor) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -76,11 +76,24 @@ class Source:
             PluginError: if the repository's are not here and can't be downloaded.
         """
         groups = ([CONFIG], CHECKPOINTS, *needs)
+        folder = self.snapshot(groups, _chosen)
+        whole = [[name] for path in (folder / n for n in CHECKPOINTS) for name in _parts(path)]
+        return self.snapshot((*groups, *whole), _chosen)
+
+    def snapshot(self, needs: Sequence[Sequence[str]], choose: Callable[[Sequence[str]], Sequence[str]]) -> Path:
+        """The folder with files that may lie in folders of its own.
+
+        Args:
+            needs: paths in it, one of each group of which there must be.
+            choose: which to download, of the paths of all files of a repository.
+
+        Raises:
+            UsageError: if there is none of a group.
+            PluginError: if the repository's are not here and can't be downloaded.
+        """
         if self.given is None:
-            folder = hub.snapshot(self.repo, groups, _chosen, self.otherwise, self.revision)
-            whole = [[name] for path in (folder / n for n in CHECKPOINTS) for name in _parts(path)]
-            return hub.snapshot(self.repo, (*groups, *whole), _chosen, self.otherwise, self.revision)
-        lost = hub.missing_of(self.given, groups)
+            return hub.snapshot(self.repo, needs, choose, self.otherwise, self.revision)
+        lost = hub.missing_of(self.given, needs)
         if lost is not None:
             raise UsageError(f"{self.encoder}:{self.name}: the folder has no {' or '.join(lost)}")
         return self.given
