@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from threading import RLock
@@ -37,14 +39,29 @@ def _load(reference: Reference, content: str, device: str) -> Any:
     # `encode` runs in inference mode; parameters made there could not be copied for training.
     with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         try:
-            made = SentenceTransformer(
-                str(folder), device=device, local_files_only=True, trust_remote_code=reference.trusted
-            )
+            with _without_bars():
+                made = SentenceTransformer(
+                    str(folder), device=device, local_files_only=True, trust_remote_code=reference.trusted
+                )
         except Exception as error:  # the library, transformers and torch raise many kinds
             if "trust_remote_code" in str(error) and not reference.trusted:
                 raise reference.untrusted("it asks to run code") from error
             raise UsageError(f"{reference.name}: does not load ({why_unloaded(error)})") from error
         return made.eval().float()
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Within, transformers shows no bars of progress."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def dimension(reference: Reference) -> int:

@@ -88,8 +88,7 @@ class Timm(Preparing):
             return super().opened(0)
         from xm_hub.timm import tails
 
-        size = tuple(json.loads(self._shape.preprocessing)["input_size"])
-        front, tail = tails.split(self._model(), depth, size)
+        front, tail = tails.split(self._model(), depth, self._size())
         return lambda prepared: self._run(front, prepared), tail
 
     def networks(self) -> tuple[nn.Module, ...]:
@@ -112,10 +111,15 @@ class Timm(Preparing):
 
     def _run(self, front: Front, prepared: Sequence[Tensor]) -> Inputs:
         """Pixels, each (channels, height, width), through a frozen part; its outputs stay on the device."""
-        size = json.loads(self._shape.preprocessing)["input_size"]
-        pixels = torch.stack(list(prepared)) if prepared else torch.zeros(0, *size)
+        none = not prepared  # not every model takes no image: one is made up, and its rows are left out
+        pixels = torch.zeros(1, *self._size()) if none else torch.stack(list(prepared))
         with torch.no_grad():
-            return front(self._model(), pixels.to(self.device))
+            found = front(self._model(), pixels.to(self.device))
+        return {name: value[:0] for name, value in found.items()} if none else found
+
+    def _size(self) -> tuple[int, ...]:
+        """Of the pixels of an image: channels, height, width."""
+        return tuple(json.loads(self._shape.preprocessing)["input_size"])
 
 
 class Placed(Timm):

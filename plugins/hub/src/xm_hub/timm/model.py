@@ -55,13 +55,17 @@ class Shape:
         return _transform(self.preprocessing)
 
 
-@lru_cache(maxsize=8)
 def shape(reference: Reference) -> Shape:
     """A model's shape; no weights are read.
 
     Raises:
         UsageError: if timm makes no model of the configuration, or one that xm has no images for.
     """
+    return _shape(reference, reference.configuration())
+
+
+@lru_cache(maxsize=8)
+def _shape(reference: Reference, content: str) -> Shape:
     with _MAKING, torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):

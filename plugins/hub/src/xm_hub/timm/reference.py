@@ -61,13 +61,19 @@ class Reference:
         return path
 
     def identity(self) -> str:
-        """Of the weights, by content; those of the hub are downloaded for it, not loaded."""
+        """Of weights and saved configuration, by content; weights of the hub are downloaded for it, not loaded."""
         path = self.weights()
+        if self.source is not None:
+            return self.source.identity()
         if path is not None:
             return digest(path)
         import torch
 
         return f"{_RANDOM}{self.seed}, torch {torch.__version__}"
+
+    def configuration(self) -> str:
+        """Of the saved configuration, by content; "" where timm has it."""
+        return "" if self.source is None else digest(self.source.file(CONFIG))
 
     def space(self) -> str:
         """Name of the space: of a repository, or the model with its weights' digest."""
