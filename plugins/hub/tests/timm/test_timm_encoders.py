@@ -99,7 +99,8 @@ def test_equals_timm_itself(vit: Path) -> None:
 
 def test_prototypes_have_imagenets_names(vit: Path, conv: Path, tmp_path: Path) -> None:
     found = made(str(vit)).prototypes()
-    assert found.names[:2] == ("tench", "goldfish") and found.texts[0] == ("Tinca tinca",)
+    assert found.names[:2] == ("tench", "goldfish")
+    assert sum("," in name for name in found.names) < 20, "names of several words where one would be of two classes"
     assert made(str(conv)).prototypes() is None, "seven classes without names"
     own = shutil.copytree(conv, tmp_path / "own")
     config = json.loads((own / "config.json").read_text())
@@ -128,7 +129,7 @@ def test_which_imagenet(tag: str, classes: int, subset: str | None) -> None:
 
 def test_every_part_of_imagenet_has_its_number_of_names() -> None:
     for classes, (name, _) in labels.SUBSETS.items():
-        assert len(labels._of_imagenet(name)[0]) == classes
+        assert len(labels._of_imagenet(name)) == classes
 
 
 @pytest.mark.parametrize("depth", [1, 3, -1])
@@ -231,7 +232,6 @@ def test_offline_is_told_at_once(monkeypatch: Any, tmp_path: Path) -> None:
         ("test_vit/random:x", "expected a seed"),
         ("test_vit/no/such.pth", "no such checkpoint: no/such.pth"),
         ("a/b/c", "no such folder, and neither"),
-        ("gemma4_vit_167m_enc/random:0", "gives no vector of an image|did you mean"),
     ],
 )
 def test_wrong_arguments_are_told_in_a_line(argument: str, said: str) -> None:

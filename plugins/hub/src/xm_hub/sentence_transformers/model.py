@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -53,15 +54,14 @@ def _load(reference: Reference, content: str, device: str) -> Any:
 @contextmanager
 def _without_bars() -> Iterator[None]:
     """Within, transformers shows no bars of progress."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    bars: Any = import_module("transformers.utils.logging")
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
     try:
         yield
     finally:
         if shown:
-            logging.enable_progress_bar()
+            bars.enable_progress_bar()
 
 
 def dimension(reference: Reference) -> int:

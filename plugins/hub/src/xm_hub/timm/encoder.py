@@ -72,7 +72,7 @@ class Timm(Preparing):
         last, names = self._classifier(), self._names()
         if last is None or names is None:
             return None
-        return Prototypes(names[0], last.weight.detach().flatten(1).float().cpu().clone(), names[1])
+        return Prototypes(names, last.weight.detach().flatten(1).float().cpu().clone())
 
     def opened(self, depth: int) -> tuple[Trunk, nn.Module]:
         """The model in two; the tail is a copy, so that training it leaves the shared model as it was.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -21,8 +22,8 @@ _DATASET = re.compile(r"(?:^|_)in(\d+k)(?=_|$)")
 _ALIKE = {"21k": "22k"}
 """Tags say one for the other."""
 
-Names = tuple[tuple[str, ...], tuple[tuple[str, ...], ...] | None]
-"""Class names, and what else each is called."""
+Names = tuple[str, ...]
+"""Of classes, in words."""
 
 
 def class_names(config: Mapping[str, Any], classes: int) -> Names | None:
@@ -70,7 +71,7 @@ def _of_imagenet(subset: str) -> Names:
 
 
 def _named(descriptions: Sequence[str]) -> Names:
-    """The first of the words between commas is the name, others are what else it is called."""
-    words = [[word.strip() for word in text.split(",") if word.strip()] or [text] for text in descriptions]
-    more = tuple(tuple(rest) for _, *rest in words)
-    return tuple(first for first, *_ in words), more if any(more) else None
+    """The first of the words between commas, "tench" of "tench, Tinca tinca"; all of them where classes share it."""
+    first = [text.partition(",")[0].strip() or text for text in descriptions]
+    times = Counter(first)
+    return tuple(name if times[name] == 1 else text for name, text in zip(first, descriptions, strict=True))
