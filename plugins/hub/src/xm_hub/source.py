@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -76,11 +76,24 @@ class Source:
             PluginError: if the repository's are not here and can't be downloaded.
         """
         groups = ([CONFIG], CHECKPOINTS, *needs)
+        folder = self.snapshot(groups, _chosen)
+        whole = [[name] for path in (folder / n for n in CHECKPOINTS) for name in _parts(path)]
+        return self.snapshot((*groups, *whole), _chosen)
+
+    def snapshot(self, needs: Sequence[Sequence[str]], choose: Callable[[Sequence[str]], Sequence[str]]) -> Path:
+        """The folder with files that may lie in folders of its own.
+
+        Args:
+            needs: paths in it, one of each group of which there must be.
+            choose: which to download, of the paths of all files of a repository.
+
+        Raises:
+            UsageError: if there is none of a group.
+            PluginError: if the repository's are not here and can't be downloaded.
+        """
         if self.given is None:
-            folder = hub.snapshot(self.repo, groups, _chosen, self.otherwise, self.revision)
-            whole = [[name] for path in (folder / n for n in CHECKPOINTS) for name in _parts(path)]
-            return hub.snapshot(self.repo, (*groups, *whole), _chosen, self.otherwise, self.revision)
-        lost = hub.missing_of(self.given, groups)
+            return hub.snapshot(self.repo, needs, choose, self.otherwise, self.revision)
+        lost = hub.missing_of(self.given, needs)
         if lost is not None:
             raise UsageError(f"{self.encoder}:{self.name}: the folder has no {' or '.join(lost)}")
         return self.given
@@ -109,11 +122,7 @@ class Source:
         first = self.file(*CHECKPOINTS)
         paths = [first.parent / name for name in _parts(first)] or [first]
         for path in paths:
-            if not path.is_file():
-                path = self.file(path.name)
-            with path.open("rb") as file:
-                if file.read(len(_POINTER)) == _POINTER:
-                    raise UsageError(f"{path}: is a Git LFS pointer, not the weights; type in its folder: git lfs pull")
+            refuse_pointer(path if path.is_file() else self.file(path.name))
         return paths
 
     def digests(self, *names: str) -> list[str]:
@@ -175,6 +184,26 @@ def _chosen(names: Sequence[str]) -> list[str]:
     safe = any(name.endswith(".safetensors") for name in top)
     kind = ".safetensors" if safe else ".bin"
     return [str(p) for p in paths if p.suffix in _SMALL or (len(p.parts) == 1 and p.suffix == kind)]
+
+
+def refuse_pointer(path: Path) -> None:
+    """Look at a file of weights.
+
+    Raises:
+        UsageError: if it is a Git LFS pointer.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise UsageError(f"{path}: is a Git LFS pointer, not the weights; type in its folder: git lfs pull")
+
+
+def why_unloaded(error: Exception) -> str:
+    """What torch, pickle, safetensors or a library raises for wrong weights, in a line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    if "weights only load failed" in lines[0].lower() or "weights_only=True blocked" in lines[0]:
+        return "it holds something else than tensors; such a file could run code, so it is not loaded"
+    said = lines[1] if len(lines) > 1 and lines[0].startswith("Error(s) in loading") else lines[0]
+    return f"{type(error).__name__}: {said[:200]}"
 
 
 def digest(path: Path) -> str:
