@@ -83,7 +83,7 @@ class Joined(Preparing):
 
         Not of inference mode, so that what is trained on them may keep them.
         """
-        found = []
+        found: list[tuple[Tensor, Inputs]] = []
         for part, own in zip(self.parts, zip(*prepared, strict=True), strict=True):
             tail = part.split(0)[1]
             with torch.no_grad():
