@@ -86,6 +86,11 @@ class Strict(Encoder):
         pass
 
 
+class Failing(Colours):
+    def trunk(self, items):
+        raise ValueError("no luck")
+
+
 def fails(items):
     known = {}
     return known[items[0]]
@@ -278,7 +283,7 @@ def test_wrong_arguments_are_one_line(argument: str, kind: type[XMError], said: 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("fails", r"own_code:fails \(own_code\.py, line 70\): fails: KeyError: 'x'; see it with --debug"),
+        ("fails", r"own_code:fails \(own_code\.py, line 75\): fails: KeyError: 'x'; see it with --debug"),
         ("flat", r"own_code:flat: gives \(2,\) for 2 items, not a vector for each"),
         ("ragged", "own_code:ragged: gives no vectors .*stack expects each tensor to be equal size"),
         ("few", r"own_code:few: gives \(1, 3\) for 2 items"),
@@ -319,3 +324,9 @@ def test_an_image_that_is_no_path_is_given_as_it_is(images: list[Path]) -> None:
     assert own("own_code:smells?dim=1", "smell").encode([3.0]).shape == (1, 1)
     with pytest.raises(PluginError, match="AttributeError"):
         own("own_code:pictures", "image").encode([Image.open(images[0])])
+
+
+def test_what_an_encoder_does_wrong_is_told_likewise(images: list[Path]) -> None:
+    said = r"own_code:Failing \(own_code\.py, line 70\): fails: ValueError: no luck; see it with --debug"
+    with pytest.raises(PluginError, match=said):
+        own("own_code:Failing").encode(images)

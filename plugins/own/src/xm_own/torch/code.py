@@ -71,17 +71,23 @@ def find(text: str) -> Code:
     thing: Any = module
     for part in name.split("."):
         if not hasattr(thing, part):
-            known = [own for own in vars(thing) if not own.startswith("_")] if hasattr(thing, "__dict__") else []
+            known = [own for own, value in vars(thing).items() if _offered(own, value, module)]
             raise unknown(f"name in {place}:", part, known)
         thing = getattr(thing, part)
     file = getattr(module, "__file__", None)
     return Code(name, thing, place, Path(file) if file else None)
 
 
+def _offered(name: str, value: Any, module: ModuleType) -> bool:
+    """Whether something in a module is its own, and no helper."""
+    return callable(value) and not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
+
+
 def _of_file(place: str) -> ModuleType:
     path = Path(place).expanduser().resolve()
     if not path.is_file():
-        raise UsageError(f"torch:{place}: no such file")
+        where = "" if Path(place).expanduser().is_absolute() else f" in {Path.cwd()}"
+        raise UsageError(f"torch:{place}: no such file{where}")
     known = f"_xm_own_{path.stem}_{fingerprint_of(str(path))[:8]}"
     if known in sys.modules:
         return sys.modules[known]

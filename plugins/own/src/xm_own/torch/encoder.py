@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from threading import Lock
 from typing import Any
 from urllib.parse import parse_qsl
@@ -51,7 +53,7 @@ def own(argument: str = "", modality: str | None = None) -> Encoder:
     if isinstance(thing, Encoder):
         if typed:
             raise UsageError(f"torch:{argument}: {code} is an encoder, which says all itself; leave out ?{query}")
-        return thing
+        return _told(code, thing)
     attributes = said(code, thing)
     if isinstance(thing, nn.Module):
         attributes.pop("dim", None)  # it may mean anything
@@ -62,6 +64,20 @@ def own(argument: str = "", modality: str | None = None) -> Encoder:
     if not wanted:
         raise UsageError(f"torch:{argument}: of which modality? type torch:{code}?modality=image, or another")
     return FunctionEncoder(code, thing, some, wanted, attributes)
+
+
+def _told(code: Code, encoder: Encoder) -> Encoder:
+    """The encoder, whose errors are told as those of the user's code, with its file and line."""
+    for name in ("prepare", "compute", "trunk"):
+        method = getattr(encoder, name, None)
+        if method is not None and name not in vars(encoder):
+            setattr(encoder, name, partial(_telling, code, method))
+    return encoder
+
+
+def _telling(code: Code, method: Callable[..., Any], *given: Any) -> Any:
+    with telling(code, code.file):
+        return method(*given)
 
 
 def _made(code: Code) -> Any:
