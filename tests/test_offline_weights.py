@@ -56,7 +56,7 @@ def clip() -> dict[str, bytes]:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        model = open_clip.CLIP(**{k: v for k, v in CONFIG.items()})
+        model = open_clip.CLIP(**CONFIG)
     content = {"model_cfg": CONFIG, "preprocess_cfg": {}}
     return {
         "open_clip_config.json": json.dumps(content).encode(),

@@ -170,3 +170,25 @@ def test_weights_without_a_network_are_not_known(cache: Path, monkeypatch: pytes
     assert found == Weights("org/other", "huggingface.co") and not found.here and found.get is not None
     with pytest.raises(PluginError, match="or give up"):
         found.get()
+
+
+def test_without_a_network_the_clients_http_errors_are_told_likewise(
+    cache: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of its HTTP library need not be OSErrors. What can't be reached is not asked twice."""
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+
+    def fail(*_: object, **__: object) -> None:
+        raise errors.HTTPError("no route to host")
+
+    monkeypatch.setattr(huggingface_hub, "list_repo_files", fail)
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: SimpleNamespace(model_info=fail))
+    said = "a of org/other is not on this machine and huggingface.co can't be reached: copy .*models--org--other"
+    with pytest.raises(PluginError, match=said):
+        hub.fetch("org/other", ("a",), "give up")
+    with pytest.raises(PluginError, match=said):
+        hub.snapshot("org/other", [["a"]], lambda names: names, "give up")
+    assert not hub.weights("org/other", ("a",), "give up").here and not client.fetched
