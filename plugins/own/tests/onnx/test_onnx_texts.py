@@ -11,7 +11,7 @@ import torch
 from onnx import TensorProto, numpy_helper
 
 from xm import Encoder, EncoderSpec, UsageError
-from xm.encoders.cuts import heard_cuts
+from xm.encoders import FeatureStore
 from xm.plugins import manager
 from xm.testing import EncoderConformance
 from xm_own.onnx.encoder import Onnx
@@ -74,10 +74,12 @@ def test_long_texts_are_cut_and_told(
     save: Save, text_model: Any, tokenizer: Path, model: dict[str, Any], settings: dict[str, Any], most: int
 ) -> None:
     encoder = Onnx(str(save(text_model(**model), SETTINGS | settings)))
-    with heard_cuts() as cuts:
-        found = encoder.encode([TEXTS[0], TEXTS[1]])
-    assert cuts == {id(TEXTS[0]): most}
-    torch.testing.assert_close(found[:1], encoder.encode([" ".join(TEXTS[0].split()[:most])]))
+    heard: list[str] = []
+    store = FeatureStore(None, listener=lambda event: heard.extend(event.data.get("message", "").splitlines()))
+    found = store.features(encoder, [TEXTS[0], TEXTS[1]]).x["features"]
+    told = f"text: 1 of 2 items is longer than the {most} tokens that the encoder reads"
+    assert [line.partition(";")[0] for line in heard] == [told]
+    torch.testing.assert_close(found[:1], encoder.trunk([" ".join(TEXTS[0].split()[:most])])["features"])
 
 
 def test_the_tokenizer_is_part_of_the_fingerprint(save: Save, text_model: Any, tokenizer: Path) -> None:
