@@ -94,7 +94,7 @@ def _says_what_it_is(encoder: Any, spec: EncoderSpec) -> None:
         raise PluginError(f"{name} has a wrong attribute 'dim' {encoder.dim}: a {_WORDS['dim']}")
     if spec.modality not in (encoder.modality, ANY):
         raise PluginError(f"modality: the spec says {spec.modality!r}, {name} says {encoder.modality!r}")
-    if tuple(encoder.suffixes) != tuple(spec.suffixes):
+    if spec.modality != ANY and tuple(encoder.suffixes) != tuple(spec.suffixes):
         raise PluginError(f"suffixes: the spec says {_listed(spec.suffixes)}, {name} says {_listed(encoder.suffixes)}")
     for suffix in encoder.suffixes:
         if not suffix.startswith(".") or suffix != suffix.lower():

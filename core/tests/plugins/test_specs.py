@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from xm.foundation.errors import PluginError
-from xm.plugins.specs import EncoderSpec, Spec, load_target
+from xm.plugins.specs import ANY, EncoderSpec, Spec, load_target
 
 
 def test_a_target_is_imported_on_first_use() -> None:
@@ -64,3 +66,38 @@ def test_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert reason("xm_why_not:missing") == "try: pip install it"
     assert reason("xm_why_not:raises") == "xm_why_not:raises fails: OSError: disk"
     assert "does not exist" in str(reason("xm_why_not:gone"))
+
+
+class Whole:
+    """Made of an argument, and perhaps of a modality."""
+
+    def __init__(self, argument: str = "", modality: str | None = "not given") -> None:
+        self.given = argument, modality
+
+
+class Bare(Whole):
+    def __init__(self, argument: str = "") -> None:
+        super().__init__(argument)
+
+
+@pytest.mark.parametrize(
+    ("target", "modality", "given"),
+    [
+        ("Whole", ANY, ("x", "smell")),
+        ("Whole", "smell", ("x", "not given")),
+        ("Bare", ANY, ("x", "not given")),
+        ("Bare", "smell", ("x", "not given")),
+    ],
+)
+def test_the_modality_is_for_encoders_of_any_that_take_it(
+    monkeypatch: pytest.MonkeyPatch, target: str, modality: str, given: tuple[str, str]
+) -> None:
+    module = ModuleType("xm_of_any")
+    module.Whole, module.Bare = Whole, Bare  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "xm_of_any", module)
+    spec = EncoderSpec(name="e", target=f"xm_of_any:{target}", modality=modality)
+    assert spec.encoder(Whole, "x", "smell").given == given
+    if given[1] == "smell":
+        assert spec.encoder(Whole, "x", None).given == ("x", None)
+    with pytest.raises(PluginError, match=f"gives {target}, which is no xm.Path"):
+        spec.encoder(Path, "x", "smell")

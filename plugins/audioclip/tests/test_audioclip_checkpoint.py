@@ -198,6 +198,9 @@ def test_hub(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert AudioEncoder("hf-hub:org/name/a.pt?batch_statistics=3").space == look(checkpoint).space
+    [told], [local] = TextEncoder("hf-hub:org/name/a.pt").pretrained(), ImageEncoder(str(checkpoint)).pretrained()
+    assert (told.name, told.source, told.paths) == ("org/name", "huggingface.co", (snapshot / "a.pt",))
+    assert (local.source, local.paths, local.size) == ("file", (checkpoint,), told.size)
     with pytest.raises(PluginError, match=r"b\.pt of org/name is not on this machine"):
         hub.fetch("org/name/b.pt")
     with pytest.raises(UsageError, match=r"expected audioclip:hf-hub:ORG/NAME/CHECKPOINT\.pt"):
@@ -216,7 +219,7 @@ def test_hub_errors(monkeypatch: pytest.MonkeyPatch) -> None:
         (ConnectionError, "can't be reached"),
     ):
 
-        def answer(repo: str, name: str, kind: type[Exception] = kind) -> str:
+        def answer(repo: str, name: str, revision: str, kind: type[Exception] = kind) -> str:
             raise kind.__new__(kind)
 
         monkeypatch.setattr(huggingface_hub, "hf_hub_download", answer)

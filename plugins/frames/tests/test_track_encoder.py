@@ -142,3 +142,10 @@ def test_wrong_encoders_are_one_line() -> None:
     assert make_encoder("track-audio:pitch", manager(), torch.device("cpu"), "audio").space == "pitch"
     with pytest.raises(UsageError, match="is for video, not audio"):
         make_encoder("track:pitch", manager(), torch.device("cpu"), "audio")
+
+
+def test_weights_are_those_of_the_encoder_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, below in (("frames", "hues"), ("temporal", "hues"), ("track", "pitch"), ("track-audio", "pitch")):
+        encoder = make_encoder(f"{name}:{below}", manager(), torch.device("cpu"))
+        monkeypatch.setattr(f"frames_toys.{below.title()}.pretrained", lambda self: ("its weights",), raising=False)
+        assert encoder.pretrained() == ("its weights",)

@@ -218,7 +218,7 @@ def test_hub_errors(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import errors
 
     def answer(error: type[Exception]) -> Callable[..., str]:
-        def download(repo: str, name: str) -> str:
+        def download(repo: str, name: str, revision: str) -> str:
             raise error.__new__(error)
 
         return download
@@ -239,3 +239,17 @@ def test_hub_errors(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(huggingface_hub, "hf_hub_download", answer(raised))
         with pytest.raises(expected, match=says):
             ImageEncoder("hf-hub:org/name")
+
+
+def test_weights_are_told(hub: Path, as_hub: Callable[..., str], folder: Path) -> None:
+    assert ImageEncoder("ViT-B-32/random:0").pretrained() == ()
+    [local] = TextEncoder(f"local-dir:{folder}").pretrained()
+    assert local.source == "file" and local.paths == (folder / "open_clip_model.safetensors",)
+    [absent] = ImageEncoder("ViT-B-32/laion2b_s34b_b79k").pretrained()
+    assert (absent.name, absent.source) == (available.DEFAULT_REPO, "huggingface.co")
+    assert not absent.here and absent.get is not None
+    with pytest.raises(PluginError, match="openclip:local-dir:FOLDER"):
+        absent.get()
+    as_hub("org/tiny", folder)
+    [held] = TextEncoder("hf-hub:org/tiny").pretrained()
+    assert held.name == "org/tiny" and held.size == local.size and held.here

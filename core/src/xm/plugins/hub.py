@@ -178,8 +178,7 @@ def client() -> Any:
 @contextmanager
 def _faults(repo: str, name: str, otherwise: str, revision: str) -> Iterator[None]:
     """What the client raises, as a line that says what to do."""
-    from huggingface_hub import errors
-
+    errors = client().errors
     try:
         yield
     except errors.GatedRepoError as error:
@@ -193,7 +192,7 @@ def _faults(repo: str, name: str, otherwise: str, revision: str) -> Iterator[Non
         raise UsageError(f"repository {repo!r} on huggingface.co has no revision {revision!r}") from error
     except errors.RepositoryNotFoundError as error:
         raise UsageError(f"there is no public repository {repo!r} on huggingface.co") from error
-    except OSError as error:  # the client's own are, and those of the network
+    except (OSError, errors.HTTPError) as error:  # of the client, and of the network, as its HTTP library raises them
         raise PluginError(_missing(repo, name, otherwise)) from error
 
 
@@ -201,7 +200,7 @@ def _tell_of(hub: Any, repo: str, names: Sequence[str], revision: str) -> None:
     """Say what is about to be downloaded, if it is as large as weights are and the hub knows."""
     try:
         size, said = _size_and_licence(hub, repo, lambda held: [name for name in names if name in held], revision)
-    except OSError:  # the download itself says what is wrong
+    except (OSError, hub.errors.HfHubHTTPError):  # the download itself says what is wrong
         return
     if size is not None and size >= _LARGE:
         log.warning("downloading %s", told(Weights(repo, "huggingface.co", (), size, said)))

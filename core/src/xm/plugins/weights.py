@@ -10,6 +10,9 @@ from pathlib import Path
 SUFFIXES = (".safetensors", ".onnx", ".pth", ".pt", ".bin", ".npz")
 """Of files that hold parameters."""
 
+_UNSAID = "UNKNOWN"
+"""What older build tools write where a package states no licence."""
+
 _SAYS = "License :: OSI Approved :: "
 
 
@@ -69,7 +72,7 @@ def _licence(found: metadata.Distribution) -> str:
     said = found.metadata.json
     classified = [str(line).removeprefix(_SAYS) for line in said.get("classifier", []) if str(line).startswith(_SAYS)]
     text = str(said.get("license_expression") or "") or ", ".join(classified) or str(said.get("license") or "")
-    return text if "\n" not in text and len(text) <= 60 else ""
+    return text if "\n" not in text and len(text) <= 60 and text != _UNSAID else ""
 
 
 def told(weights: Weights) -> str:

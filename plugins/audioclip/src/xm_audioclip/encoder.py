@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from xm import Preparing
+from xm.plugins import Weights, of_files
+from xm_audioclip import hub
 from xm_audioclip.checkpoint import look
 from xm_audioclip.reference import resolve
 
@@ -21,3 +23,8 @@ class AudioClip(Preparing):
         self._checkpoint = look(self._reference.file)
         self.space = self._checkpoint.space
         self.dim = self._checkpoint.dim
+
+    def pretrained(self) -> tuple[Weights, ...]:
+        """The checkpoint, which holds all three towers."""
+        place = self._reference.hub
+        return (hub.told(place) if place else of_files(self._reference.file),)

@@ -13,6 +13,7 @@ from xm_audioclip import hub
 URL = "https://github.com/AndreyGuzhov/AudioCLIP/releases/download/v0.1/AudioCLIP-Full-Training.pt"
 AMPLITUDES = {"16-bit": 32768.0, "unit": 1.0}
 """What samples within -1 to 1 are multiplied by, before the network, which expects 16-bit integers' range."""
+_HUB = "hf-hub:"
 SETTINGS = ("batch_statistics", "amplitude", "length")
 
 
@@ -22,6 +23,7 @@ class Reference:
 
     Attributes:
         file: the checkpoint.
+        hub: ORG/NAME/FILE of the hub, where it is from there; else "".
         batch_statistics: windows to a group that shares its statistics; 0: the statistics of training.
         amplitude: a name in `AMPLITUDES`.
         length: how sounds become windows of 5 s.
@@ -31,6 +33,7 @@ class Reference:
     batch_statistics: int = 0
     amplitude: str = "16-bit"
     length: LengthPolicy = CHUNKS
+    hub: str = ""
 
 
 def resolve(argument: str) -> Reference:
@@ -49,14 +52,15 @@ def resolve(argument: str) -> Reference:
         _group(chosen.get("batch_statistics")),
         _amplitude(chosen.get("amplitude", "16-bit")),
         parse_length(chosen["length"]) if "length" in chosen else CHUNKS,
+        place.removeprefix(_HUB) if place.startswith(_HUB) else "",
     )
 
 
 def _locate(place: str) -> Path:
     if not place:
         raise UsageError(f"audioclip needs a checkpoint, as in audioclip:AudioCLIP-Full-Training.pt (download: {URL})")
-    if place.startswith("hf-hub:"):
-        return hub.fetch(place.removeprefix("hf-hub:"))
+    if place.startswith(_HUB):
+        return hub.fetch(place.removeprefix(_HUB))
     file = Path(place).expanduser()
     if not file.is_file():
         raise UsageError(f"audioclip: no such checkpoint: {place} (download: {URL})")

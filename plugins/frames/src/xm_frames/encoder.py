@@ -13,6 +13,7 @@ from xm import Preparing, Prototypes, fingerprint_of
 from xm.encoders import compute, prepare
 from xm.learning import Inputs
 from xm.media.videos import SUFFIXES, VIEWS, read_clip
+from xm.plugins import Weights
 from xm_frames.named import Named, computed, named, told
 from xm_frames.reference import FrameOptions, below, parse
 
@@ -100,6 +101,9 @@ class Frames(Preparing):
         whole = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
         clipped = {name: value.reshape(len(clips), self.options.n, -1) for name, value in whole.items()}
         return {name: value.mean(dim=1) if name == "scores" else value for name, value in clipped.items()}
+
+    def pretrained(self) -> tuple[Weights, ...]:
+        return self.images.pretrained()
 
     def networks(self) -> tuple[nn.Module, ...]:
         return self.images.networks()

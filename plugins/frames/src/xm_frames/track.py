@@ -15,6 +15,7 @@ from xm.encoders import Trunk, compute, prepare
 from xm.learning import Inputs
 from xm.media.streams import has_pictures
 from xm.media.videos import SUFFIXES, read_track
+from xm.plugins import Weights
 from xm_frames.named import Named, computed, named, told
 from xm_frames.reference import below
 
@@ -67,6 +68,9 @@ class Track(Preparing):
         opened = self.sounds.opened if isinstance(self.sounds, Preparing) else self.sounds.split
         front, tail = opened(depth)
         return lambda prepared: computed(front, prepared), tail
+
+    def pretrained(self) -> tuple[Weights, ...]:
+        return self.sounds.pretrained()
 
     def networks(self) -> tuple[nn.Module, ...]:
         return self.sounds.networks()

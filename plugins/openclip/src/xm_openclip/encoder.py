@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from xm import Preparing, fingerprint_of
 from xm.encoders import Trunk
 from xm.learning import Inputs
+from xm.plugins import Weights
 from xm_openclip.model import Model, autocast, load, precision
 from xm_openclip.reference import resolve
 
@@ -64,6 +65,9 @@ class OpenClip(Preparing):
             return super().opened(0)
         front, tail = self._split(self._model().module, depth)
         return lambda prepared: self._run(front, prepared), tail
+
+    def pretrained(self) -> tuple[Weights, ...]:
+        return self._reference.weights.told()
 
     def networks(self) -> tuple[nn.Module, ...]:
         return self._networks(self._model().module)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from xm import UsageError
-from xm.plugins.hub import fetch
+from xm.plugins import Weights as Told, hub, of_files
 
 OTHERWISE = "name a folder with open_clip_config.json and weights: openclip:local-dir:FOLDER"
 """What to type where there is no network."""
@@ -32,6 +32,10 @@ class FileWeights:
         """SHA-256 of the content."""
         return self.digest
 
+    def told(self) -> tuple[Told, ...]:
+        """As `xm.Encoder.pretrained` says them."""
+        return (of_files(self.path),)
+
 
 @dataclass(frozen=True)
 class HubWeights:
@@ -41,11 +45,15 @@ class HubWeights:
     names: tuple[str, ...]
 
     def file(self) -> Path:
-        return fetch(self.repo, self.names, OTHERWISE)
+        return hub.fetch(self.repo, self.names, OTHERWISE)
 
     def identity(self) -> str:
         """SHA-256 of the content; a file that isn't here yet is downloaded for it."""
         return sha256(self.file())
+
+    def told(self) -> tuple[Told, ...]:
+        """As `xm.Encoder.pretrained` says them."""
+        return (hub.weights(self.repo, self.names, OTHERWISE),)
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,10 @@ class RandomWeights:
         import torch
 
         return f"random:{self.seed}, torch {torch.__version__}"
+
+    def told(self) -> tuple[Told, ...]:
+        """None: there are no files."""
+        return ()
 
 
 Weights = FileWeights | HubWeights | RandomWeights

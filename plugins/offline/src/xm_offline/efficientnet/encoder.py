@@ -16,6 +16,7 @@ from xm.encoders import Trunk
 from xm.foundation import spread
 from xm.learning import Inputs
 from xm.media.images import SUFFIXES, VIEWS
+from xm.plugins import Weights
 from xm_offline.efficientnet import images, network, weights
 from xm_offline.efficientnet.onnx_network import OnnxNetwork
 
@@ -45,6 +46,9 @@ class EfficientNetLite0(Preparing):
     @cached_property
     def _onnx(self) -> OnnxNetwork:
         return OnnxNetwork(self._network)
+
+    def pretrained(self) -> tuple[Weights, ...]:
+        return (weights.carried(),)
 
     def fingerprint(self) -> str:
         return fingerprint_of("efficientnet-lite0", weights.weight_file(), images.SETTINGS)

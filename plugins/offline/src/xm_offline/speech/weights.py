@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from xm import PluginError
+from xm.plugins import Weights, of_package
 
 _NEEDED = ("onnx", "onnxruntime", "soundfile", "torchaudio")
 _FILES = ("melspectrogram.onnx", "embedding_model.onnx")
@@ -47,3 +49,10 @@ def _found(name: str) -> Path | None:
     folders = (spec.submodule_search_locations or []) if spec else []
     files = [Path(folder, "resources", "models", name) for folder in folders]
     return next((file for file in files if file.is_file()), None)
+
+
+def carried() -> Weights:
+    """As `xm.Encoder.pretrained` says them: of a package that carries other models too, the two files that are read."""
+    package = of_package("openwakeword", (".onnx",))
+    paths = tuple(path for path in package.paths if path.name in _FILES)
+    return replace(package, paths=paths, size=sum(path.stat().st_size for path in paths) if paths else None)

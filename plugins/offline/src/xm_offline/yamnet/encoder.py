@@ -16,6 +16,7 @@ from xm.foundation import spread
 from xm.learning import Inputs
 from xm.media.lengths import CHUNKS, parse_length, split_length, windows
 from xm.media.sounds import SUFFIXES, VIEWS, check_loud, read_sound
+from xm.plugins import Weights
 from xm_offline.yamnet import logmel, network, weights
 
 
@@ -47,6 +48,9 @@ class YamNet(Preparing):
     @cached_property
     def _network(self) -> network.Network:
         return network.Network(weights.model_file())
+
+    def pretrained(self) -> tuple[Weights, ...]:
+        return (weights.carried(),)
 
     def fingerprint(self) -> str:
         chosen = () if self.policy == CHUNKS else (self.policy.name,)

