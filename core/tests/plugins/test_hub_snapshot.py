@@ -48,9 +48,6 @@ class Client:
         siblings = [SimpleNamespace(rfilename=name, size=size) for name, size in self.sizes.items()]
         return SimpleNamespace(siblings=siblings, card_data={"license": self.licence})
 
-    def list_repo_files(self, repo: str, revision: str) -> list[str]:
-        return list(self.sizes)
-
     def snapshot_download(self, repo: str, revision: str, allow_patterns: Sequence[str]) -> str:
         folder = self.cache / "c0ffee"
         for name in allow_patterns:
@@ -67,7 +64,7 @@ def client(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     import huggingface_hub
 
     made = Client(cache, {"config.json": 2, "model.safetensors": 3 * MB, "logo.png": 9 * MB})
-    for name in ("list_repo_files", "snapshot_download", "hf_hub_download"):
+    for name in ("snapshot_download", "hf_hub_download"):
         monkeypatch.setattr(huggingface_hub, name, getattr(made, name))
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: made)
     return made
@@ -144,6 +141,17 @@ def test_weights_that_are_here(cache: Path) -> None:
     assert found == Weights(REPO, "huggingface.co", (cache / "c0ffee" / "model.bin",), 5, "cc-by-4.0")
 
 
+def test_weights_in_several_files(cache: Path, client: Client) -> None:
+    def parts(names: Sequence[str]) -> list[str]:
+        return [name for name in names if name.endswith(".bin")]
+
+    (cache / "c0ffee" / "more.bin").write_text("more")
+    found = hub.weights(REPO, ("model.bin",), "give up", parts=parts)
+    assert [path.name for path in found.paths] == ["model.bin", "more.bin"] and found.size == 9
+    client.sizes |= {"1.bin": MB, "2.bin": MB}
+    assert hub.weights(REPO, ("model.json",), "give up", parts=parts).size == 2 * MB
+
+
 def test_weights_that_can_be_had(cache: Path, client: Client) -> None:
     found = hub.weights(REPO, ("model.safetensors", "model.pt"), "give up")
     assert found == Weights(REPO, "huggingface.co", (), 3 * MB, "apache-2.0")
@@ -184,7 +192,6 @@ def test_without_a_network_the_clients_http_errors_are_told_likewise(
     def fail(*_: object, **__: object) -> None:
         raise errors.HTTPError("no route to host")
 
-    monkeypatch.setattr(huggingface_hub, "list_repo_files", fail)
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: SimpleNamespace(model_info=fail))
     said = "a of org/other is not on this machine and huggingface.co can't be reached: copy .*models--org--other"
     with pytest.raises(PluginError, match=said):

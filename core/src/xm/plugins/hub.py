@@ -83,7 +83,7 @@ def fetch(repo: str, names: Sequence[str], otherwise: str, revision: str = MAIN)
     for name in names:
         with _faults(repo, name, otherwise, revision):
             try:
-                _tell_of(hub, repo, (name,), revision)
+                _tell_of(hub, repo, name, revision)
                 return Path(hub.hf_hub_download(repo, name, revision=revision))
             except hub.errors.LocalEntryNotFoundError:
                 raise
@@ -121,8 +121,8 @@ def snapshot(
     lacking = lacking or needs[0]
     hub = client()
     with _faults(repo, " or ".join(lacking), otherwise, revision):
-        names = list(choose(hub.list_repo_files(repo, revision=revision)))
-        _tell_of(hub, repo, names, revision)
+        names, size, said = _described(hub, repo, choose, revision)
+        _tell(repo, size, said)
         folder = Path(hub.snapshot_download(repo, revision=revision, allow_patterns=names))
     if lost := missing_of(folder, needs):
         raise UsageError(f"repository {repo!r} on huggingface.co has no {' or '.join(lost)}")
@@ -134,18 +134,39 @@ def missing_of(folder: Path | None, needs: Sequence[Sequence[str]]) -> Sequence[
     return next((names for names in needs if folder is None or not any((folder / n).is_file() for n in names)), None)
 
 
-def weights(repo: str, names: Sequence[str], otherwise: str, revision: str = MAIN) -> Weights:
+def weights(
+    repo: str,
+    names: Sequence[str],
+    otherwise: str,
+    revision: str = MAIN,
+    parts: Callable[[Sequence[str]], Sequence[str]] | None = None,
+) -> Weights:
     """What is known of a repository's weights: the first of `names` that is here, else what can be downloaded.
 
     Asks the network for their size and licence if they are not here; without it they are not known.
+
+    Args:
+        repo: ORG/NAME.
+        names: of files, of which the first that there is is meant.
+        otherwise: what to type if there is no network.
+        revision: a branch, a tag or a commit.
+        parts: of the names of all files, those that count where weights are in several; None: the one.
     """
     found = [path for name in names if (path := cached(repo, name, revision))][:1]
     name = repo if revision == MAIN else f"{repo}@{revision}"
     if found:
-        return Weights(name, "huggingface.co", tuple(found), found[0].stat().st_size, licence(repo, revision))
+        beside = [
+            str(path.relative_to(found[0].parent)) for path in sorted(found[0].parent.rglob("*")) if path.is_file()
+        ]
+        paths = [
+            path for part in (parts(beside) if parts else ()) if (path := found[0].parent / part).is_file()
+        ] or found
+        size = sum(path.stat().st_size for path in paths)
+        return Weights(name, "huggingface.co", tuple(paths), size, licence(repo, revision))
+    chosen = parts or (lambda held: [name for name in names if name in held][:1])
     try:
         with _faults(repo, names[0], otherwise, revision):
-            size, said = _size_and_licence(client(), repo, lambda held: [n for n in names if n in held][:1], revision)
+            _, size, said = _described(client(), repo, chosen, revision)
     except (PluginError, UsageError):
         size, said = None, ""
     return Weights(name, "huggingface.co", (), size, said, get=lambda: fetch(repo, names, otherwise, revision))
@@ -196,30 +217,36 @@ def _faults(repo: str, name: str, otherwise: str, revision: str) -> Iterator[Non
         raise PluginError(_missing(repo, name, otherwise)) from error
 
 
-def _tell_of(hub: Any, repo: str, names: Sequence[str], revision: str) -> None:
-    """Say what is about to be downloaded, if it is as large as weights are and the hub knows."""
+def _tell_of(hub: Any, repo: str, name: str, revision: str) -> None:
+    """Say what is about to be downloaded, if the hub tells."""
     try:
-        size, said = _size_and_licence(hub, repo, lambda held: [name for name in names if name in held], revision)
-    except (OSError, hub.errors.HfHubHTTPError):  # the download itself says what is wrong
+        _, size, said = _described(hub, repo, lambda held: [name] if name in held else [], revision)
+    except (OSError, hub.errors.HTTPError):  # the download itself says what is wrong
         return
-    if size is not None and size >= _LARGE:
-        log.warning("downloading %s", told(Weights(repo, "huggingface.co", (), size, said)))
+    _tell(repo, size, said)
 
 
 _LARGE = 1_000_000
 """Bytes from which a download is told."""
 
 
-def _size_and_licence(
+def _tell(repo: str, size: int | None, said: str) -> None:
+    """Say what is about to be downloaded, if it is as large as weights are."""
+    if size is not None and size >= _LARGE:
+        log.warning("downloading %s", told(Weights(repo, "huggingface.co", (), size, said)))
+
+
+def _described(
     hub: Any, repo: str, choose: Callable[[Sequence[str]], Sequence[str]], revision: str
-) -> tuple[int | None, str]:
-    """Bytes of the chosen files, None if the hub does not say, and the licence, "" if it does not say that."""
+) -> tuple[list[str], int | None, str]:
+    """The chosen files, their bytes, None if the hub does not say, and the licence, "" if it does not say that."""
     info = hub.HfApi().model_info(repo, revision=revision, files_metadata=True)
     sizes = {file.rfilename: file.size for file in info.siblings or ()}
-    chosen = [sizes[name] for name in choose(list(sizes))]
+    names = list(choose(list(sizes)))
+    chosen = [sizes[name] for name in names]
     said = (info.card_data or {}).get("license") or ""
     size = sum(chosen) if chosen and None not in chosen else None
-    return size, said if isinstance(said, str) else ", ".join(map(str, said))
+    return names, size, said if isinstance(said, str) else ", ".join(map(str, said))
 
 
 def _folder(repo: str) -> Path:

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import Bottleneck, ResNet  # type: ignore[import-untyped]
+from torchvision.models.resnet import Bottleneck, ResNet
 
 from xm_audioclip.checkpoint import Checkpoint, State, misfit
 from xm_audioclip.fbsp import Wavelets, log_power

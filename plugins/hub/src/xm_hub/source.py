@@ -144,7 +144,7 @@ class Source:
         """What `xm.Encoder.pretrained` gives."""
         if self.given is not None:
             return (of_files(*self.checkpoint()),)
-        return (hub.weights(self.repo, CHECKPOINTS, self.otherwise, self.revision),)
+        return (hub.weights(self.repo, CHECKPOINTS, self.otherwise, self.revision, parts=_parameters),)
 
 
 def resolve(encoder: str, argument: str, example: str) -> Source:
@@ -204,6 +204,11 @@ def why_unloaded(error: Exception) -> str:
         return "it holds something else than tensors; such a file could run code, so it is not loaded"
     said = lines[1] if len(lines) > 1 and lines[0].startswith("Error(s) in loading") else lines[0]
     return f"{type(error).__name__}: {said[:200]}"
+
+
+def _parameters(names: Sequence[str]) -> list[str]:
+    """Of a repository's files those that hold parameters, in the form that is downloaded."""
+    return [name for name in _chosen(names) if PurePosixPath(name).suffix in (".safetensors", ".bin")]
 
 
 def digest(path: Path) -> str:
