@@ -22,7 +22,7 @@ NO_MATTER = {"out", "cache", "device", "trackers"}
 """Settings that results do not depend on."""
 
 
-PLACES = ("", "runs/", "runs/bench/*/*/")
+PLACES = ("", "runs/", "runs/bench/*/", "runs/bench/*/*/")
 """Where runs are, unless they were put elsewhere."""
 
 
