@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -113,8 +112,8 @@ def test_an_item_is_drawn_for_all_seeds_that_test_it() -> None:
     d = np.array([1, 0, -1, 1, 0, 0, 1, -1, 0, 1])
     items, differences = np.arange(len(d)), (d, -d)
 
-    def figure(rows: Any, seed: int, count: Any) -> float:
-        return float(count[rows[seed]] @ differences[seed]) / max(1, int(count[rows[seed]].sum()))
+    def figure(rows: Any, seed: int, counts: Any) -> Any:
+        return counts[:, rows[seed]] @ differences[seed] / counts[:, rows[seed]].sum(axis=1).clip(1)
 
     drawn = np.abs(_resampled([items, items], figure)) < 1e-12
     assert drawn.mean() > 0.45
@@ -132,7 +131,9 @@ def test_a_mean_of_one_part_is_the_part_and_a_harmonic_mean_is_of_both() -> None
     assert (part.difference, part.low, part.high) == pytest.approx((whole.difference, whole.low, whole.high))
     rows = np.arange(20), np.arange(20, 40)
     pair = tuple(tuple(model[part] for part in rows) for model in (one, third))
-    found = compare_means([pair, pair], statistics.harmonic_mean, **{**named, "split": "test:harmonic"})
+    found = compare_means(
+        [pair, pair], lambda found: 2 / (1 / found.clip(1e-9)).sum(axis=0), **{**named, "split": "test:harmonic"}
+    )
     assert found.difference == pytest.approx(0.7) and found.low > 0 and found.seeds == 2
     assert found.split == "test:harmonic"
 

@@ -17,8 +17,10 @@ RESAMPLES = 2000
 Rows: TypeAlias = Sequence["NDArray[np.int64]"]
 """For each seed, where the items of its test set are among those of all."""
 
-Counts: TypeAlias = "NDArray[np.int64]"
-"""How often each item was drawn."""
+Figures: TypeAlias = "NDArray[np.float64]"
+
+BLOCK = 1 << 22
+"""How many counts of drawn items are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,10 @@ def compare(
     """
     seen = [(one.item, one.right.astype(int) - other.right.astype(int)) for one, other in pairs]
 
-    def drawn(rows: Rows, seed: int, count: Counts) -> float:
-        of = count[rows[seed]]
-        return float(of @ seen[seed][1]) / max(1, int(of.sum()))
+    def drawn(rows: Rows, seed: int, counts: Figures) -> Figures:
+        of = counts[:, rows[seed]]
+        found: Figures = (of @ seen[seed][1]) / of.sum(axis=1).clip(1)
+        return found
 
     return _compared(
         Comparison(strategy, aux, against, against_aux, shots, 0.0, 0.0, 0.0, 1.0, 1.0, len(seen), split),
@@ -135,7 +138,7 @@ def compare(
 
 def compare_means(
     pairs: Iterable[tuple[Parts, Parts]],
-    mean: Callable[[Sequence[float]], float],
+    mean: Callable[[Figures], Figures],
     *,
     strategy: str,
     aux: tuple[str, ...],
@@ -148,7 +151,7 @@ def compare_means(
 
     Args:
         pairs: for each seed what both models had right, part by part. Items of different parts have different numbers.
-        mean: of the parts' accuracies, 0..1 each, in their order. McNemar's test is on the items of all parts.
+        mean: of accuracies (parts, k), 0..1, over the parts: (k,). McNemar's test is on the items of all parts.
         strategy: of one cell.
         aux: its auxiliary modalities.
         against: strategy of the other.
@@ -161,17 +164,20 @@ def compare_means(
     ]
     ends = [np.cumsum([len(item) for item, _, _ in parts])[:-1] for parts in seen]
 
-    def drawn(rows: Rows, seed: int, count: Counts) -> float:
+    def drawn(rows: Rows, seed: int, counts: Figures) -> Figures:
         ours, theirs = [], []
-        for of, (_, one, other) in zip(np.split(count[rows[seed]], ends[seed]), seen[seed], strict=True):
-            n = max(1, int(of.sum()))
-            ours.append(float(of @ one) / n)
-            theirs.append(float(of @ other) / n)
-        return mean(ours) - mean(theirs)
+        for of, (_, one, other) in zip(np.split(counts[:, rows[seed]], ends[seed], axis=1), seen[seed], strict=True):
+            n = of.sum(axis=1).clip(1)
+            ours.append((of @ one) / n)
+            theirs.append((of @ other) / n)
+        return mean(np.stack(ours)) - mean(np.stack(theirs))
+
+    def whole(parts: Sequence[NDArray[np.float64]]) -> float:
+        return float(mean(np.array([[part.mean()] for part in parts]))[0])
 
     return _compared(
         Comparison(strategy, aux, against, against_aux, shots, 0.0, 0.0, 0.0, 1.0, 1.0, len(seen), split),
-        [mean([a.mean() for _, a, _ in parts]) - mean([b.mean() for _, _, b in parts]) for parts in seen],
+        [whole([a for _, a, _ in parts]) - whole([b for _, _, b in parts]) for parts in seen],
         _resampled([np.concatenate([item for item, _, _ in parts]) for parts in seen], drawn),
         [np.concatenate([a - b for _, a, b in parts]) for parts in seen],
     )
@@ -207,22 +213,26 @@ def _compared(
 
 
 def _resampled(
-    test_sets: Sequence[NDArray[np.int64]], drawn: Callable[[Rows, int, Counts], float]
+    test_sets: Sequence[NDArray[np.int64]], drawn: Callable[[Rows, int, Figures], Figures]
 ) -> NDArray[np.float64]:
     """Means of (RESAMPLES,) draws with replacement, of test sets, seeds and items.
 
     Args:
         test_sets: the items of each seed.
-        drawn: the difference of a seed: by where its items are among all, and how often each of all was drawn.
+        drawn: the differences (k,) of a seed: by where its items are among all, and how often each of all was drawn,
+            (k, items).
     """
     rng = np.random.default_rng(0)
     items, places = np.unique(np.concatenate(test_sets), return_inverse=True)
     rows = np.split(places, np.cumsum([len(item) for item in test_sets])[:-1])
     by_seed = np.empty((RESAMPLES, len(test_sets)))
-    for i in range(RESAMPLES):
-        count = np.bincount(rng.integers(len(items), size=len(items)), minlength=len(items))
+    size = max(1, BLOCK // len(items))
+    for first in range(0, RESAMPLES, size):
+        draws = range(first, min(first + size, RESAMPLES))
+        times = (rng.integers(len(items), size=len(items)) for _ in draws)
+        counts = np.stack([np.bincount(one, minlength=len(items)) for one in times]).astype(float)
         for j in range(len(test_sets)):
-            by_seed[i, j] = drawn(rows, j, count)
+            by_seed[draws.start : draws.stop, j] = drawn(rows, j, counts)
     seeds = _seeds([item.tobytes() for item in test_sets], rng)
     means: NDArray[np.float64] = np.take_along_axis(by_seed, seeds, axis=1).mean(axis=1)
     return means

@@ -70,7 +70,7 @@ class CrossDatasetReport(BenchReport):
 def _columns(source: str, others: Sequence[str]) -> list[Column]:
     splits = tuple(map(part, others))
     columns = [Column(source, "test", ("test",)), *(Column(n, part(n), (part(n),)) for n in others)]
-    return [*columns, Column("mean of the others", MEAN, splits, fmean)] if len(others) > 1 else columns
+    return [*columns, Column("mean of the others", MEAN, splits)] if len(others) > 1 else columns
 
 
 def cross_dataset(

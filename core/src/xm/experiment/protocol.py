@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xm.evaluation.report import Comparison, Result, Summary
 from xm.evaluation.significance import Hits, compare_means
 from xm.experiment.bench_report import BenchReport, BenchTable, learned, percent, points
@@ -14,7 +17,14 @@ from xm.plugins.plugin_manager import PluginManager
 Row: TypeAlias = tuple[str, tuple[str, ...], int]
 """A strategy, its auxiliary modalities, and shots."""
 
-Mean: TypeAlias = Callable[[Sequence[float]], float]
+Mean: TypeAlias = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
+"""Of accuracies (parts, k) over the parts: (k,)."""
+
+
+def mean(accuracies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over parts, each of which counts the same."""
+    found: NDArray[np.float64] = accuracies.mean(axis=0)
+    return found
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,7 @@ class Column:
     name: str
     split: str
     parts: tuple[str, ...]
-    mean: Mean = lambda found: found[0]
+    mean: Mean = mean
 
 
 def free(plugins: PluginManager) -> list[str]:
