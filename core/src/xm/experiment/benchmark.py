@@ -196,7 +196,7 @@ def run_strategies(
     own = _by_strategy(settings, wanted, plugins)
     left_out = {name: why for name, why in (applies or {}).items() if name in wanted}
     chosen = [name for name in wanted if name not in left_out]
-    tell = _once(listener)
+    tell = once(listener)
     asked = settings.model_dump(include=(SHARED | ALSO) & settings.model_fields_set, exclude_none=True)
     shared = {"data": spec.name, **settings.model_dump(include=SHARED, exclude_none=True), **spec.settings, **asked}
     out = settings.out or _own_folder(spec.name, shared, own)
@@ -228,14 +228,22 @@ def run_strategies(
     if more:
         tell(Event("note", {"message": f"{out} holds runs of {', '.join(more)} too; they are in the tables"}))
     if not any(r.strategy in chosen for r in results):
-        raise UsageError(f"no strategy applies: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}")
+        raise UsageError(f"no strategy applies: {reasons(left_out)}")
     used = {**settings.model_dump(mode="json"), **shared, "out": str(out)}
     hits = KeptHits(out, results, plugins)
     return Ran(tuple(results), left_out, tuple(notes), used, out, hits)
 
 
-def _once(listener: Listener) -> Listener:
-    """The listener, which hears each note once: all strategies have the same data."""
+def reasons(left_out: Mapping[str, str]) -> str:
+    """Why strategies are left out, each reason once."""
+    names: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        names.setdefault(why, []).append(name)
+    return "; ".join(f"{', '.join(found)}: {why}" for why, found in names.items())
+
+
+def once(listener: Listener) -> Listener:
+    """The listener, which hears each note once: all that is compared has the same data."""
     heard: set[str] = set()
 
     def tell(event: Event) -> None:

@@ -16,7 +16,7 @@ from xm.evaluation.significance import Hits
 from xm.experiment.bench_report import BenchReport, BenchTable, over
 from xm.experiment.bench_runs import run_of
 from xm.experiment.bench_settings import BenchSettings
-from xm.experiment.benchmark import run_strategies
+from xm.experiment.benchmark import reasons, run_strategies
 from xm.experiment.protocol import Column, accuracy_table, compared, difference_tables, free, shots_of
 from xm.experiment.run import Run, load
 from xm.foundation.errors import DataError, RunError, UsageError
@@ -120,7 +120,7 @@ def cross_dataset(
         hits[result.strategy, result.model] = {"test": ran.hits.of(result)["test"], **own}
     results = [r for r in results if r.strategy not in left_out]
     if not results:
-        raise UsageError(f"no strategy applies: {'; '.join(f'{name}: {why}' for name, why in left_out.items())}")
+        raise UsageError(f"no strategy applies: {reasons(left_out)}")
     told = [r for r in results if r.split == "test"]
 
     def against(result: Result) -> Iterator[Result]:
