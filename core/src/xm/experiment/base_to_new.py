@@ -90,7 +90,7 @@ def base_to_new(
     """
     if settings.test:
         raise UsageError("--test names other data for a protocol that scores on such, as --protocol cross-dataset does")
-    baselines = free(plugins)
+    baselines = free(plugins, spec.aux)
     ran = run_strategies(spec, settings, plugins, listener, beside=baselines)
     told = [r for r in ran.results if r.split == "test"]
 

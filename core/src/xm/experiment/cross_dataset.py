@@ -20,7 +20,7 @@ from xm.experiment.benchmark import reasons, run_strategies
 from xm.experiment.protocol import Column, accuracy_table, compared, difference_tables, free, shots_of
 from xm.experiment.run import Run, load
 from xm.foundation.errors import DataError, RunError, UsageError
-from xm.foundation.events import Event, Listener, logged
+from xm.foundation.events import Event, Listener, logged, silent
 from xm.foundation.files import cache_dir
 from xm.plugins.plugin_manager import PluginManager
 from xm.plugins.specs import BenchmarkSpec
@@ -93,7 +93,7 @@ def cross_dataset(
     fixed = {
         name: "its fitted models take in no new classes" for name, s in plugins.strategies.items() if not s.reclasses
     }
-    baselines = free(plugins)
+    baselines = free(plugins, spec.aux)
     ran = run_strategies(spec, settings, plugins, listener, beside=baselines, applies=fixed)
     left_out = dict(ran.left_out)
     results: list[Result] = []
@@ -106,6 +106,7 @@ def cross_dataset(
         folder = run_of(ran.out, result)
         if folder not in runs:
             runs = {folder: load(folder, plugins=plugins, device=settings.device, cache=cache, listener=tell)}
+            runs[folder].listener = silent  # it would warn that what was trained on may be among what is scored
         try:
             found = dict(_scored(runs[folder], result, others))
         except (UsageError, RunError) as error:

@@ -69,7 +69,7 @@ def domains(
             "name the domains that are scored by the samples' metadata, two at least, and those that are learned from: "
             "--where train.domain=photo --where test.domain=sketch,clipart (xm data show SOURCE lists metadata)"
         )
-    baselines = free(plugins)
+    baselines = free(plugins, spec.aux)
     ran = run_strategies(spec, settings, plugins, listener, beside=baselines)
     told = [r for r in ran.results if r.split == "test"]
     columns = _columns(splits)

@@ -44,9 +44,13 @@ class Column:
     mean: Mean = mean
 
 
-def free(plugins: PluginManager) -> list[str]:
-    """The strategies that run beside others and need no sample of the target, such as zero-shot."""
-    return [spec.name for spec in plugins.strategies.values() if spec.baseline and not spec.needs_target]
+def free(plugins: PluginManager, aux: Sequence[str]) -> list[str]:
+    """The strategies that run beside others and need no sample of the target but of `aux`, such as zero-shot."""
+    return (
+        []
+        if not aux
+        else [spec.name for spec in plugins.strategies.values() if spec.baseline and not spec.needs_target]
+    )
 
 
 def row_of(result: Result) -> Row:
