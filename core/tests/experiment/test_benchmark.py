@@ -87,6 +87,11 @@ def test_shots_seeds_and_strategies_add_up(measure: Bench, tmp_path: Path, event
     assert {c for c in added.comparisons if c.strategy == "linear"} == set(made.comparisons)
     assert {(r.strategy, r.seed) for r in added.results if not r.shots} == {("zero-shot", 1)}
     assert measure(strategies=("linear",), shots=(1,), seeds=(1,)).results != made.results, "all that is there"
+    other = measure(strategies=("zero-shot",), seeds=(2,), shots=(1,), out=tmp_path / "at once", templates=("my {}",))
+    assert "linear: holds a run with other settings (templates)" in other.left_out["linear"]
+    own = {"strategies": ("linear",), "shots": (1,), "seeds": (1,), "out": tmp_path / "own"}
+    measure(**own, set={"linear.init": "zero"})
+    assert not measure(**{**own, "strategies": ("zero-shot",)}).left_out, "others keep their own settings"
 
 
 def test_a_name_of_ones_own(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -82,7 +82,7 @@ class StrategyRuns:
         """Results and notes: of the runs that are there, and of new ones for wanted cells that these lack.
 
         Args:
-            more: whether to make any; else what is there is read.
+            more: whether to make any; else what is there is read, and the strategy's own settings are whichever it has.
 
         Raises:
             RunError: if a run that is there has other settings, or was made from other data.
@@ -93,7 +93,7 @@ class StrategyRuns:
         notes: list[str] = []
         have: set[tuple[int, int]] = set()
         for path in there:
-            run, made = self._checked(path)
+            run, made = self._checked(path, CELLS if more else {**CELLS, "set": {}})
             found += run.results
             notes += run.index["notes"]
             have |= self._cells(made.shots, made.seeds)
@@ -120,11 +120,11 @@ class StrategyRuns:
                 by_shots.setdefault(lacking, []).append(seed)
         return [(shots, tuple(seeds)) for shots, seeds in by_shots.items()]
 
-    def _checked(self, folder: Path) -> tuple[Run, TrainSettings]:
-        """A run that is there and its settings, which are these but for shots and seeds."""
+    def _checked(self, folder: Path, free: Mapping[str, Any]) -> tuple[Run, TrainSettings]:
+        """A run that is there and its settings, which are these but for those that are `free`."""
         run = load(folder, plugins=self.plugins, listener=self.listener)
         made = validated(TrainSettings, run.index["settings"], str(folder / INDEX))
-        wanted, found = ({**s.model_dump(mode="json"), **PLACES, **CELLS} for s in (self.settings, made))
+        wanted, found = ({**s.model_dump(mode="json"), **PLACES, **free} for s in (self.settings, made))
         other = [name for name in wanted if wanted[name] != found[name]]
         if other:
             raise RunError(

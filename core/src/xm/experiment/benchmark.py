@@ -17,7 +17,7 @@ from xm.experiment.bench_report import BenchReport
 from xm.experiment.bench_runs import KeptHits, StrategyRuns, held
 from xm.experiment.bench_settings import ALSO, SHARED, BenchSettings
 from xm.experiment.settings import TrainSettings
-from xm.foundation.errors import DataError, UsageError, unknown
+from xm.foundation.errors import DataError, RunError, UsageError, unknown
 from xm.foundation.events import Event, Listener, logged
 from xm.foundation.files import cache_dir
 from xm.plugins.blame import blaming
@@ -217,7 +217,9 @@ def run_strategies(
         runs = StrategyRuns(validated(TrainSettings, given, "bench"), plugins, tell, contents)
         try:
             found, said = runs.results(more=strategy not in more)
-        except UsageError as error:
+        except (UsageError, RunError) as error:
+            if isinstance(error, RunError) and strategy not in more:
+                raise
             left_out[strategy] = str(error)
             tell(Event("warning", {"message": f"{strategy} is left out: {error}"}))
             continue
@@ -225,8 +227,8 @@ def run_strategies(
         results += found
         if strategy not in more:
             tell(Event("note", {"message": f"{strategy}: done ({done + 1} of {len(chosen)})"}))
-    if more:
-        tell(Event("note", {"message": f"{out} holds runs of {', '.join(more)} too; they are in the tables"}))
+    if joined := [name for name in more if name not in left_out]:
+        tell(Event("note", {"message": f"{out} holds runs of {', '.join(joined)} too; they are in the tables"}))
     if not any(r.strategy in chosen for r in results):
         raise UsageError(f"no strategy applies: {reasons(left_out)}")
     used = {**settings.model_dump(mode="json"), **shared, "out": str(out)}

@@ -155,7 +155,7 @@ class Cells:
         context.predictor = self.rule(name, strategy, context)
         started = time.perf_counter()
         model = adapt(strategy, context)
-        seconds = time.perf_counter() - started
+        seconds, known = time.perf_counter() - started, asked.known(task)
         check_plain(strategy, "what it records", context.record)
         tested, alone = self._test(name, model, context, task, task.test)
         labels = {
@@ -187,9 +187,7 @@ class Cells:
         )
         rows, abstains = self._rows(task, context), context.predictor.abstains
         results = list(figures(result, tested, rows, abstains=abstains))
-        results[0] = replace(
-            results[0], record={**result.record, **unseen_in(task.classes, task.seen, asked.known(task))}
-        )
+        results[0] = replace(results[0], record={**result.record, **unseen_in(task.classes, task.seen, known)})
         for split, samples in self.viewed(task).items():
             seen, _ = self._test(name, model, context, task, samples)
             results.append(figure(result, split, seen["label"], seen["predicted"], abstains=abstains))
