@@ -97,6 +97,54 @@ def test_markdown_and_json(xm: Xm, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert printed["name"] == "toy" and printed["comparisons"][0]["difference"] == 0.1
 
 
+def test_latex_and_csv(xm: Xm, monkeypatch: pytest.MonkeyPatch, report: Any) -> None:
+    import csv
+
+    monkeypatch.setattr("xm.bench", lambda name, **given: report)
+    lines = xm("bench", "toy", "--latex").stdout.splitlines()
+    assert lines[:3] == [r"% \usepackage{booktabs}", r"\begin{table}", r"\centering"]
+    assert r"\caption{toy: accuracy in \% on 50 image items of test" in "\n".join(lines)
+    assert r"ours & image + text & - & 60.0 $\pm$ 0.0 & 2.0 \\" in lines
+    assert lines.count(r"\begin{tabular}{llrrr}") == 1 and lines.count(r"\bottomrule") == 2
+    assert lines[-1] == "% Left out: picky (it wants the moon)"
+    rows = list(csv.DictReader(xm("bench", "toy", "--csv").stdout.splitlines()))
+    assert len(rows) == 3 and rows[1] == {
+        "benchmark": "toy",
+        "strategy": "ours",
+        "learned from": "image + text",
+        "shots": "4",
+        "split": "test",
+        "metric": "accuracy",
+        "mean": "0.6",
+        "std": "0.0",
+        "seeds": "2",
+        "n": "50",
+        "seconds": "2.000",
+    }
+    both = xm("bench", "toy", "--csv", "--json")
+    assert both.exit_code == 2 and "--csv and --json: print one form at a time" in both.stderr
+
+
+def test_latex_prints_signs_as_they_are() -> None:
+    from xm_cli.bench_forms import escaped
+
+    assert escaped("50 % of a_b & {c} ~ \\") == r"50 \% of a\_b \& \{c\} \textasciitilde{} \textbackslash{}"
+
+
+def test_protocols_and_names_of_ones_own_through_flags(xm: Xm, toy: list[str], tmp_path: Path) -> None:
+    args = ("--data", "toys", "-m", "word", "--aux", "sign", "--strategies", "linear", "--shots", "1")
+    done = xm("bench", "mine", *args, "--seeds", "1")
+    assert done.exit_code == 0 and "Run folders: runs/bench/mine" in done.stdout, done.stderr
+    done = xm("bench", "mine", *args, "--seeds", "2")
+    assert "mine: accuracy in % on" in done.stdout and "over seeds 1, 2" in done.stdout
+    done = xm("bench", "mine", *args, "--protocol", "base-to-new", "--unseen", "1", "--seeds", "1")
+    assert done.exit_code == 0, done.stderr
+    assert "mine, base to new, 1 shot of each base class" in done.stdout
+    assert "Run folders: runs/bench/mine/base-to-new" in done.stdout
+    wrong = xm("bench", "mine", *args, "--protocol", "base-to-now")
+    assert wrong.exit_code == 2 and "unknown protocol 'base-to-now': did you mean 'base-to-new'?" in wrong.stderr
+
+
 def test_a_spec_has_its_fields() -> None:
     spec = BenchmarkSpec(name="toy", target="xm.experiment:few_shot", modality="image")
     assert (spec.aux, spec.reference) == ((), "")

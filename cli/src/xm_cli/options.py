@@ -37,7 +37,28 @@ Templates = Annotated[
 ]
 Descriptions = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Texts by class name, beside the names: JSON, or a table class,text."),
+    typer.Option(metavar="FILE", help="Texts by class name, beside the names: JSON, a table class,text, or a folder."),
+]
+DescriptionsAs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="texts|samples|templates",
+        help="What descriptions are: both of samples in train, and sentences beside the names in classifiers of these.",
+    ),
+]
+Unseen = Annotated[
+    str | None,
+    typer.Option(
+        metavar="half|N|FILE",
+        help="Classes without a sample of the target in train and val: the second half, N by seed, or names.",
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SPLIT.NAME=VALUE",
+        help="The target's samples with that metadata, of train or test; test.NAME=A,B a row each; repeatable.",
+    ),
 ]
 AlignerName = Annotated[str | None, typer.Option(metavar="NAME", help="Between spaces; else the first that applies.")]
 Features = Annotated[

@@ -13,11 +13,14 @@ from xm_cli.options import (
     AlignerName,
     Columns,
     Descriptions,
+    DescriptionsAs,
     Encoders,
     Features,
     Json,
     Reader,
     Templates,
+    Unseen,
+    Where,
     WithEncoders,
     source_of,
 )
@@ -75,13 +78,7 @@ def train(
     val_shots: Annotated[
         int | None, typer.Option(metavar="N", help="Per class for val; else shots, at most 4.")
     ] = None,
-    unseen: Annotated[
-        str | None,
-        typer.Option(
-            metavar="half|N|FILE",
-            help="Classes without a sample of the target in train and val: the second half, N by seed, or names.",
-        ),
-    ] = None,
+    unseen: Unseen = None,
     label_noise: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Of the target's labels in train and val, made wrong.")
     ] = None,
@@ -110,19 +107,14 @@ def train(
     ] = None,
     templates: Templates = None,
     descriptions: Descriptions = None,
+    descriptions_as: DescriptionsAs = None,
     semantics: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE", help="What else is known of classes: texts, a matrix or triples; repeatable."
         ),
     ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SPLIT.NAME=VALUE",
-            help="The target's samples with that metadata, of train or test; test.NAME=A,B a row each; repeatable.",
-        ),
-    ] = None,
+    where: Where = None,
     views: Annotated[
         str | None, typer.Option(metavar="A,B", help="More views of the target's train items: flip, crop1, noise:0.1 …")
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from math import comb
 from pathlib import Path
@@ -14,7 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from xm.evaluation.report import Comparison, Report, Result
-from xm.evaluation.significance import RESAMPLES, Hits, _resampled, compare, with_the_names_alone, with_the_target_alone
+from xm.evaluation.significance import (
+    RESAMPLES,
+    Hits,
+    _resampled,
+    compare,
+    compare_means,
+    with_the_names_alone,
+    with_the_target_alone,
+)
 from xm.foundation.files import read_tensors
 from xm.foundation.layout import TESTED
 
@@ -101,11 +110,32 @@ def test_seeds_may_have_test_sets_of_unequal_size() -> None:
 def test_an_item_is_drawn_for_all_seeds_that_test_it() -> None:
     """One seed's differences are the other's with the sign turned: where both seeds are drawn, they cancel exactly."""
     d = np.array([1, 0, -1, 1, 0, 0, 1, -1, 0, 1])
-    items = np.arange(len(d))
-    drawn = np.abs(_resampled([(items, d), (items, -d)])) < 1e-12
+    items, differences = np.arange(len(d)), (d, -d)
+
+    def figure(rows: Any, seed: int, counts: Any) -> Any:
+        return counts[:, rows[seed]] @ differences[seed] / counts[:, rows[seed]].sum(axis=1).clip(1)
+
+    drawn = np.abs(_resampled([items, items], figure)) < 1e-12
     assert drawn.mean() > 0.45
-    apart = np.abs(_resampled([(items, d), (items + 10, -d)])) < 1e-12
+    apart = np.abs(_resampled([items, items + 10], figure)) < 1e-12
     assert apart.mean() < 0.3
+
+
+def test_a_mean_of_one_part_is_the_part_and_a_harmonic_mean_is_of_both() -> None:
+    items = np.arange(40)
+    one, other = Hits(items, hits("1101101011" * 4)), Hits(items, hits("1001001011" * 4))
+    third = Hits(items, hits("0" * 20 + "1" * 20))
+    named: dict[str, Any] = {"strategy": "a", "aux": (), "against": "b", "against_aux": (), "shots": 1, "split": "test"}
+    whole, part = compare([(one, other)], **named), compare_means([((one,), (other,))], lambda found: found[0], **named)
+    assert replace(part, low=whole.low, high=whole.high, difference=whole.difference) == whole
+    assert (part.difference, part.low, part.high) == pytest.approx((whole.difference, whole.low, whole.high))
+    rows = np.arange(20), np.arange(20, 40)
+    pair = tuple(tuple(model[part] for part in rows) for model in (one, third))
+    found = compare_means(
+        [pair, pair], lambda found: 2 / (1 / found.clip(1e-9)).sum(axis=0), **{**named, "split": "test:harmonic"}
+    )
+    assert found.difference == pytest.approx(0.7) and found.low > 0 and found.seeds == 2
+    assert found.split == "test:harmonic"
 
 
 def test_test_sets_that_several_seeds_share_are_drawn_first() -> None:

@@ -60,8 +60,53 @@ def test_a_run_that_is_there_is_read_and_one_with_other_settings_refused(measure
     changed = index.stat().st_mtime_ns
     again = measure(strategies=("linear",))
     assert again.results == first.results and index.stat().st_mtime_ns == changed
-    with pytest.raises(RunError, match=r"linear: holds a run with other settings; choose another --out"):
-        measure(strategies=("linear",), shots=(4,))
+    with pytest.raises(RunError, match=r"linear: holds a run with other settings \(set, templates\); choose another"):
+        measure(strategies=("linear",), set={"linear.init": "zero"}, templates=("a {}",))
+
+
+def test_shots_seeds_and_strategies_add_up(measure: Bench, tmp_path: Path, events: list[Event]) -> None:
+    measure(strategies=("linear",), shots=(1,), seeds=(1,))
+    measure(strategies=("zero-shot",), shots=(1,), seeds=(1,))
+    first = (tmp_path / "bench" / "linear" / "xm.json").stat().st_mtime_ns
+    events.clear()
+    added = measure(strategies=("linear",), shots=(1, 2), seeds=(1, 2))
+    assert (tmp_path / "bench" / "linear" / "xm.json").stat().st_mtime_ns == first
+    assert sorted(path.name for path in (tmp_path / "bench").iterdir()) == [
+        "linear",
+        "linear+2",
+        "linear+3",
+        "zero-shot",
+    ]
+    assert any("holds runs of zero-shot too" in str(event.data.get("message")) for event in events)
+    made = measure(strategies=("linear",), shots=(1, 2), seeds=(1, 2), out=tmp_path / "at once")
+
+    def found(report: BenchReport) -> dict[Any, float]:
+        return {(r.aux, r.shots, r.seed): r.value for r in report.results if r.strategy == "linear"}
+
+    assert found(added) == found(made) and len(found(made)) == 8
+    assert {c for c in added.comparisons if c.strategy == "linear"} == set(made.comparisons)
+    assert {(r.strategy, r.seed) for r in added.results if not r.shots} == {("zero-shot", 1)}
+    assert measure(strategies=("linear",), shots=(1,), seeds=(1,)).results != made.results, "all that is there"
+    other = measure(strategies=("zero-shot",), seeds=(2,), shots=(1,), out=tmp_path / "at once", templates=("my {}",))
+    assert "linear: holds a run with other settings (templates)" in other.left_out["linear"]
+    own = {"strategies": ("linear",), "shots": (1,), "seeds": (1,), "out": tmp_path / "own"}
+    measure(**own, set={"linear.init": "zero"})
+    assert not measure(**{**own, "strategies": ("zero-shot",)}).left_out, "others keep their own settings"
+
+
+def test_a_name_of_ones_own(
+    plugins: PluginManager, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given: dict[str, Any] = {"plugins": plugins, "shots": (1,), "device": "cpu", "cache": tmp_path / "cache"}
+    given |= {"data": str(images), "strategies": ("linear",)}
+    bench("mine", seeds=(1,), **given)
+    report = bench("mine", seeds=(2,), **given)
+    assert (report.name, report.settings["out"]) == ("mine", "runs/bench/mine")
+    assert {r.seed for r in report.results} == {1, 2}
+    for name in ("my/own", "..", "-x"):
+        with pytest.raises(UsageError, match="can't be the name of a benchmark of your own"):
+            bench(name, **given)
 
 
 def test_a_run_of_other_data_is_refused(measure: Bench, table: Path) -> None:
@@ -141,10 +186,12 @@ def test_data_that_no_benchmark_is_for(
 
 def test_own_data_that_leave_something_open(plugins: PluginManager, table: Path, measure: Bench) -> None:
     for name, settings, expected in (
+        ("base-to-new", {}, "base-to-new is a protocol, and wants data: xm bench DATA --protocol base-to-new"),
         (None, {}, "name a benchmark (xm plugins list), or data: xm bench --data SOURCE"),
         (str(table), {}, "holds image and audio; say which is to be classified: --modality image (others may help"),
         ("nothing", {}, "unknown benchmark 'nothing' (known: toy), and there is no dataset, folder or file of that"),
-        ("nothing", {"data": str(table)}, "data that no benchmark is for are named alone: xm bench --data "),
+        ("toy", {"protocol": "nothing"}, "unknown protocol 'nothing'"),
+        ("toy", {"data": str(table), "test": ("other",)}, "--test names other data for a protocol that scores on such"),
         ("toy", {"modality": "audio"}, "benchmark 'toy' is of image, with text: take --modality and --aux away"),
     ):
         with pytest.raises(UsageError, match=re.escape(expected)):

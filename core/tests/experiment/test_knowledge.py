@@ -20,6 +20,7 @@ from xm.experiment.settings import TrainSettings
 from xm.experiment.training import Experiment
 from xm.foundation.errors import DataError
 from xm.learning.model import EMBEDDING, LinearClassifier, class_means
+from xm.plugins.config import validated
 from xm.plugins.plugin_manager import PluginManager
 from xm.plugins.specs import StrategySpec
 
@@ -47,6 +48,20 @@ def colours(tmp_path: Path, toy: Any) -> Path:
 def experiment(plugins: PluginManager, tmp_path: Path, **settings: Any) -> Experiment:
     given = {"modality": "image", "aux": ("text",), "shots": (1,), "seeds": (1,), "cache": tmp_path / "cache"}
     return Experiment(TrainSettings(**{**given, "device": "cpu", **settings}), plugins)
+
+
+def test_descriptions_are_of_the_dataset_in_a_folder_and_what_the_settings_say(
+    plugins: PluginManager, tmp_path: Path, images: Path, descriptions: Path, toy: Any
+) -> None:
+    folder = tmp_path / "by dataset"
+    folder.mkdir()
+    descriptions.rename(folder / "cupl_images.json")
+    for how, samples in (("samples", 2), ("templates", 1)):
+        made = experiment(plugins, tmp_path, data=str(images), descriptions=folder, descriptions_as=how)
+        texts = [sample.item for sample in made.tasks()[1, 1].samples["train"]["text"] if sample.label == 1]
+        assert len(texts) == samples and len(made.dataset.sentences(1)) == 3 - samples
+    with pytest.raises(UsageError, match="descriptions_as=samples is of descriptions: name them with --descriptions"):
+        validated(TrainSettings, {"modality": "image", "descriptions_as": "samples"}, "train")
 
 
 def test_descriptions_stand_beside_names_in_train_and_in_the_context(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from xm.data.content import identity, item_name
@@ -149,9 +150,7 @@ class Draws:
             return given
         if modality not in self._named:
             self._named[modality] = tuple(
-                Sample(text, modality, label, "train")
-                for label in self._labels()
-                for text in self.dataset.sentences(label)
+                replace(said, modality=modality) for label in self._labels() for said in self.dataset.texts(label)
             )
         return self._named[modality]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
+from xm.data.class_texts import CLASS, TEXT, Said, is_table, of_json, of_table
 from xm.data.naming import clean_class_name
 from xm.data.paths import missing
 from xm.data.tables import Rows, one_error, read_rows
@@ -18,8 +18,6 @@ from xm.foundation.errors import DataError
 
 log = logging.getLogger("xm.data")
 
-TEXTS = ["class", "text"]
-"""The header of a table of texts."""
 SUFFIXES = (".json", ".csv", ".tsv", ".npz")
 _SHOWN = 3
 
@@ -49,11 +47,12 @@ class Classes:
 def read_semantics(path: Path, classes: Sequence[str]) -> Semantics:
     """What a file says of classes.
 
-    ``.json`` holds texts, ``{class: text or [texts]}``. ``.csv`` and ``.tsv`` with the header ``class,text`` hold
-    texts, a line each; any other ``.csv`` a matrix: a header, the class in the first column and numbers in the others;
-    any other ``.tsv`` triples: class, relation and concept, without a header. ``.npz`` holds a ``matrix`` (n,
-    attributes), and may hold the names of its rows, ``classes`` (n), without which they are the dataset's in order, and
-    of its columns, ``attributes``.
+    ``.json`` holds texts, ``{class: text or [texts]}``, or for a class an object of languages, ``texts``, ``aliases``
+    and ``definition``. ``.csv`` and ``.tsv`` with the header ``class,text`` (or ``definition``, ``aliases``, and
+    ``language`` beside these) hold texts, a line each; any other ``.csv`` a matrix: a header, the class in the first
+    column and numbers in the others; any other ``.tsv`` triples: class, relation and concept, without a header.
+    ``.npz`` holds a ``matrix`` (n, attributes), and may hold the names of its rows, ``classes`` (n), without which they
+    are the dataset's in order, and of its columns, ``attributes``.
 
     Args:
         path: the file.
@@ -68,14 +67,14 @@ def read_semantics(path: Path, classes: Sequence[str]) -> Semantics:
     known = Classes(classes)
     suffix = path.suffix.lower()
     if suffix == ".json":
-        return _texts(path, _json_texts(path), known)
+        return _texts(path, of_json(path), known)
     if suffix == ".npz":
         return _npz(path, known)
     if suffix not in SUFFIXES:
         raise DataError(f"{path}: of no kind that is known of classes ({', '.join(SUFFIXES)})")
     rows = _table(path)
-    if rows[0][1] == TEXTS:
-        return _texts(path, _table_texts(path, rows[1:]), known)
+    if is_table(rows[0][1]):
+        return _texts(path, of_table(path, rows), known)
     return _triples(path, rows, known) if suffix == ".tsv" else _matrix(path, rows, known)
 
 
@@ -101,6 +100,9 @@ def described(name: str, semantics: Semantics, classes: Sequence[str]) -> str:
         others = len(semantics.texts) - known
         said = f"{sum(map(len, semantics.texts.values()))} texts, of {known} of {len(classes)} classes"
         said += f" and {others} other name{'s' * (others > 1)}" if others else ""
+        count, languages = sum(map(len, semantics.aliases.values())), Counter(semantics.languages.values())
+        said += f"; {count} alias{'es' * (count > 1)}" if count else ""
+        said += f"; {', '.join(f'{tag} ({n})' for tag, n in sorted(languages.items()))}" if languages else ""
     elif semantics.matrix is not None:
         said = f"a matrix, {semantics.matrix.shape[0]} classes x {semantics.matrix.shape[1]} attributes"
     else:
@@ -126,48 +128,31 @@ def _warn_missing(path: Path, missing: Sequence[str], what: str, then: str) -> N
         log.warning("%s: no %s of %s%s; %s", path, what, ", ".join(map(repr, missing[:_SHOWN])), more, then)
 
 
-def _texts(path: Path, said: Iterable[tuple[str, str]], known: Classes) -> Semantics:
+def _texts(path: Path, said: Iterable[Said], known: Classes) -> Semantics:
     found: dict[str, list[str]] = {}
-    for name, text in said:
-        found.setdefault(known.find(name) or name, []).append(text)
-    absent = [name for name in known.names if name not in found]
+    aliases: dict[str, list[str]] = {}
+    languages: dict[str, str] = {}
+    for line in said:
+        name = known.find(line.name) or line.name
+        (aliases if line.alias else found).setdefault(name, []).append(line.text)
+        if line.language:
+            languages[line.text] = line.language
+    absent = [name for name in known.names if name not in found and name not in aliases]
     if len(absent) == len(known.names):
-        raise _unknown(path, found, known)
+        raise _unknown(path, (*found, *aliases), known)
     _warn_missing(path, absent, "text", "the name alone is used")
-    return Semantics(texts={name: tuple(dict.fromkeys(texts)) for name, texts in found.items()})
-
-
-def _json_texts(path: Path) -> Iterator[tuple[str, str]]:
-    try:
-        table = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}: line {error.lineno}: is not JSON: {error.msg}") from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path}: can't be read ({error})") from error
-    if not isinstance(table, dict):
-        raise DataError(f"{path}: an object was expected, {{class: text or [texts]}}, not {type(table).__name__}")
-    listed = {name: [value] if isinstance(value, str) else value for name, value in table.items()}
-    one_error(path, [f"{name!r}: {wrong}" for name, texts in listed.items() if (wrong := _no_texts(texts))])
-    return ((name, text) for name, texts in listed.items() for text in texts)
-
-
-def _no_texts(texts: Any) -> str:
-    """What is wrong with a class's texts; "" if nothing."""
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        return "a text or a list of texts was expected"
-    return "" if all(text.strip() for text in texts) else "an empty text"
+    return Semantics(
+        texts={name: tuple(dict.fromkeys(texts)) for name, texts in found.items()},
+        aliases={name: tuple(dict.fromkeys(names)) for name, names in aliases.items()},
+        languages=languages,
+    )
 
 
 def _table(path: Path) -> Rows:
-    rows = read_rows(path, TEXTS)
+    rows = read_rows(path, (CLASS, TEXT))
     if not rows:
         raise DataError(f"{path}: is empty")
     return rows
-
-
-def _table_texts(path: Path, rows: Rows) -> Iterator[tuple[str, str]]:
-    one_error(path, [f"line {n}: expected a class and a text" for n, row in rows if len(row) != 2 or not all(row)])
-    return ((name, text) for _, (name, text) in rows)
 
 
 def _triples(path: Path, rows: Rows, known: Classes) -> Semantics:

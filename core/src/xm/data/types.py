@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from xm.data.class_texts import beside_name
 from xm.foundation.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ class Semantics:
         matrix: (classes, attributes), finite; a row for each class of the dataset, in its order.
         attributes: what the matrix's columns are; () where they have no names.
         triples: such as ("tench", "is a", "fish"); a concept may be the first of others.
+        aliases: beside texts, other names by class name: synonyms, or the name in other languages.
+        languages: the tags of texts and aliases, by these, where they are known.
 
     Raises:
         ValueError: if it is not exactly one of them.
@@ -121,6 +124,8 @@ class Semantics:
     matrix: NDArray[Any] | None = None
     attributes: tuple[str, ...] = ()
     triples: tuple[Triple, ...] | None = None
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    languages: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if sum(given is not None for given in (self.texts, self.matrix, self.triples)) != 1:
@@ -151,6 +156,9 @@ class Dataset:
         notes: how data and pairs were made, in words, a sentence each; printed before results.
         semantics: what is known of the classes, by a name that a user may give (``--semantics NAME=FILE`` adds to it).
         described: whether the texts named "descriptions" enter where class names do (``--descriptions FILE``).
+        described_as: what they are: "texts", in train and in classifiers of names; "samples", in train alone;
+            "templates", in classifiers of names alone, and behind the name where they do not name their class.
+        called: other names that files by dataset may call it by.
     """
 
     name: str
@@ -165,17 +173,46 @@ class Dataset:
     notes: tuple[str, ...] = ()
     semantics: Mapping[str, Semantics] = field(default_factory=dict)
     described: bool = False
+    described_as: Literal["texts", "samples", "templates"] = "texts"
+    called: tuple[str, ...] = ()
 
     @property
     def descriptions(self) -> Mapping[str, tuple[str, ...]]:
-        """Texts that enter where class names do, by name; none unless `described`."""
+        """Texts that enter classifiers of names, by name; none unless `described`, or if they are samples alone."""
+        found = self._told.texts or {}
+        if self.described_as != "templates":
+            return {} if self.described_as == "samples" else found
+        return {
+            name: tuple(beside_name(name, text, (name, *self._told.aliases.get(name, ()))) for text in texts)
+            for name, texts in found.items()
+        }
+
+    @property
+    def _told(self) -> Semantics:
+        """What enters where class names do."""
         found = self.semantics.get(DESCRIPTIONS)
-        return (found.texts or {}) if found is not None and self.described else {}
+        return found if found is not None and self.described else Semantics(texts={})
 
     def sentences(self, label: int) -> tuple[str, ...]:
-        """A class's name in each template, and its descriptions."""
+        """What a class is called: its name, and its aliases, in each template, and its descriptions."""
+        return (*self._named(label), *self.descriptions.get(self.classes[label], ()))
+
+    def texts(self, label: int) -> tuple[Sample, ...]:
+        """A class's samples in words, of no modality yet: its names in each template, and descriptions if samples."""
+        told = self._told
+        said = () if self.described_as == "templates" else (told.texts or {}).get(self.classes[label], ())
+        return tuple(
+            Sample(
+                text, "", label, "train", metadata={"language": told.languages[text]} if text in told.languages else {}
+            )
+            for text in (*self._named(label), *said)
+        )
+
+    def _named(self, label: int) -> tuple[str, ...]:
+        """A class's name, and aliases, in each template."""
         name = self.classes[label]
-        return (*(template.format(name) for template in self.templates), *self.descriptions.get(name, ()))
+        names = (name, *self._told.aliases.get(name, ()))
+        return tuple(template.format(one) for one in names for template in self.templates)
 
 
 class Opener(Protocol):

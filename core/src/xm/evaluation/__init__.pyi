@@ -34,6 +34,7 @@ from .retrieval import (
 from .significance import (
     Hits as Hits,
     compare as compare,
+    compare_means as compare_means,
     with_the_names_alone as with_the_names_alone,
     with_the_target_alone as with_the_target_alone,
 )

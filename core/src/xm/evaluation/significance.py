@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,14 @@ from torch import Tensor
 from xm.evaluation.report import Comparison, Result
 
 RESAMPLES = 2000
+
+Rows: TypeAlias = Sequence["NDArray[np.int64]"]
+"""For each seed, where the items of its test set are among those of all."""
+
+Figures: TypeAlias = "NDArray[np.float64]"
+
+BLOCK = 1 << 22
+"""How many counts of drawn items are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,10 @@ class Hits:
     def __getitem__(self, rows: NDArray[np.int64]) -> Hits:
         """Of a part of the test set: its rows (m,)."""
         return Hits(self.item[rows], self.right[rows])
+
+
+Parts: TypeAlias = Sequence[Hits]
+"""What a model had right of each part of test, the same parts in the same order for all."""
 
 
 def with_the_target_alone(results: Sequence[Result], hits: Mapping[str, Hits]) -> Iterator[Comparison]:
@@ -108,46 +121,119 @@ def compare(
     An item that is in the test sets of several seeds is drawn for all of them. Where seeds share test sets, as folds
     that take turns do, these are drawn first, and then seeds of each.
     """
+    seen = [(one.item, one.right.astype(int) - other.right.astype(int)) for one, other in pairs]
+
+    def drawn(rows: Rows, seed: int, counts: Figures) -> Figures:
+        of = counts[:, rows[seed]]
+        found: Figures = (of @ seen[seed][1]) / of.sum(axis=1).clip(1)
+        return found
+
+    return _compared(
+        Comparison(strategy, aux, against, against_aux, shots, 0.0, 0.0, 0.0, 1.0, 1.0, len(seen), split),
+        [d.mean() for _, d in seen],
+        _resampled([item for item, _ in seen], drawn),
+        [d for _, d in seen],
+    )
+
+
+def compare_means(
+    pairs: Iterable[tuple[Parts, Parts]],
+    mean: Callable[[Figures], Figures],
+    *,
+    strategy: str,
+    aux: tuple[str, ...],
+    against: str,
+    against_aux: tuple[str, ...],
+    shots: int,
+    split: str,
+) -> Comparison:
+    """As `compare`, of a mean of the accuracies on several parts of test, such as the harmonic one.
+
+    Args:
+        pairs: for each seed what both models had right, part by part. Items of different parts have different numbers.
+        mean: of accuracies (parts, k), 0..1, over the parts: (k,). McNemar's test is on the items of all parts.
+        strategy: of one cell.
+        aux: its auxiliary modalities.
+        against: strategy of the other.
+        against_aux: its auxiliary modalities.
+        shots: of both.
+        split: what the mean is called.
+    """
+    seen = [
+        [(a.item, a.right.astype(float), b.right.astype(float)) for a, b in zip(*pair, strict=True)] for pair in pairs
+    ]
+    ends = [np.cumsum([len(item) for item, _, _ in parts])[:-1] for parts in seen]
+
+    def drawn(rows: Rows, seed: int, counts: Figures) -> Figures:
+        ours, theirs = [], []
+        for of, (_, one, other) in zip(np.split(counts[:, rows[seed]], ends[seed], axis=1), seen[seed], strict=True):
+            n = of.sum(axis=1).clip(1)
+            ours.append((of @ one) / n)
+            theirs.append((of @ other) / n)
+        return mean(np.stack(ours)) - mean(np.stack(theirs))
+
+    def whole(parts: Sequence[NDArray[np.float64]]) -> float:
+        return float(mean(np.array([[part.mean()] for part in parts]))[0])
+
+    return _compared(
+        Comparison(strategy, aux, against, against_aux, shots, 0.0, 0.0, 0.0, 1.0, 1.0, len(seen), split),
+        [whole([a for _, a, _ in parts]) - whole([b for _, _, b in parts]) for parts in seen],
+        _resampled([np.concatenate([item for item, _, _ in parts]) for parts in seen], drawn),
+        [np.concatenate([a - b for _, a, b in parts]) for parts in seen],
+    )
+
+
+def _compared(
+    cell: Comparison,
+    differences: Sequence[float],
+    means: NDArray[np.float64],
+    items: Sequence[NDArray[Any]],
+) -> Comparison:
+    """A comparison with its figures.
+
+    Args:
+        cell: what is compared.
+        differences: of each seed.
+        means: over seeds, (RESAMPLES,), of resampled seeds and items.
+        items: for each seed how much better one model was on each item, -1, 0 or 1.
+    """
     from scipy.stats import binomtest
 
-    seen = [(one.item, one.right.astype(int) - other.right.astype(int)) for one, other in pairs]
-    differences = [difference for _, difference in seen]
-    means = _resampled(seen)
     below, above = float((means <= 0).mean()), float((means >= 0).mean())
-    gained, lost = (sum(int((d == sign).sum()) for d in differences) for sign in (1, -1))
+    gained, lost = (sum(int((d == sign).sum()) for d in items) for sign in (1, -1))
     low, high = np.quantile(means, (0.025, 0.975))
-    return Comparison(
-        strategy=strategy,
-        aux=aux,
-        against=against,
-        against_aux=against_aux,
-        shots=shots,
-        difference=float(np.mean([d.mean() for d in differences])),
+    return replace(
+        cell,
+        difference=float(np.mean(differences)),
         low=float(low),
         high=float(high),
         p=min(1.0, max(2 * min(below, above), 1 / (RESAMPLES + 1))),
         mcnemar=float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0,
-        seeds=len(differences),
-        split=split,
     )
 
 
-def _resampled(seen: Sequence[tuple[NDArray[np.int64], NDArray[np.int_]]]) -> NDArray[np.float64]:
+def _resampled(
+    test_sets: Sequence[NDArray[np.int64]], drawn: Callable[[Rows, int, Figures], Figures]
+) -> NDArray[np.float64]:
     """Means of (RESAMPLES,) draws with replacement, of test sets, seeds and items.
 
     Args:
-        seen: for each seed the test items and how much better one model was on each.
+        test_sets: the items of each seed.
+        drawn: the differences (k,) of a seed: by where its items are among all, and how often each of all was drawn,
+            (k, items).
     """
     rng = np.random.default_rng(0)
-    items, places = np.unique(np.concatenate([item for item, _ in seen]), return_inverse=True)
-    rows = np.split(places, np.cumsum([len(item) for item, _ in seen])[:-1])
-    by_seed = np.empty((RESAMPLES, len(seen)))
-    for i in range(RESAMPLES):
-        count = np.bincount(rng.integers(len(items), size=len(items)), minlength=len(items))
-        for j, (_, difference) in enumerate(seen):
-            drawn = count[rows[j]]
-            by_seed[i, j] = drawn @ difference / max(1, drawn.sum())
-    seeds = _seeds([item.tobytes() for item, _ in seen], rng)
+    items, places = np.unique(np.concatenate(test_sets), return_inverse=True)
+    rows = np.split(places, np.cumsum([len(item) for item in test_sets])[:-1])
+    by_seed = np.empty((RESAMPLES, len(test_sets)))
+    size = max(1, BLOCK // len(items))
+    for first in range(0, RESAMPLES, size):
+        draws = range(first, min(first + size, RESAMPLES))
+        times = (rng.integers(len(items), size=len(items)) for _ in draws)
+        counts = np.stack([np.bincount(one, minlength=len(items)) for one in times]).astype(float)
+        for j in range(len(test_sets)):
+            by_seed[draws.start : draws.stop, j] = drawn(rows, j, counts)
+    seeds = _seeds([item.tobytes() for item in test_sets], rng)
     means: NDArray[np.float64] = np.take_along_axis(by_seed, seeds, axis=1).mean(axis=1)
     return means
 

@@ -5,115 +5,40 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from pydantic import Field
+from typing import Any
 
 from xm.data.contents import Contents
 from xm.data.open import open_dataset
-from xm.evaluation.report import Comparison, Result, Summary, summarise
+from xm.evaluation.report import Comparison, Result
 from xm.evaluation.significance import Hits, compare
-from xm.experiment.run import load
+from xm.experiment.bench_report import BenchReport
+from xm.experiment.bench_runs import KeptHits, StrategyRuns, held
+from xm.experiment.bench_settings import ALSO, SHARED, BenchSettings
 from xm.experiment.settings import TrainSettings
-from xm.experiment.training import Experiment
 from xm.foundation.errors import DataError, RunError, UsageError, unknown
-from xm.foundation.events import Event, Listener, logged, silent
-from xm.foundation.files import cache_dir, read_tensors
-from xm.foundation.layout import INDEX, TESTED
+from xm.foundation.events import Event, Listener, logged
+from xm.foundation.files import cache_dir
 from xm.plugins.blame import blaming
-from xm.plugins.config import Config, validated
+from xm.plugins.config import validated
+from xm.plugins.names import unusable
 from xm.plugins.plugin_manager import PluginManager, manager
 from xm.plugins.specs import BenchmarkSpec
 
-SHARED = {"data", "encoders", "templates", "shots", "seeds", "device", "cache"}
-"""Settings that training has too."""
-
-PLACES = {"out": None, "cache": None}
-"""Settings that say where things lie, which makes no difference to results."""
-
-
-class BenchSettings(Config):
-    """What ``xm bench`` takes. Every field is a flag of the same name."""
-
-    data: str | None = Field(None, description="the data; none: the dataset of the benchmark's name")
-    modality: str | None = Field(None, description="the target, of data that no benchmark is for; none: their only one")
-    aux: tuple[str, ...] = Field((), description="auxiliary modalities, of data that no benchmark is for")
-    strategies: tuple[str, ...] = Field((), description="which; none: every one that applies")
-    set: dict[str, Any] = Field({}, description="strategies' own settings, STRATEGY.NAME=VALUE")
-    encoders: dict[str, str] = Field({}, description="modality to encoder, NAME or NAME:ARGUMENT")
-    templates: tuple[str, ...] = Field((), description="sentences around a class name, or names of such")
-    shots: tuple[int, ...] = Field((1, 2, 4, 8, 16), min_length=1, description="samples per class of the target")
-    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="of the draws")
-    device: str = Field("auto", description="auto, cpu, cuda, mps")
-    out: Path | None = Field(
-        None, description="folder of runs, one a strategy; none: below runs/bench/NAME; those in it stay"
-    )
-    cache: Path | None = Field(None, description="the cache's folder; none: XM_CACHE or the platform's")
-
-
-class BenchTable(NamedTuple):
-    """A table as it is printed.
-
-    Attributes:
-        title: what it shows.
-        headers: of the columns.
-        rows: one text for each header.
-        words: how many columns, from the left, are words; the others are numbers.
-        below: lines that belong to it.
-    """
-
-    title: str
-    headers: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: int = 2
-    below: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class BenchReport:
-    """What a benchmark found.
-
-    Attributes:
-        name: the benchmark's.
-        results: of all strategies.
-        comparisons: of every row with the reference's row that learned from the target alone.
-        left_out: strategies that do not apply, and why.
-        notes: how data were made and brought together.
-        settings: of the benchmark, plain values.
-    """
-
-    name: str
-    results: tuple[Result, ...]
-    comparisons: tuple[Comparison, ...]
-    left_out: Mapping[str, str]
-    notes: tuple[str, ...]
-    settings: Mapping[str, Any]
-
-    @property
-    def summary(self) -> list[Summary]:
-        """Means over seeds."""
-        return summarise(self.results)
-
-    @property
-    def tables(self) -> Sequence[BenchTable]:
-        """Of a report with tables of its own, a subclass; none: accuracies and differences are printed."""
-        return ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "summary": [asdict(summary) for summary in self.summary]}
+RUNS = Path("runs/bench")
+"""Where runs of benchmarks are, unless a folder is named."""
 
 
 @blaming()
 def bench(
     name: str | None = None, *, listener: Listener = logged, plugins: PluginManager | None = None, **settings: Any
 ) -> BenchReport:
-    """Run a benchmark by its name, or its protocol, `few_shot`, on any data.
+    """Run a benchmark by its name, or its protocol, `few_shot`, on any data; or another protocol on either's data.
 
     Args:
-        name: of a `xm.BenchmarkSpec`; or, of none, the data: a folder, a file, a dataset's name. None: those of `data`.
+        name: of a `xm.BenchmarkSpec`; or, of none, the data: a folder, a file, a dataset's name; or, where `data` are
+            given, a name of your own, under which what is measured on them adds up. None: those of `data`.
         listener: hears progress, warnings and results.
         plugins: the plugin manager; the process's own if None.
         **settings: the fields of `BenchSettings`.
@@ -126,14 +51,36 @@ def bench(
         spec, given = _of_data(name, given, found)
     else:
         spec = found.benchmarks.find(name)
+        if spec.protocol:
+            raise UsageError(f"{name} is a protocol, and wants data: xm bench DATA --protocol {name}")
         if given.modality or given.aux:
             aux = f", with {', '.join(spec.aux)}" if spec.aux else ""
             raise UsageError(
                 f"benchmark {name!r} is of {spec.modality}{aux}: take --modality and --aux away; for others name the "
                 "data alone: xm bench --data SOURCE"
             )
+    if given.protocol is not None:
+        spec = _by_protocol(given.protocol, spec, found)
     report: BenchReport = spec.make(BenchReport, spec, given, found, listener)
     return report
+
+
+def _by_protocol(name: str, spec: BenchmarkSpec, plugins: PluginManager) -> BenchmarkSpec:
+    """The data of one spec by the protocol of that name.
+
+    Raises:
+        UsageError: if it is none, or the data's benchmark has a protocol of its own.
+    """
+    protocols = {spec.name: spec for spec in plugins.benchmarks.values() if spec.protocol}
+    if name not in protocols:
+        raise unknown("protocol", name, protocols, "xm plugins list")
+    if spec.load() is not few_shot:
+        raise UsageError(
+            f"benchmark {spec.name!r} has a protocol of its own: take --protocol away, or name the data alone: "
+            f"xm bench --data SOURCE --protocol {name}"
+        )
+    found = protocols[name]
+    return replace(spec, target=found.target, settings={**spec.settings, **found.settings}, quick=found.quick)
 
 
 def _of_data(name: str | None, settings: BenchSettings, plugins: PluginManager) -> tuple[BenchmarkSpec, BenchSettings]:
@@ -143,36 +90,65 @@ def _of_data(name: str | None, settings: BenchSettings, plugins: PluginManager) 
         UsageError: if there are none, or data of several modalities leave open which is the target.
         DataError: if they can't be opened.
     """
-    data = settings.data if name is None else name
+    data = name if settings.data is None else settings.data
+    own = name if settings.data is not None else None
     wrong = "name a benchmark (xm plugins list), or data: xm bench --data SOURCE"
     if name is not None:
-        wrong = str(unknown("benchmark", name, plugins.benchmarks, "xm plugins list"))
+        known = (spec.name for spec in plugins.benchmarks.values() if not spec.protocol)
+        wrong = str(unknown("benchmark", name, known, "xm plugins list"))
     if data is None:
         raise UsageError(wrong)
-    if name is not None and settings.data is not None:
-        raise UsageError(f"{wrong}; data that no benchmark is for are named alone: xm bench --data {settings.data}")
+    if own is not None and (own.startswith(".") or unusable("benchmark", BenchmarkSpec(name=own, target=""))):
+        raise UsageError(
+            f"{own!r} can't be the name of a benchmark of your own: name it in letters, digits, - and _; or name the "
+            f"data alone: xm bench --data {data}"
+        )
     try:
         dataset = open_dataset(data, plugins, settings.cache or cache_dir())
     except UsageError:
-        if name is None:
+        if settings.data is not None:
             raise
         raise UsageError(f"{wrong}, and there is no dataset, folder or file of that name") from None
-    held = list(dict.fromkeys(sample.modality for sample in dataset.samples if sample.label is not None))
-    if settings.modality is None and len(held) > 1:
+    modalities = list(dict.fromkeys(sample.modality for sample in dataset.samples if sample.label is not None))
+    if settings.modality is None and len(modalities) > 1:
         raise UsageError(
-            f"{data}: holds {' and '.join(held)}; say which is to be classified: --modality {held[0]} (others may help "
-            f"it: --aux {','.join(held[1:])})"
+            f"{data}: holds {' and '.join(modalities)}; say which is to be classified: --modality {modalities[0]} "
+            f"(others may help it: --aux {','.join(modalities[1:])})"
         )
-    if settings.modality is None and not held:
+    if settings.modality is None and not modalities:
         raise DataError(f"{data}: no item has a label")
     spec = BenchmarkSpec(
-        name=dataset.name,
+        name=own or dataset.name,
         target=f"{few_shot.__module__}:{few_shot.__name__}",
-        modality=settings.modality or held[0],
+        modality=settings.modality or modalities[0],
         aux=settings.aux,
         reference=str(TrainSettings.model_fields["strategy"].default),
     )
-    return spec, settings.model_copy(update={"data": data})
+    told: dict[str, Any] = {"data": data}
+    if own is not None and settings.out is None:
+        told["out"] = RUNS.joinpath(own, *([settings.protocol] if settings.protocol else []))
+    return spec, settings.model_copy(update=told)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What runs of strategies came to, with their hits; a protocol makes a report of it.
+
+    Attributes:
+        results: of all strategies, of every part of test.
+        left_out: strategies that do not apply, and why.
+        notes: how data were made and brought together.
+        settings: of the benchmark, plain values.
+        out: the folder of the runs.
+        hits: of a result's model.
+    """
+
+    results: tuple[Result, ...]
+    left_out: Mapping[str, str]
+    notes: tuple[str, ...]
+    settings: Mapping[str, Any]
+    out: Path
+    hits: KeptHits
 
 
 def few_shot(
@@ -181,21 +157,54 @@ def few_shot(
     """All strategies x subsets of auxiliary modalities x shots x seeds (Lin et al., CVPR 2023, table 1).
 
     The spec's own settings of training go before the defaults here, and what was given before both. A strategy that
-    does not apply to the data or encoders is left out with its reason. A run that `settings.out` holds
-    already, made with the same settings, is read instead of made.
+    does not apply to the data or encoders is left out with its reason. What a folder that was named
+    (`settings.out`) holds already is read instead of made, and is in the report, if only shots, seeds or strategies
+    are others.
+
+    Raises:
+        UsageError: if no strategy applies.
+        RunError: if a run that is there was made with other settings or from other data.
     """
-    chosen = settings.strategies or tuple(plugins.strategies)
-    own = _by_strategy(settings, chosen, plugins)
+    if settings.test:
+        raise UsageError("--test names other data for a protocol that scores on such, as --protocol cross-dataset does")
+    ran = run_strategies(spec, settings, plugins, listener)
+    hits = {(r.strategy, r.aux, r.shots, r.seed): ran.hits.of(r)["test"] for r in ran.results if r.split == "test"}
+    comparisons = tuple(_with_reference(spec.reference, ran.results, hits))
+    return BenchReport(spec.name, ran.results, comparisons, ran.left_out, ran.notes, ran.settings)
+
+
+def run_strategies(
+    spec: BenchmarkSpec,
+    settings: BenchSettings,
+    plugins: PluginManager,
+    listener: Listener,
+    *,
+    beside: Sequence[str] = (),
+    applies: Mapping[str, str] | None = None,
+) -> Ran:
+    """What `few_shot` runs, for any protocol.
+
+    Args:
+        spec: of the data, with the protocol's settings of training.
+        settings: of the benchmark.
+        plugins: that strategies come from.
+        listener: hears progress, warnings and results.
+        beside: strategies that are run whichever the user names.
+        applies: strategies that the protocol leaves out, and why.
+    """
+    wanted = tuple(dict.fromkeys((*settings.strategies, *beside))) if settings.strategies else tuple(plugins.strategies)
+    own = _by_strategy(settings, wanted, plugins)
+    left_out = {name: why for name, why in (applies or {}).items() if name in wanted}
+    chosen = [name for name in wanted if name not in left_out]
     tell = once(listener)
-    results: list[Result] = []
-    hits: dict[tuple[str, tuple[str, ...], int, int], Hits] = {}
-    left_out: dict[str, str] = {}
-    notes: dict[str, None] = {}
-    asked = settings.model_dump(include=SHARED & settings.model_fields_set, exclude_none=True)
+    asked = settings.model_dump(include=(SHARED | ALSO) & settings.model_fields_set, exclude_none=True)
     shared = {"data": spec.name, **settings.model_dump(include=SHARED, exclude_none=True), **spec.settings, **asked}
     out = settings.out or _own_folder(spec.name, shared, own)
+    more = [name for name in held(out, plugins) if name not in wanted] if settings.out else []
+    results: list[Result] = []
+    notes: dict[str, None] = {}
     contents = Contents()
-    for done, strategy in enumerate(chosen):
+    for done, strategy in enumerate((*chosen, *more)):
         given = {
             **shared,
             "modality": spec.modality,
@@ -205,26 +214,29 @@ def few_shot(
             "baselines": False,
             "out": out / strategy,
         }
+        runs = StrategyRuns(validated(TrainSettings, given, "bench"), plugins, tell, contents)
         try:
-            found, said = _results(validated(TrainSettings, given, "bench"), plugins, tell, contents)
-        except UsageError as error:
+            found, said = runs.results(more=strategy not in more)
+        except (UsageError, RunError) as error:
+            if isinstance(error, RunError) and strategy not in more:
+                raise
             left_out[strategy] = str(error)
             tell(Event("warning", {"message": f"{strategy} is left out: {error}"}))
             continue
         notes |= dict.fromkeys(said)
         results += found
-        for result in (result for result in found if result.split == "test"):
-            tested = read_tensors(out / strategy / result.model / TESTED)
-            hits[strategy, result.aux, result.shots, result.seed] = Hits.of(tested)
-        tell(Event("note", {"message": f"{strategy}: done ({done + 1} of {len(chosen)})"}))
-    if not results:
-        raise UsageError(f"no strategy applies: {_reasons(left_out)}")
-    comparisons = tuple(_with_reference(spec.reference, results, hits))
+        if strategy not in more:
+            tell(Event("note", {"message": f"{strategy}: done ({done + 1} of {len(chosen)})"}))
+    if joined := [name for name in more if name not in left_out]:
+        tell(Event("note", {"message": f"{out} holds runs of {', '.join(joined)} too; they are in the tables"}))
+    if not any(r.strategy in chosen for r in results):
+        raise UsageError(f"no strategy applies: {reasons(left_out)}")
     used = {**settings.model_dump(mode="json"), **shared, "out": str(out)}
-    return BenchReport(spec.name, tuple(results), comparisons, left_out, tuple(notes), used)
+    hits = KeptHits(out, results, plugins)
+    return Ran(tuple(results), left_out, tuple(notes), used, out, hits)
 
 
-def _reasons(left_out: Mapping[str, str]) -> str:
+def reasons(left_out: Mapping[str, str]) -> str:
     """Why strategies are left out, each reason once."""
     names: dict[str, list[str]] = {}
     for name, why in left_out.items():
@@ -264,28 +276,7 @@ def _by_strategy(settings: BenchSettings, chosen: Sequence[str], plugins: Plugin
 def _own_folder(name: str, shared: Mapping[str, Any], own: Mapping[str, Any]) -> Path:
     """Where a benchmark's runs are if no folder is named: one for all settings but the choice of strategies."""
     said = json.dumps({"shared": shared, "own": own}, sort_keys=True, default=str)
-    return Path("runs/bench") / name / hashlib.blake2b(said.encode(), digest_size=4).hexdigest()
-
-
-def _results(
-    settings: TrainSettings, plugins: PluginManager, listener: Listener, contents: Contents
-) -> tuple[tuple[Result, ...], Sequence[str]]:
-    """The results and notes of a run that is there, made with these settings and data; else of a new one."""
-    assert settings.out is not None
-    index = settings.out / INDEX
-    if index.is_file():
-        run = load(settings.out, plugins=plugins, listener=listener)
-        made = validated(TrainSettings, run.index["settings"], str(index))
-        wanted, found = ({**given.model_dump(mode="json"), **PLACES} for given in (settings, made))
-        if wanted != found:
-            raise RunError(f"{settings.out}: holds a run with other settings; choose another --out, or remove it")
-        if "contents" in run.index:
-            experiment = Experiment(settings, plugins, silent, contents)
-            if run.index["contents"] != contents.of_tasks(experiment.tasks()):
-                raise RunError(f"{settings.out}: was made from other data; choose another --out, or remove it")
-        return run.results, run.index["notes"]
-    report = Experiment(settings, plugins, listener, contents).run()
-    return report.results, report.notes
+    return RUNS / name / hashlib.blake2b(said.encode(), digest_size=4).hexdigest()
 
 
 def _with_reference(

@@ -17,6 +17,7 @@ from xm.data.types import Sample
 from xm.data.unlabelled import NONE
 from xm.evaluation.metrics import measure
 from xm.evaluation.report import Reference, Result, mean_std
+from xm.experiment.asked import Asked
 from xm.experiment.centring import known_without, without
 from xm.experiment.figures import by_class, figure, figures, restricted, unseen_in
 from xm.experiment.home import Home
@@ -150,10 +151,11 @@ class Cells:
             UsageError: if the model gives no numbers.
         """
         strategy, context = self.strategy(name), self.context(name, task, aux)
+        asked = Asked(context)
         context.predictor = self.rule(name, strategy, context)
         started = time.perf_counter()
         model = adapt(strategy, context)
-        seconds = time.perf_counter() - started
+        seconds, known = time.perf_counter() - started, asked.known(task)
         check_plain(strategy, "what it records", context.record)
         tested, alone = self._test(name, model, context, task, task.test)
         labels = {
@@ -185,7 +187,7 @@ class Cells:
         )
         rows, abstains = self._rows(task, context), context.predictor.abstains
         results = list(figures(result, tested, rows, abstains=abstains))
-        results[0] = replace(results[0], record={**result.record, **unseen_in(task.classes, task.seen)})
+        results[0] = replace(results[0], record={**result.record, **unseen_in(task.classes, task.seen, known)})
         for split, samples in self.viewed(task).items():
             seen, _ = self._test(name, model, context, task, samples)
             results.append(figure(result, split, seen["label"], seen["predicted"], abstains=abstains))

@@ -15,7 +15,9 @@ from xm.data.open import open_dataset
 from xm.data.types import Sample
 from xm.evaluation.report import Comparison, Result, Summary, summarise
 from xm.evaluation.significance import Hits, compare
-from xm.experiment.benchmark import BenchSettings, few_shot, once
+from xm.experiment.bench_runs import run_of
+from xm.experiment.bench_settings import BenchSettings
+from xm.experiment.benchmark import few_shot, once
 from xm.experiment.encoder_cost import Cost, cost_of
 from xm.foundation.errors import PluginError, UsageError, XMError
 from xm.foundation.events import Event, Listener, logged
@@ -182,7 +184,7 @@ def _run(
     spec = BenchmarkSpec(name=name, target="", modality=given.modality, aux=aux)
     report = few_shot(spec, settings, plugins, listener)
     hits = {
-        (r.strategy, r.aux, r.shots, r.seed): Hits.of(read_tensors(folder / r.strategy / r.model / TESTED))
+        (r.strategy, r.aux, r.shots, r.seed): Hits.of(read_tensors(run_of(folder, r) / r.model / TESTED))
         for r in report.results
         if r.split == "test"
     }

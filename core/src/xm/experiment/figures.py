@@ -19,6 +19,10 @@ GENERALISED = "generalised-"
 """In the names of splits of seen and unseen classes: their items, decided among all classes."""
 
 
+UNTOLD = "untold"
+"""In the record of a model: unseen classes of which it had neither name nor sample, so that it decides by chance."""
+
+
 class Logits(Predictor):
     """A model's logits as they are."""
 
@@ -125,6 +129,16 @@ def harmonic(one: float, other: float) -> float:
     return 2 * one * other / (one + other) if one + other else 0.0
 
 
-def unseen_in(classes: Sequence[str], seen: Collection[int] | None) -> dict[str, list[str]]:
-    """For the record of a model: its unseen classes, if there are any."""
-    return {} if seen is None else {"unseen": [name for label, name in enumerate(classes) if label not in seen]}
+def unseen_in(classes: Sequence[str], seen: Collection[int] | None, known: Collection[int]) -> dict[str, list[str]]:
+    """For the record of a model: its unseen classes, if there are any; and those of which it was told nothing.
+
+    Args:
+        classes: in words.
+        seen: labels of the seen ones; None: all.
+        known: labels of those that something is known of.
+    """
+    if seen is None:
+        return {}
+    unseen = [label for label in range(len(classes)) if label not in seen]
+    untold = [classes[label] for label in unseen if label not in known]
+    return {"unseen": [classes[label] for label in unseen], **({UNTOLD: untold} if untold else {})}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from xm.data.class_texts import file_in
 from xm.data.semantics import described, read_descriptions, read_semantics
 from xm.data.types import DESCRIPTIONS, Dataset
 from xm.experiment.settings import TrainSettings
@@ -23,11 +24,14 @@ def with_semantics(dataset: Dataset, settings: TrainSettings) -> Dataset:
             raise UsageError(
                 f"--descriptions: of no use, as {dataset.name} brings its class names as samples; take it away"
             )
-        read[DESCRIPTIONS] = read_descriptions(settings.descriptions, dataset.classes)
+        path = settings.descriptions.expanduser()
+        file = file_in(path, (dataset.name, *dataset.called)) if path.is_dir() else path
+        read[DESCRIPTIONS] = read_descriptions(file, dataset.classes)
     notes = tuple(described(name, found, dataset.classes) for name, found in read.items())
     return replace(
         dataset,
         semantics={**dataset.semantics, **read},
+        described_as=settings.descriptions_as,
         described=dataset.described or settings.descriptions is not None,
         notes=(*dataset.notes, *notes),
     )

@@ -22,7 +22,7 @@ NO_MATTER = {"out", "cache", "device", "trackers"}
 """Settings that results do not depend on."""
 
 
-PLACES = ("", "runs/", "runs/bench/*/*/")
+PLACES = ("", "runs/", "runs/bench/*/", "runs/bench/*/*/")
 """Where runs are, unless they were put elsewhere."""
 
 
@@ -61,6 +61,8 @@ def key_of(
     for name, given in dataset.semantics.items():
         matrix = None if given.matrix is None else content_key(given.matrix)
         more.update(repr((name, given.texts, given.attributes, given.triples, matrix)).encode())
+        if given.aliases:
+            more.update(repr(given.aliases).encode())
     for sample in pairable.samples:
         if sample.pair is not None:
             line = f"{sample.modality} {sample.pair} {sample.label} {stamp(sample.item)}\n"

@@ -61,7 +61,14 @@ class TrainSettings(Config):
         (), description="sentences around a class name, or names of such (classname, or the dataset's); none: its own"
     )
     descriptions: Path | None = Field(
-        None, description="texts by class name, which enter where class names do: JSON, or a table class,text"
+        None,
+        description="texts by class name, which enter where class names do: JSON, a table class,text, or a folder of "
+        "such by dataset",
+    )
+    descriptions_as: Literal["texts", "samples", "templates"] = Field(
+        "texts",
+        description="what descriptions are: texts, in train and in classifiers of names; samples, in train alone; "
+        "templates, in classifiers of names alone",
     )
     semantics: dict[str, Path] = Field(
         {}, description="what else is known of classes, a file by name: texts, a matrix of attributes, or triples"
@@ -109,6 +116,8 @@ class TrainSettings(Config):
     def _where(self) -> Iterator[str]:
         if self.descriptions and DESCRIPTIONS in self.semantics:
             yield f"--descriptions FILE and --semantics {DESCRIPTIONS}=FILE are the same; give one of them"
+        if self.descriptions_as != "texts" and self.descriptions is None:
+            yield f"descriptions_as={self.descriptions_as} is of descriptions: name them with --descriptions FILE"
         try:
             _ = self.conditions
         except UsageError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xm.plugins.hookspecs import hookimpl
-from xm.plugins.specs import DatasetSpec, ObjectiveSpec, PredictorSpec, TrackerSpec, ViewSpec
+from xm.plugins.specs import BenchmarkSpec, DatasetSpec, ObjectiveSpec, PredictorSpec, TrackerSpec, ViewSpec
 
 
 @hookimpl
@@ -85,4 +85,31 @@ def trackers() -> list[TrackerSpec]:
             target="xm.plugins.trackers:JsonLines",
             summary="every event as a line of events.jsonl in the run folder",
         )
+    ]
+
+
+@hookimpl
+def benchmarks() -> list[BenchmarkSpec]:
+    return [
+        BenchmarkSpec(
+            name="base-to-new",
+            target="xm.experiment:base_to_new",
+            summary="half of the classes are learned from, and the others scored too (Zhou et al., CVPR 2022)",
+            protocol=True,
+            settings={"unseen": "half", "shots": (16,)},
+        ),
+        BenchmarkSpec(
+            name="cross-dataset",
+            target="xm.experiment:cross_dataset",
+            summary="learned on one dataset, scored on others, --test A,B (Zhou et al., CVPR 2022)",
+            protocol=True,
+            settings={"shots": (16,)},
+        ),
+        BenchmarkSpec(
+            name="domains",
+            target="xm.experiment:domains",
+            summary="learned in one domain, scored in others, --where test.NAME=A,B (Zhou et al., IJCV 2022)",
+            protocol=True,
+            settings={"shots": (16,)},
+        ),
     ]

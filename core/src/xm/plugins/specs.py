@@ -243,9 +243,12 @@ class TrackerSpec(Spec):
 class BenchmarkSpec(Spec):
     """A protocol that ``xm bench`` runs. The target is called with this spec, settings, plugins and a listener.
 
-    `xm.experiment.few_shot` is one that compares all strategies on the dataset of the benchmark's name.
+    `xm.experiment.few_shot` is one that compares all strategies on the dataset of the benchmark's name. Where it says
+    `protocol`, its name is one that ``xm bench DATA --protocol NAME`` takes: it is called with the spec of the data, in
+    which target, settings and cut are its own.
 
     Attributes:
+        protocol: it has no data of its own, and measures any; modality, aux and reference are the data's.
         modality: the target.
         aux: the auxiliary modalities.
         reference: the strategy with whose target-alone row others are compared; "" for none.
@@ -254,7 +257,8 @@ class BenchmarkSpec(Spec):
             gives goes before them.
     """
 
-    modality: str
+    protocol: bool = False
+    modality: str = ""
     aux: tuple[str, ...] = ()
     reference: str = ""
     quick: Mapping[str, str] = field(default_factory=lambda: {"shots": "2", "seeds": "1"})

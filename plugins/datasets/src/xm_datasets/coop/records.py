@@ -13,6 +13,8 @@ class Record:
 
     Attributes:
         name: what follows ``--data``.
+        called: what files of texts by class call it besides, those of CuPL (Pratt et al., ICCV 2023) and of "visual
+            descriptors" (Menon and Vondrick, ICLR 2023) among them.
         summary: one line.
         target: its opener.
         folder: its folder below XM_DATA.
@@ -24,6 +26,7 @@ class Record:
     """
 
     name: str
+    called: tuple[str, ...] = ()
     summary: str
     target: str = "xm_datasets.coop.dataset:open_split"
     folder: str
@@ -42,6 +45,7 @@ class Record:
 _ALL = (
     Record(
         name="caltech-101",
+        called=("cal",),
         summary="Caltech-101 in CoOp's split: 100 classes of objects",
         folder="caltech-101",
         images="101_ObjectCategories",
@@ -50,6 +54,7 @@ _ALL = (
     ),
     Record(
         name="oxford-pets",
+        called=("pet", "pets"),
         summary="Oxford-IIIT Pets in CoOp's split: 37 breeds",
         folder="oxford_pets",
         images="images",
@@ -58,6 +63,7 @@ _ALL = (
     ),
     Record(
         name="stanford-cars",
+        called=("car", "cars"),
         summary="Stanford Cars in CoOp's split: 196 models",
         folder="stanford_cars",
         images="",
@@ -66,6 +72,7 @@ _ALL = (
     ),
     Record(
         name="oxford-flowers",
+        called=("flower", "flowers", "flowers102"),
         summary="Oxford Flowers 102 in CoOp's split: 102 flowers",
         folder="oxford_flowers",
         images="jpg",
@@ -74,6 +81,7 @@ _ALL = (
     ),
     Record(
         name="food-101",
+        called=("food",),
         summary="Food-101 in CoOp's split: 101 dishes",
         folder="food-101",
         images="images",
@@ -82,6 +90,7 @@ _ALL = (
     ),
     Record(
         name="fgvc-aircraft",
+        called=("airplane", "aircraft"),
         summary="FGVC-Aircraft: 100 variants, its own splits",
         target="xm_datasets.coop.aircraft:open_aircraft",
         folder="fgvc_aircraft",
@@ -91,6 +100,7 @@ _ALL = (
     ),
     Record(
         name="sun397",
+        called=("sun",),
         summary="SUN397 in CoOp's split: 397 scenes",
         folder="sun397",
         images="SUN397",
@@ -99,6 +109,7 @@ _ALL = (
     ),
     Record(
         name="dtd",
+        called=("texture", "textures"),
         summary="Describable Textures in CoOp's split: 47 textures",
         folder="dtd",
         images="images",
@@ -115,6 +126,7 @@ _ALL = (
     ),
     Record(
         name="ucf101",
+        called=("ucf",),
         summary="Middle frames of UCF101 in CoOp's split: 101 actions",
         folder="ucf101",
         images="UCF-101-midframes",

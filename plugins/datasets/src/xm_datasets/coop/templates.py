@@ -32,4 +32,4 @@ def template_sets(record: Record) -> dict[str, tuple[str, ...]]:
 def named(record: Record, dataset: Dataset) -> Dataset:
     """The dataset under its record's name, with its templates; hand-crafted ones are the default."""
     sets = template_sets(record)
-    return replace(dataset, name=record.name, templates=sets[DEFAULT], template_sets=sets)
+    return replace(dataset, name=record.name, called=record.called, templates=sets[DEFAULT], template_sets=sets)

@@ -13,7 +13,7 @@ import numpy as np
 
 from xm import BenchmarkSpec, DataError, UsageError
 from xm.evaluation import Hits, Result
-from xm.experiment import BenchReport, BenchSettings, bench, load
+from xm.experiment import BenchReport, BenchSettings, bench, load, run_of
 from xm.foundation import Event, Listener, logged, silent
 from xm.plugins import PluginManager
 from xm_datasets.coop.cvpr2023.intervals import Interval, accuracy, mean
@@ -148,12 +148,14 @@ def _in_all(found: Iterable[Mapping[Cell, Interval]]) -> Iterator[tuple[Cell, li
 def _accuracies(report: BenchReport, plugins: PluginManager) -> dict[Cell, Interval]:
     """Each row's accuracy with its interval, from the decisions that the runs keep."""
     hits: dict[Cell, list[Hits]] = {}
-    for strategy in dict.fromkeys(r.strategy for r in report.results):
-        run = load(Path(report.settings["out"]) / strategy, plugins=plugins, listener=silent)
-        for r in (r for r in report.results if r.strategy == strategy and r.split == "test"):
-            decided = run.tested(r.model)
-            right = (decided.labels == decided.predicted).numpy()
-            hits.setdefault((strategy, r.aux, r.shots), []).append(Hits(np.arange(len(right)), right))
+    out = Path(report.settings["out"])
+    tested = [r for r in report.results if r.split == "test"]
+    folders = [run_of(out, r) for r in tested]
+    runs = {folder: load(folder, plugins=plugins, listener=silent) for folder in dict.fromkeys(folders)}
+    for r, folder in zip(tested, folders, strict=True):
+        decided = runs[folder].tested(r.model)
+        right = (decided.labels == decided.predicted).numpy()
+        hits.setdefault((r.strategy, r.aux, r.shots), []).append(Hits(np.arange(len(right)), right))
     return {cell: accuracy(seeds) for cell, seeds in hits.items()}
 
 
