@@ -161,8 +161,8 @@ def weights(
         paths = [
             path for part in (parts(beside) if parts else ()) if (path := found[0].parent / part).is_file()
         ] or found
-        size = sum(path.stat().st_size for path in paths)
-        return Weights(name, "huggingface.co", tuple(paths), size, licence(repo, revision))
+        here = sum(path.stat().st_size for path in paths)
+        return Weights(name, "huggingface.co", tuple(paths), here, licence(repo, revision))
     chosen = parts or (lambda held: [name for name in names if name in held][:1])
     try:
         with _faults(repo, names[0], otherwise, revision):
@@ -221,7 +221,7 @@ def _tell_of(hub: Any, repo: str, name: str, revision: str) -> None:
     """Say what is about to be downloaded, if the hub tells."""
     try:
         _, size, said = _described(hub, repo, lambda held: [name] if name in held else [], revision)
-    except (OSError, hub.errors.HTTPError):  # the download itself says what is wrong
+    except (OSError, hub.errors.HfHubHTTPError):  # the download itself says what is wrong
         return
     _tell(repo, size, said)
 
