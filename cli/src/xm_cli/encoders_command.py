@@ -102,11 +102,11 @@ def _reached(report: EncoderReport) -> BenchTable:
     free = ", ".join(spec.name for spec in manager().strategies.values() if spec.baseline)
     title = (
         f"{report.name}: {first.metric} of {strategy} in % on {first.n} {first.target} items of test, {spread}, by "
-        f"shots{f' (0: {free})' if 0 in shots else ''}; milliseconds an item, from file to vector; megabytes of the "
-        "process at most, and for each further item of a batch"
+        f"shots{f' (0: {free})' if 0 in shots else ''}"
     )
+    below = "ms: an item, from file to vector. MB: of the process at most, and for each further item of a batch."
     headers = ["encoder", "learned from", *map(str, shots), "ms", "MB", "MB an item"]
-    return BenchTable(title, headers, rows)
+    return BenchTable(title, headers, rows, below=[below])
 
 
 def _cells(one: Compared, strategy: str) -> dict[tuple[str, ...], dict[int, str]]:

@@ -25,7 +25,9 @@ class LoraConfig(Config):
     depth: int = Field(-1, ge=-1, description="of the target's encoder: its last blocks with adapters; -1: all")
     names_depth: int = Field(-1, ge=-1, description="of the encoder that reads class names; 0: it stays as it is")
     modules: tuple[str, ...] = Field(
-        ("q_proj", "k_proj", "v_proj"), min_length=1, description="the layers that get adapters, by name"
+        ("q_proj", "k_proj", "v_proj", "query", "key", "value", "qkv"),
+        min_length=1,
+        description="the layers that get adapters, by name; those that are there: attention's in most networks",
     )
     rank: int = Field(2, gt=0, description="of an adapter")
     alpha: float = Field(1.0, gt=0, description="an adapter's scale times the square root of its rank")
