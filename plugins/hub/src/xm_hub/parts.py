@@ -36,6 +36,22 @@ def listed(blocks: nn.Module, items: Iterable[nn.Module]) -> nn.Module:
     return nn.Sequential(*items) if isinstance(blocks, nn.Sequential) else nn.ModuleList(items)
 
 
+def called(model: nn.Module, run: Callable[[], object]) -> dict[str, int]:
+    """How often the pass that `run` makes calls each module of a network, by path, in the order of the first calls."""
+    calls: dict[str, int] = {}
+    hooks = [
+        module.register_forward_pre_hook(lambda *_, path=path: calls.__setitem__(path, calls.get(path, 0) + 1))
+        for path, module in model.named_modules()
+    ]
+    try:
+        with torch.no_grad():
+            run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return calls
+
+
 class Reached(Exception):  # noqa: N818 - no error: the pass has come where it should end
     """What a block is called with, where a pass ends before it."""
 

@@ -13,6 +13,7 @@ import torch
 
 from xm import UsageError
 from xm.encoders import Promptable, make_encoder
+from xm.encoders.speed import Way
 from xm.plugins import manager
 
 Tiny = Callable[[str], Path]
@@ -50,6 +51,34 @@ def test_every_depth_is_the_whole(tiny: Tiny, name: str, kind: str) -> None:
         sizes.append(sum(parameter.numel() for parameter in tail.parameters()))
     assert sizes == sorted(sizes) and sizes[0] < sizes[1]
     torch.testing.assert_close(encoder.encode(ITEMS[kind]), whole, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [*TOWERS, ("Wav2Vec2", "-audio"), ("WavLM", "-audio")],
+    ids=lambda value: str(value).strip("-") or "image",
+)
+def test_half_precision_is_near_and_leaves_no_trace(tiny: Tiny, name: str, kind: str) -> None:
+    encoder = made(f"transformers{kind}:{tiny(name)}")
+    batch = [encoder.prepare(item) for item in ITEMS[kind]]
+    whole = encoder.compute(batch)["features"]
+    weights = [weight for network in encoder.networks() for weight in network.parameters() if weight.ndim > 1]
+    before = [weight.clone() for weight in weights]
+    with Way("bfloat16", channels_last=True).of(encoder), torch.autocast("cpu", torch.bfloat16):
+        assert weights and all(weight.dtype == torch.bfloat16 for weight in weights)
+        found = encoder.compute(batch)["features"]
+    assert not torch.equal(found, whole) and float(torch.cosine_similarity(found, whole).min()) > 0.99
+    assert all(now.dtype == then.dtype and torch.equal(now, then) for now, then in zip(weights, before, strict=True))
+    assert torch.equal(encoder.compute(batch)["features"], whole)
+
+
+def test_networks_are_of_the_tower_alone(tiny: Tiny) -> None:
+    kinds = {
+        kind: [type(n).__name__ for n in made(f"transformers{kind}:{tiny('clip')}").networks()]
+        for kind in ("", "-text")
+    }
+    assert kinds == {"": ["CLIPVisionModel", "Linear"], "-text": ["CLIPTextModel", "Linear"]}
+    assert [type(n).__name__ for n in made(f"transformers:{tiny('vit')}").networks()] == ["ViTModel", "Linear"]
 
 
 @pytest.mark.parametrize("depth", [1, -1])

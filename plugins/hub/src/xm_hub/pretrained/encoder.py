@@ -14,6 +14,7 @@ from xm import Preparing, Prototypes, UsageError, fingerprint_of
 from xm.encoders import Trunk
 from xm.learning import Inputs
 from xm.plugins import Weights
+from xm_hub.parts import called
 from xm_hub.pretrained import kinds, runs
 from xm_hub.pretrained.kinds import Tower
 from xm_hub.pretrained.loading import POOLER, RELEASE, Loaded, known_types, load
@@ -75,6 +76,11 @@ class Pretrained(Preparing):
     def pretrained(self) -> tuple[Weights, ...]:
         return self._source.pretrained()
 
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The modules that features come from, of a model of several towers those of this one."""
+        module = self._loaded().module
+        return tuple(module.get_submodule(path) for path in self._parts)
+
     def prototypes(self) -> Prototypes | None:
         """The model's own classifier, if it ends at one whose classes have names."""
         names = self._names
@@ -106,6 +112,20 @@ class Pretrained(Preparing):
             return {"features": torch.zeros(0, self.dim)}
         found = self._features_of(prepared)
         return self._with_scores(found)
+
+    @cached_property
+    def _parts(self) -> tuple[str, ...]:
+        """Paths of the modules that a run calls; below the model where it is hooked: what is compiled sees no hooks."""
+        module = self._loaded().module
+        inputs = {name: value.to(self.device) for name, value in self._rows([self._sample()]).items()}
+        calls = called(module, lambda: self._run(module, inputs))
+        found: list[str] = []
+        for path in calls:
+            if not path and self.kind.head:
+                continue
+            if not any(path.startswith(f"{above}.") or not above for above in found):
+                found.append(path)
+        return tuple(found)
 
     @property
     def _pool(self) -> str:

@@ -20,6 +20,7 @@ from torch.nn.functional import normalize
 
 from xm import UsageError
 from xm.learning import Inputs
+from xm_hub.parts import called
 from xm_hub.pretrained.runs import Run
 from xm_hub.pretrained.tails import (
     IDS,
@@ -129,7 +130,7 @@ class Split:
 
     def _blocks(self) -> tuple[str, int]:
         """The path of the blocks, and how many there are; ("", 0) if there are none."""
-        calls = self._called(self.model, self.inputs, self.run)
+        calls = called(self.model, lambda: self.run(self.model, self.inputs))
         best, size = ("", 0), 0
         for path, module in self.model.named_modules():
             if not isinstance(module, nn.ModuleList) or not len(module):
@@ -140,21 +141,6 @@ class Split:
             if once and len({type(block) for block in module}) == 1 and own > size:
                 best, size = (path, len(module)), own
         return best
-
-    def _called(self, model: nn.Module, inputs: Inputs, run: Run | None = None) -> dict[str, int]:
-        """How often each module is called, by path; `run` if the model is not called itself."""
-        calls: dict[str, int] = {}
-        hooks = [
-            module.register_forward_pre_hook(lambda *_, path=path: calls.__setitem__(path, calls.get(path, 0) + 1))
-            for path, module in model.named_modules()
-        ]
-        try:
-            with torch.no_grad():
-                run(model, inputs) if run else model(inputs)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return calls
 
     def _embedding(self) -> str:
         """The path of the module that embeds token ids.
@@ -195,11 +181,11 @@ class Split:
             if own and parameter.grad is None
         }
         tower.zero_grad(set_to_none=True)
-        called = self._called(tail, x)
+        calls = called(tail, lambda: tail(x))
         stood = _topmost(tower, unused, before)
         forms = self._forms(tail, x, stood) if passing is not None else {}
         for path in stood:
-            if path in forms or f"tower.{path}" not in called:
+            if path in forms or f"tower.{path}" not in calls:
                 tower.set_submodule(path, StandIn(tower.get_submodule(path), forms.get(path), passing or Passing()))
         for module in tower.modules():
             for name, parameter in list(module._parameters.items()):
