@@ -104,7 +104,8 @@ class Pretrained(Preparing):
             return super().opened(0)
         sample = self._rows([self._sample()])
         main = next(name for name in MAIN if name in sample)
-        front, tail = Split(self._loaded().module, self._run, main, sample, self._told(depth)).at(depth)
+        model, told = self._loaded().module, self._told(depth)
+        front, tail = Split(model, self._run, main, sample, told, fixed=self.kind.fixed).at(depth)
         return lambda prepared: front(self._rows(prepared)), tail
 
     def compute(self, prepared: Sequence[Any]) -> Inputs:

@@ -24,14 +24,17 @@ from xm_hub.parts import called
 from xm_hub.pretrained.runs import Run
 from xm_hub.pretrained.tails import (
     IDS,
+    MASK,
     TOKENS,
     Given,
     Passing,
+    Prompted,
     StandIn,
     Tail,
     Whole,
-    WholeText,
     Words,
+    columns,
+    cropped,
     form_of,
     hidden_name,
     named,
@@ -49,17 +52,23 @@ class Split:
     """A model and what it is tried with.
 
     Args:
-        model: of transformers.
+        model: of transformers, or one that holds such.
         run: its inputs to features.
         main: name of the large input.
         inputs: of one item.
         told: how an error begins, in words.
+        fixed: a text's filling is read too; else columns in which no text has a token are left out.
     """
 
-    def __init__(self, model: nn.Module, run: Run, main: str, inputs: Mapping[str, Tensor], told: str) -> None:
+    def __init__(
+        self, model: nn.Module, run: Run, main: str, inputs: Mapping[str, Tensor], told: str, *, fixed: bool = False
+    ) -> None:
         self.model, self.run, self.main, self.told = model, run, main, told
+        self.crops = main == IDS and not fixed
         device = next(model.parameters()).device
         self.inputs = {name: value.to(device) for name, value in inputs.items()}
+        if self.crops:
+            self.inputs = cropped(self.inputs, MASK)
 
     def at(self, depth: int) -> tuple[Callable[[Inputs], Inputs], nn.Module]:
         """The frozen part, of a model's inputs, and the tail.
@@ -78,15 +87,19 @@ class Split:
 
     def _whole(self) -> tuple[Callable[[Inputs], Inputs], nn.Module]:
         passing, tower = Passing(), deepcopy(self.model)
-        if IDS in self.inputs:
-            embedding = self._embedding()
-            tower.get_submodule(embedding).register_forward_hook(Words(passing))
-            tail: nn.Module = WholeText(tower, self.run, passing, embedding)
+        embedding = self._embedding() if self.main == IDS else None
+        if embedding is None:
+            tail = Whole(tower, self.run, passing, self.crops)
         else:
-            tail = Whole(tower, self.run, passing)
-        x = {named(name): value for name, value in self.inputs.items()}
-        self._trimmed(tail, x, set(), None)
-        return lambda inputs: {named(name): value for name, value in inputs.items()}, tail
+            tower.get_submodule(embedding).register_forward_hook(Words(passing))
+            tail = Prompted(tower, self.run, passing, self.crops, embedding)
+
+        def front(inputs: Inputs) -> Inputs:
+            return {named(name): value for name, value in inputs.items()}
+
+        self._trimmed(tail, front(self.inputs), set(), None)
+        self._hold(front, tail)
+        return front, tail
 
     def _cut(self, block: str, before: list[str]) -> tuple[Callable[[Inputs], Inputs], nn.Module]:
         def front(inputs: Inputs) -> Inputs:
@@ -96,20 +109,36 @@ class Split:
             x = front(self.inputs)
         passing, tower = Passing(), deepcopy(self.model)
         tower.get_submodule(block).register_forward_pre_hook(Given(passing), with_kwargs=True)
-        tail = Tail(tower, self.run, self.main, tuple(self.inputs[self.main].shape[1:]), passing)
+        tail = Tail(tower, self.run, self.main, tuple(self.inputs[self.main].shape[1:]), passing, self.crops)
         self._trimmed(tail, x, set(before), passing)
-        with torch.no_grad():
-            whole = normalize(self.run(self.model, self.inputs), dim=-1)
-            for rows in (1, 2):
-                several = {name: torch.cat([value] * rows) for name, value in x.items()}
-                if not torch.allclose(tail(several), whole.expand(rows, -1), atol=_CLOSE):
-                    raise UsageError(f"{self.told}: its blocks are given more than what the one before computes")
+        self._hold(front, tail)
         return front, tail
 
+    def _hold(self, front: Callable[[Inputs], Inputs], tail: nn.Module) -> None:
+        """Hold front and tail against the whole model, by one row and by two; the second text ends a token earlier.
+
+        Raises:
+            UsageError: if they differ.
+        """
+        inputs = {name: torch.cat([value, value]) for name, value in self.inputs.items()}
+        if self.crops and MASK in inputs:
+            inputs[MASK][1, -1] = 0
+        with torch.no_grad():
+            whole = normalize(self.run(self.model, inputs), dim=-1)
+            for rows in (1, 2):
+                x = front({name: value[:rows] for name, value in inputs.items()})
+                ways = [x, {**x, TOKENS: tail.embed(x)}] if isinstance(tail, Prompted) else [x]
+                if not all(torch.allclose(tail(way), whole[:rows], atol=_CLOSE) for way in ways):
+                    raise UsageError(f"{self.told}: its blocks are given more than what the one before computes")
+
     def _front(self, block: str, inputs: Inputs) -> Inputs:
-        """What a block is given, as ``tokens`` (n, times, length, width), and the small inputs."""
+        """What a block is given, as ``tokens``, and the small inputs.
+
+        Tokens are (n, length, width) of texts, zeros where none has a token; else (n, times, length, width).
+        """
         device = next(self.model.parameters()).device
         inputs = {name: value.to(device) for name, value in inputs.items()}
+        where = columns(inputs.get(MASK)) if self.crops else slice(None)
         rows, found = len(inputs[self.main]), {}
 
         def reached(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -119,14 +148,22 @@ class Split:
         hook = self.model.get_submodule(block).register_forward_pre_hook(reached, with_kwargs=True)
         try:
             with torch.no_grad():
-                self.run(self.model, inputs)
+                self.run(
+                    self.model, {name: value[:, where] for name, value in inputs.items()} if self.crops else inputs
+                )
         except _ReachedError:
             pass
         finally:
             hook.remove()
-        tokens = found[TOKENS]
+        tokens = found[TOKENS].float()
         small = {named(name): value for name, value in inputs.items() if name != self.main or name == IDS}
-        return {TOKENS: tokens.reshape(rows, len(tokens) // rows, *tokens.shape[1:]).float(), **small}
+        if self.main != IDS:
+            return {TOKENS: tokens.reshape(rows, len(tokens) // rows, *tokens.shape[1:]), **small}
+        filled = tokens.new_zeros(rows, inputs[IDS].shape[1], tokens.shape[-1])
+        if tokens.shape != filled[:, where].shape:
+            raise UsageError(f"{self.told}: its blocks are not given a vector for each token")
+        filled[:, where] = tokens
+        return {TOKENS: filled, **small}
 
     def _blocks(self) -> tuple[str, int]:
         """The path of the blocks, and how many there are; ("", 0) if there are none."""
@@ -142,12 +179,8 @@ class Split:
                 best, size = (path, len(module)), own
         return best
 
-    def _embedding(self) -> str:
-        """The path of the module that embeds token ids.
-
-        Raises:
-            UsageError: if there is none.
-        """
+    def _embedding(self) -> str | None:
+        """The path of the module that embeds token ids; None if there is none."""
         found: list[str] = []
 
         def seen(path: str, args: tuple[Any, ...]) -> None:
@@ -165,9 +198,7 @@ class Split:
         finally:
             for hook in hooks:
                 hook.remove()
-        if not found:
-            raise UsageError(f"{self.told}: no embedding of its tokens is found")
-        return found[0]
+        return found[0] if found else None
 
     def _trimmed(self, tail: Any, x: Inputs, before: set[str], passing: Passing | None) -> None:
         """Take from a tail the parameters that do not bear on its outputs, with the modules that held nothing else."""
@@ -198,7 +229,10 @@ class Split:
         """The form of what modules give, by path, of those that are called."""
         tower: Any = tail.tower
         seen: list[dict[str, Any]] = []
-        for rows in (1, 2):
+        several = [x, {name: torch.cat([value, value]) for name, value in x.items()}]
+        if self.crops:
+            several.append({name: value[:, :-1] for name, value in x.items()})
+        for given in several:
             outs: dict[str, Any] = {}
             hooks = [
                 tower.get_submodule(path).register_forward_hook(
@@ -208,12 +242,14 @@ class Split:
             ]
             try:
                 with torch.no_grad():
-                    tail({name: torch.cat([value] * rows) for name, value in x.items()})
+                    tail(given)
             finally:
                 for hook in hooks:
                     hook.remove()
             seen.append(outs)
-        return {path: form_of(out, seen[1][path]) for path, out in seen[0].items()}
+        return {
+            path: form_of(out, seen[1][path], seen[2][path] if self.crops else None) for path, out in seen[0].items()
+        }
 
 
 def _topmost(tower: nn.Module, unused: set[int], before: set[str]) -> list[str]:

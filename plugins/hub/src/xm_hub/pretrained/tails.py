@@ -24,11 +24,13 @@ class Passing:
     Attributes:
         tokens: what the block at the cut is given, or the token embeddings of texts; None: what the model computes.
         n: rows.
+        more: tokens of a text beyond those of the sample that forms are of.
     """
 
     def __init__(self) -> None:
         self.tokens: Tensor | None = None
         self.n = 0
+        self.more = 0
 
 
 class Given:
@@ -76,11 +78,24 @@ class StandIn(nn.Module):
 
 
 class Form:
-    """Of a tensor: its shape for one row, and which of its axes grow with the number of rows."""
+    """Of a tensor: its shape for one row, which of its axes grow with the number of rows, and which with the length.
 
-    def __init__(self, one: Tensor, two: Tensor) -> None:
+    Args:
+        one: of one row.
+        two: of two rows.
+        shorter: of one row with a token less; None of what has one length.
+    """
+
+    def __init__(self, one: Tensor, two: Tensor, shorter: Tensor | None) -> None:
         self.shape, self.dtype = tuple(one.shape), one.dtype
         self.grows = tuple(b == 2 * a for a, b in zip(one.shape, two.shape, strict=True))
+        less = one.shape if shorter is None else shorter.shape
+        self.steps = tuple(a - b for a, b in zip(one.shape, less, strict=True))
+
+    def sizes(self, n: int, more: int) -> list[int]:
+        """For `n` rows with so many tokens more."""
+        axes = zip(self.shape, self.grows, self.steps, strict=True)
+        return [(size + step * more) * (n if grows else 1) for size, grows, step in axes]
 
 
 class Copy(nn.Module):
@@ -95,18 +110,31 @@ class Copy(nn.Module):
 
 
 class Tail(Copy):
-    """The last blocks of a tower and what follows them; reads ``tokens`` and what else decides, such as a mask."""
+    """The last blocks of a tower and what follows them; reads ``tokens`` and what else decides, such as a mask.
 
-    def __init__(self, tower: nn.Module, run: Run, main: str, shape: tuple[int, ...], passing: Passing) -> None:
+    Args:
+        shape: of the main input of the sample.
+        crops: whether columns in which no text has a token are left out.
+    """
+
+    def __init__(
+        self, tower: nn.Module, run: Run, main: str, shape: tuple[int, ...], passing: Passing, crops: bool
+    ) -> None:
         super().__init__()
         self.tower, self.run, self.main, self.shape, self.passing = tower, run, main, shape, passing
+        self.crops = crops
 
     def forward(self, x: Inputs) -> Tensor:
+        x = cropped(x) if self.crops else x
         tokens = x[TOKENS]
         inputs = {name: x[ours] for name, ours in _ours(x).items()}
         if self.main not in inputs:
             inputs[self.main] = tokens.new_zeros(()).expand(len(tokens), *self.shape)
-        self.passing.tokens, self.passing.n = tokens.flatten(0, 1), len(tokens)
+        self.passing.n = len(tokens)
+        if self.main == IDS:
+            self.passing.tokens, self.passing.more = tokens, tokens.shape[1] - self.shape[0]
+        else:
+            self.passing.tokens = tokens.flatten(0, 1)
         try:
             return normalize(self.run(self.tower, inputs), dim=-1)
         finally:
@@ -114,45 +142,56 @@ class Tail(Copy):
 
 
 class Whole(Copy):
-    """A whole tower as a tail; reads the model's inputs."""
+    """A whole tower as a tail; reads the model's inputs, of texts ``ids`` and ``mask`` (n, length).
 
-    def __init__(self, tower: nn.Module, run: Run, passing: Passing) -> None:
-        super().__init__()
-        self.tower, self.run, self.passing = tower, run, passing
-
-    def forward(self, x: Inputs) -> Tensor:
-        return normalize(self.run(self.tower, {name: x[ours] for name, ours in _ours(x).items()}), dim=-1)
-
-
-class WholeText(Whole):
-    """A text tower as a tail; reads ``ids`` and ``mask`` (n, length), and is `xm.encoders.Promptable`.
-
-    The part where all texts have ended is left out, unless the tower reads filling (`fixed`).
+    Args:
+        crops: as of `Tail`.
     """
 
-    def __init__(self, tower: nn.Module, run: Run, passing: Passing, embedding: str) -> None:
-        super().__init__(tower, run, passing)
-        self.embedding = embedding
-        self.fixed = False
-
-    def embed(self, x: Inputs) -> Tensor:
-        embedded: Tensor = self.tower.get_submodule(self.embedding)(x["ids"][:, : self._longest(x)])
-        return embedded
+    def __init__(self, tower: nn.Module, run: Run, passing: Passing, crops: bool) -> None:
+        super().__init__()
+        self.tower, self.run, self.passing, self.crops = tower, run, passing, crops
 
     def forward(self, x: Inputs) -> Tensor:
-        longest = self._longest(x)
-        if TOKENS in x:
-            longest = min(longest, x[TOKENS].shape[1])
-            self.passing.tokens = x[TOKENS][:, :longest]
+        x = cropped(x) if self.crops else x
+        self.passing.tokens = x.get(TOKENS)
         try:
-            return super().forward({name: x[name][:, :longest] for name in ("ids", "mask") if name in x})
+            return normalize(self.run(self.tower, {name: x[ours] for name, ours in _ours(x).items()}), dim=-1)
         finally:
             self.passing.tokens = None
 
-    def _longest(self, x: Inputs) -> int:
-        if self.fixed or "mask" not in x or not len(x["mask"]):
-            return int(x["ids"].shape[1])
-        return int(x["mask"].sum(dim=1).max())
+
+class Prompted(Whole):
+    """A whole text tower that takes token embeddings too: `xm.encoders.Promptable`.
+
+    They are of the columns up to the last in which a text has a token, so that they stand where ``ids`` do.
+    """
+
+    def __init__(self, tower: nn.Module, run: Run, passing: Passing, crops: bool, embedding: str) -> None:
+        super().__init__(tower, run, passing, crops)
+        self.embedding = embedding
+
+    def embed(self, x: Inputs) -> Tensor:
+        ids = x["ids"][:, : columns(x.get("mask")).stop] if self.crops else x["ids"]
+        embedded: Tensor = self.tower.get_submodule(self.embedding)(ids)
+        return embedded
+
+    def forward(self, x: Inputs) -> Tensor:
+        if TOKENS in x:
+            x = {name: value[:, : x[TOKENS].shape[1]] for name, value in x.items()}
+        return super().forward(x)
+
+
+def columns(mask: Tensor | None) -> slice:
+    """From the first to the last in which a text has a token, by a mask (n, length); all without one."""
+    where = mask.bool().any(dim=0).nonzero().flatten() if mask is not None else ()
+    return slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(None)
+
+
+def cropped(x: Inputs, mask: str = "mask") -> dict[str, Tensor]:
+    """Inputs of texts, each (n, length, ...), without the columns in front and behind in which no text has a token."""
+    where = columns(x.get(mask))
+    return {name: value[:, where] for name, value in x.items()}
 
 
 def hidden_name(kwargs: Mapping[str, Any]) -> str:
@@ -170,22 +209,22 @@ def _ours(x: Inputs) -> dict[str, str]:
     return {theirs.get(name, name): name for name in x if name != TOKENS}
 
 
-def form_of(one: Any, two: Any) -> Any:
+def form_of(one: Any, two: Any, shorter: Any) -> Any:
     """Tensors of an output as their forms; the rest as it is."""
     if isinstance(one, Tensor):
-        return Form(one, two)
+        return Form(one, two, shorter)
     if isinstance(one, tuple | list):
-        return type(one)(form_of(a, b) for a, b in zip(one, two, strict=True))
+        less = [None] * len(one) if shorter is None else shorter
+        return type(one)(form_of(*parts) for parts in zip(one, two, less, strict=True))
     if isinstance(one, dict):  # transformers' outputs are such
-        return {name: form_of(value, two[name]) for name, value in one.items()}
+        return {name: form_of(value, two[name], shorter and shorter[name]) for name, value in one.items()}
     return one
 
 
 def zeros_of(form: Any, passing: Passing) -> Any:
     if isinstance(form, Form):
-        shape = [size * passing.n if grows else size for size, grows in zip(form.shape, form.grows, strict=True)]
         device = passing.tokens.device if passing.tokens is not None else None
-        return torch.zeros((), dtype=form.dtype, device=device).expand(shape)
+        return torch.zeros((), dtype=form.dtype, device=device).expand(form.sizes(passing.n, passing.more))
     if isinstance(form, tuple | list):
         return type(form)(zeros_of(part, passing) for part in form)
     if isinstance(form, dict):

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xm.data import VIEWS
-from xm.encoders import Trunk, note_cut, read_text
+from xm.encoders import note_cut, read_text
 from xm_hub.pretrained import kinds, tokens
 from xm_hub.pretrained.encoder import Pretrained
 from xm_hub.pretrained.loading import completed
-from xm_hub.pretrained.tails import WholeText
 from xm_hub.source import digest
 
 POOLING = "1_Pooling/config.json"
@@ -58,12 +57,6 @@ class TextEncoder(Pretrained):
     def size(self, prepared: Coded) -> int:
         """Its tokens."""
         return len(prepared["input_ids"])
-
-    def opened(self, depth: int) -> tuple[Trunk, nn.Module]:
-        trunk, tail = super().opened(depth)
-        if isinstance(tail, WholeText):
-            tail.fixed = self.kind.fixed
-        return trunk, tail
 
     @cached_property
     def _tokenizer(self) -> Any:
