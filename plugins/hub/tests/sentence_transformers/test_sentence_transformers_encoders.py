@@ -206,15 +206,18 @@ def test_tokens_can_be_replaced(bert: Path) -> None:
     assert tokens.grad is not None
 
 
-def test_the_whole_image_tower_opens(clip: Path) -> None:
-    encoder = made(clip, "image")
-    trunk, tail = encoder.split(-1)
-    out = tail(trunk(pictures()))
-    torch.testing.assert_close(out, encoder.encode(pictures()), atol=1e-5, rtol=1e-4)
+@pytest.mark.parametrize("depth", [1, 2, -1])
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_clips_towers_open(clip: Path, modality: str, depth: int) -> None:
+    encoder, items = made(clip, modality), pictures() if modality == "image" else TEXTS
+    trunk, tail = encoder.split(depth)
+    rows = [trunk([item]) for item in items]
+    out = tail({name: torch.cat([row[name] for row in rows]) for name in rows[0]})
+    torch.testing.assert_close(out, encoder.encode(items), atol=1e-5, rtol=1e-4)
     out[:, 0].sum().backward()
     assert all(p.grad is not None for p in tail.parameters() if p.requires_grad)
-    with pytest.raises(UsageError, match="depths are 0 and -1"):
-        encoder.split(2)
+    with pytest.raises(UsageError, match=r"depths are 0 \(frozen\), 1 to 2 and -1"):
+        encoder.split(3)
 
 
 def test_wrong_depths_are_told(bert: Path) -> None:

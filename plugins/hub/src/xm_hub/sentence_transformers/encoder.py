@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from xm.media.images import SUFFIXES, VIEWS, converted, read_image
 from xm.plugins import Weights
 from xm_hub.sentence_transformers import model
 from xm_hub.sentence_transformers.reference import resolve
-from xm_hub.sentence_transformers.tails import CODED, given, split_images, split_texts
+from xm_hub.sentence_transformers.tails import IDS, filled, split
 
 _ENDLESS = 1_000_000
 """Tokens from which a stated limit is none: tokenizers without one say 1e30."""
@@ -44,6 +44,36 @@ class _Encoder(Preparing):
 
     def _model(self) -> Any:
         return model.load(self._reference, str(self.device))
+
+    def _opened(
+        self, depth: int, main: str, rows: Callable[[Sequence[Any]], dict[str, Any]]
+    ) -> tuple[Trunk, nn.Module]:
+        """The model in two.
+
+        Args:
+            depth: k or -1.
+            main: name of the large input.
+            rows: the model's inputs of prepared items, a row each, and the settings beside them.
+        """
+        made = self._model()
+        told = f"the {self.modality} tower ({self._kind(made)}) can't be split at depth {depth}"
+        inputs = rows([self._sample()])
+        front, tail = split(made, main, inputs, depth, self.dim, told)
+
+        def trunk(prepared: Sequence[Any]) -> Inputs:
+            given = rows(prepared) if prepared else inputs
+            x = front({name: value.to(self.device) for name, value in given.items() if isinstance(value, Tensor)})
+            return x if prepared else {name: value[:0] for name, value in x.items()}
+
+        return trunk, tail
+
+    @staticmethod
+    def _kind(made: Any) -> str:
+        return type(getattr(made[0], "auto_model", made[0])).__name__
+
+    @abstractmethod
+    def _sample(self) -> Any:
+        """Some prepared item, to try the model with."""
 
     def _embedded(self, features: dict[str, Any]) -> Inputs:
         """``features`` (n, dim) of what the model's preprocessing gives."""
@@ -114,13 +144,10 @@ class TextEncoder(_Encoder):
         most, made = self._most(), self._model()
         if most is None or not hasattr(made[0], "auto_model"):
             raise UsageError(f"{self._reference.name} can't be split at depth {depth}; it is frozen (depth 0)")
-        front, tail = split_texts(made, self._coded, depth, most, self.dim)
+        return self._opened(depth, IDS, lambda prepared: filled(self._coded(prepared), most, made))
 
-        def trunk(prepared: Sequence[str]) -> Inputs:
-            coded = self._coded(prepared) if prepared else {name: torch.zeros(0, 0).long() for name in CODED}
-            return front(self._model(), given(coded, self.device))
-
-        return trunk, tail
+    def _sample(self) -> str:
+        return "some words, one after the other"
 
     def _most(self) -> int | None:
         """Tokens that the model reads; None: any number."""
@@ -174,26 +201,26 @@ class ImageEncoder(_Encoder):
         """``features`` (n, dim), as `SentenceTransformer.encode` gives them."""
         if not prepared:
             return {"features": torch.zeros(0, self.dim)}
-        return self._embedded({"pixel_values": torch.stack(list(prepared)), "modality": "image"})
+        return self._embedded(self._rows(prepared))
 
     def opened(self, depth: int) -> tuple[Trunk, nn.Module]:
-        """The tower, frozen at depth 0, or a copy of all of it to be trained, from pixels, at -1.
+        """The tower in two; the tail is a copy.
+
+        Args:
+            depth: 0: none; k: the last k blocks and what follows them; -1: all of it, from pixels.
 
         Raises:
-            UsageError: for another depth.
+            UsageError: for another depth, or a tower that can't be split there.
         """
         if depth == 0:
             return super().opened(0)
-        if depth != -1:
-            raise UsageError(f"{self._reference.name}: images can't be split at depth {depth}; depths are 0 and -1")
-        example = self.prepare(_grey())[None]
-        tail = split_images(self._model(), example.to(self.device), self.dim)
+        return self._opened(depth, "pixel_values", self._rows)
 
-        def trunk(prepared: Sequence[Tensor]) -> Inputs:
-            pixels = torch.stack(list(prepared)) if prepared else example[:0]
-            return {"pixels": pixels.to(self.device)}
+    def _rows(self, prepared: Sequence[Tensor]) -> dict[str, Any]:
+        return {"pixel_values": torch.stack(list(prepared)), "modality": "image"}
 
-        return trunk, tail
+    def _sample(self) -> Tensor:
+        return self.prepare(_grey())
 
 
 def _grey() -> Any:
