@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from xm import UsageError
-from xm.encoders import Promptable, make_encoder
-from xm.encoders.speed import Way
+from xm.encoders import Promptable, Way, make_encoder
 from xm.plugins import manager
+from xm_hub.pretrained.runs import pooled
+from xm_hub.pretrained.splits import Split
 
 Tiny = Callable[[str], Path]
 RNG = np.random.default_rng(0)
@@ -110,6 +111,36 @@ def test_token_embeddings_can_be_replaced(tiny: Tiny, name: str) -> None:
     torch.testing.assert_close(tail(fewer), tail(x)[1:2], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("left", [False, True])
+def test_filling_is_left_out_on_either_side(left: bool) -> None:
+    """By a network with rotary positions, whose tokenizers fill in front."""
+    from transformers import Qwen2Config, Qwen2Model
+
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 2}
+    model = Qwen2Model(Qwen2Config(**sizes, num_key_value_heads=2, vocab_size=40)).eval()
+    ids = torch.arange(8, 40).reshape(2, 16)
+    mask = torch.tensor([[1] * 9 + [0] * 7, [1] * 5 + [0] * 11])
+    given = {"input_ids": ids, "attention_mask": mask.flip(1) if left else mask}
+    sample = {"input_ids": ids[:1], "attention_mask": torch.ones_like(ids[:1])}
+    run, seen = pooled("mean"), []
+    with torch.no_grad():
+        whole = torch.nn.functional.normalize(run(model, given), dim=-1)
+    for depth in (1, 2, -1):
+        front, tail = Split(model, run, "input_ids", sample, "it can't be split").at(depth)
+        x = front(given)
+        alone = [front({name: value[i : i + 1] for name, value in given.items()}) for i in range(2)]
+        apart = {name: torch.cat([one[name] for one in alone]) for name in x}
+        assert all(value.shape[:2] == (2, 16) for value in apart.values())
+        hook = tail.tower.layers[-1].register_forward_hook(lambda _m, _given, out: seen.append(out.shape[1]))
+        for rows in (x, apart):
+            torch.testing.assert_close(tail(rows), whole, atol=1e-5, rtol=0)
+        hook.remove()
+    assert set(seen) == {9}
+    swapped = {**x, "tokens": tail.embed(x)}
+    fewer = {name: value[1:] for name, value in swapped.items()}
+    torch.testing.assert_close(tail(fewer), whole[1:], atol=1e-5, rtol=0)
+
+
 def test_depths_that_there_are(tiny: Tiny) -> None:
     with pytest.raises(UsageError, match=r"depth 3; depths are 0 \(frozen\), 1 to 2 and -1 \(all of it\)"):
         made(f"transformers:{tiny('clip')}").split(3)
@@ -119,8 +150,6 @@ def test_depths_that_there_are(tiny: Tiny) -> None:
 
 def test_positions_that_a_block_hands_on_are_refused(tiny: Tiny) -> None:
     """WavLM's first block computes what all others read beside the tokens."""
-    from xm_hub.pretrained.splits import Split
-
     encoder = made(f"transformers-audio:{tiny('WavLM')}")
     sample = encoder._rows([encoder._sample()])
     with pytest.raises(UsageError, match="WavLM can't: its blocks are given more than"):

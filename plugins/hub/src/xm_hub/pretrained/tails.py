@@ -184,7 +184,9 @@ class Prompted(Whole):
 
 def columns(mask: Tensor | None) -> slice:
     """From the first to the last in which a text has a token, by a mask (n, length); all without one."""
-    where = mask.bool().any(dim=0).nonzero().flatten() if mask is not None else ()
+    if mask is None:
+        return slice(None)
+    where = mask.bool().any(dim=0).nonzero().flatten()
     return slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(None)
 
 

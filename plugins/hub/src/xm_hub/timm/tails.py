@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 from xm import UsageError
 from xm.learning import Inputs
 from xm_hub import parts
+from xm_hub.timm import cuts
 
 Front = Callable[[Any, Tensor], dict[str, Tensor]]
 """A frozen stage: a model and pixels (n, channels, height, width) to named tensors."""
@@ -81,7 +82,7 @@ def split(module: Any, depth: int, size: tuple[int, ...]) -> tuple[Front, nn.Mod
     one, two = _pixels(module, 1, size), _pixels(module, 2, size)
     if depth == -1:
         tail = Tail((), (), module, "pixels")
-        return lambda _, pixels: {"pixels": pixels}, parts.used(tail, {"pixels": one})
+        return lambda _, pixels: {"pixels": pixels}, cuts.used(tail, {"pixels": one})
     for kind in (_of_blocks, _of_stages):
         most, make = kind(module, two)
         there = 0 < depth <= most
@@ -103,10 +104,10 @@ def _tried(module: Any, make: Make, depth: int, one: Tensor, two: Tensor) -> tup
         front, tail = make(depth, one)
         x = front(module, two)
         with torch.no_grad():
-            same = parts.alike(tail(x), _whole(module, two))
+            same = cuts.alike(tail(x), _whole(module, two))
     except Exception:  # blocks that are not called one after the other, by whatever that raises
         return None
-    return (front, parts.used(tail, front(module, one))) if same else None
+    return (front, cuts.used(tail, front(module, one))) if same else None
 
 
 def _of_blocks(module: Any, pixels: Tensor) -> tuple[int, Make]:
@@ -181,10 +182,10 @@ def _learns(module: Any, name: str) -> bool:
     return next(module.get_submodule(name).parameters(), None) is not None
 
 
-def _tokens(module: Any, pixels: Tensor, depth: int) -> parts.Reached:
+def _tokens(module: Any, pixels: Tensor, depth: int) -> cuts.Reached:
     """What the block is called with from which on there are `depth`."""
     with torch.no_grad():
-        return parts.reached(lambda: parts.before(module, "blocks", depth).forward_features(pixels))
+        return cuts.reached(lambda: cuts.before(module, "blocks", depth).forward_features(pixels))
 
 
 def _without(module: Any, names: Sequence[str]) -> nn.Module:
