@@ -113,6 +113,32 @@ def strategies():
 """
 
 
+NEAR = """
+from pathlib import Path
+import torch
+from xm import Encoder, EncoderSpec, fingerprint_of, hookimpl
+from xm.encoders import read_text
+
+class Near(Encoder):
+    modality, suffixes, space, dim, accepts_names = "text", (".txt",), "near", 26, True
+
+    def __init__(self, argument=""):
+        self.shift = float(Path(argument).read_text())
+
+    def fingerprint(self):
+        return fingerprint_of("near", self.shift)
+
+    def trunk(self, items):
+        texts = [read_text(item) for item in items]
+        letters = [[text.count(chr(97 + i)) + self.shift for i in range(26)] for text in texts]
+        return {"features": torch.tensor(letters).reshape(-1, 26)}
+
+@hookimpl
+def encoders():
+    return [EncoderSpec(name="near", modality="text", target="own_near:Near", suffixes=(".txt",), argument="FILE")]
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("target", "code"), [("Own", 0), ("Odd", 4)])
 def test_check_runs_the_suite_on_a_file(xm: Xm, tmp_path: Path, target: str, code: int) -> None:
@@ -134,6 +160,21 @@ def test_check_makes_an_encoder_with_its_argument(xm: Xm) -> None:
     ]
     wrong = xm("plugins", "check", "pixels:four")
     assert wrong.exit_code == 4 and "pixels:four: the side must be a whole number" in wrong.stdout
+
+
+@pytest.mark.slow
+def test_check_reads_an_argument_from_where_it_is_typed(
+    xm: Xm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_near.py").write_text(NEAR)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "shift.txt").write_text("1")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")  # of the folder, not of the suite
+    monkeypatch.chdir(tmp_path)
+    items = [part for item in ("aaa", "b", "cc") for part in ("--item", item)]
+    done = xm("--plugin", "own_near.py", "plugins", "check", "near:models/shift.txt", *items)
+    assert done.exit_code == 0, done.stdout
+    assert "passed" in done.stdout.splitlines()[-1]
 
 
 def test_debug_shows_where_a_plugin_fails_to_load(xm: Xm, tmp_path: Path, options: list[str]) -> None:

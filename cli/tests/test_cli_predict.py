@@ -72,6 +72,13 @@ def test_texts_and_a_chosen_model(xm: Xm, run_folder: Path) -> None:
     assert [p["label"] for p in found["predictions"]] == ["house", "apple"]
 
 
+def test_a_text_in_the_place_of_a_file(xm: Xm, run_folder: Path) -> None:
+    done = xm("predict", run_folder, "the apple", "gone.word")
+    assert done.exit_code == 3
+    said = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert said[0].endswith("; if it is a text: --text 'the apple'") and "--text" not in said[1]
+
+
 def test_what_the_run_was_made_with_is_told_where_it_is_missing(
     xm: Xm, toy: list[str], run_folder: Path, words: Path
 ) -> None:

@@ -46,6 +46,14 @@ def test_domains(xm: Xm, tmp_path: Path) -> None:
     assert lacking.exit_code == 2 and "--where train.domain=photo --where test.domain=sketch,clipart" in lacking.stderr
 
 
+def test_what_is_wrong_with_the_data_is_said_once(xm: Xm, tmp_path: Path) -> None:
+    args = ("bench", table(tmp_path / "sizes.csv"), "--strategies", "linear,nearest-centroid", *SHORT)
+    done = xm(*args, "--protocol", "base-to-new", "--unseen", "2")
+    assert done.exit_code == 2
+    lines = [line for line in done.stderr.splitlines() if "--unseen 2" in line]
+    assert len(lines) == 2 and lines[1].startswith("error: no strategy applies: --unseen 2: 2 of 2 classes would be")
+
+
 def test_descriptions(xm: Xm, tmp_path: Path) -> None:
     told = tmp_path / "by dataset" / "toys.json"
     told.parent.mkdir()

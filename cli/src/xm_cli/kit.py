@@ -20,12 +20,14 @@ WANTS = {
 """What a suite can't be run without, by its name."""
 
 _MODULE = """
+import os
 import pytest
 from pathlib import Path
 from xm.plugins import manager
 from xm.testing import {suite} as Suite
 from xm_cli.plugins_command import registries
 
+os.chdir({here!r})  # where arguments are relative to; pytest began elsewhere, so that it reads no settings of there
 for file in {files!r}:
     manager().load_file(file)
 
@@ -70,7 +72,8 @@ def run_suite(kind: str, spec: Spec, argument: str = "", items: Sequence[str] = 
     files = [str(Path(plugin.file).resolve()) for plugin in manager().plugins() if plugin.file]
     paths = [str(Path(item).resolve()) if Path(item).exists() else item for item in items]
     name = suite(kind, spec).rpartition(".")[2]
-    text = _MODULE.format(suite=name, files=files, argument=argument, kind=kind, key=spec.key)
+    here = str(Path.cwd())
+    text = _MODULE.format(suite=name, files=files, here=here, argument=argument, kind=kind, key=spec.key)
     text += _ITEMS.format(items=paths) if paths else ""
     with tempfile.TemporaryDirectory() as folder:
         module = Path(folder) / "test_kit.py"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -131,7 +132,7 @@ def predict(
         head, names, found = _of_run(Path(run), files or (), texts or (), modality, pick, add_class or (), only, device)
     for prediction in found:
         if prediction.error is not None:
-            warn(f"{prediction.item}: {prediction.error}")
+            warn(f"{prediction.item}: {prediction.error}{_as_text(prediction.item)}")
     chosen = Format.json if as_json else format_
     if chosen is Format.json:
         print_json({**head, "predictions": [_plain(p) for p in found]})
@@ -200,6 +201,13 @@ def _reads_names(run: Run) -> str:
         if run.encoder(modality).accepts_names:
             return str(modality)
     raise UsageError(f"--text: no modality of this run reads texts (its modalities: {', '.join(run.index['ways'])})")
+
+
+def _as_text(item: object) -> str:
+    """How to give what was meant as a text, not as a file; "" if it looks like a file's path."""
+    if not isinstance(item, Path) or item.suffix or item.exists():
+        return ""
+    return f"; if it is a text: --text {shlex.quote(str(item))}"
 
 
 def _best(prediction: Prediction) -> list[tuple[str, float]]:

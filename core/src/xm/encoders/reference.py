@@ -108,7 +108,9 @@ def _no_run(reference: str) -> RunError:
         gone = str(missing(folder, "run folder"))
     except OSError:  # too long for a name
         gone = f"{folder}: no such run folder"
-    return RunError(f"{gone}; an encoder is a name (xm plugins list) or a run of xm align")
+    return RunError(
+        f"{gone}; an encoder is a name (xm plugins list), alone or as in NAME:{reference}, or a run of xm align"
+    )
 
 
 class SavedAlignment:

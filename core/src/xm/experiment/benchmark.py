@@ -220,8 +220,11 @@ def run_strategies(
         except (UsageError, RunError) as error:
             if isinstance(error, RunError) and strategy not in more:
                 raise
+            if (
+                str(error) not in left_out.values()
+            ):  # what is wrong with the data is wrong with each; all are named below
+                tell(Event("warning", {"message": f"{strategy} is left out: {error}"}))
             left_out[strategy] = str(error)
-            tell(Event("warning", {"message": f"{strategy} is left out: {error}"}))
             continue
         notes |= dict.fromkeys(said)
         results += found
@@ -237,7 +240,9 @@ def run_strategies(
 
 
 def reasons(left_out: Mapping[str, str]) -> str:
-    """Why strategies are left out, each reason once."""
+    """Why strategies are left out, each reason once; the reason alone where several all have the same."""
+    if len(left_out) > 1 and len(said := set(left_out.values())) == 1:
+        return said.pop()
     names: dict[str, list[str]] = {}
     for name, why in left_out.items():
         names.setdefault(why, []).append(name)

@@ -49,7 +49,11 @@ class Source:
     @property
     def otherwise(self) -> str:
         """What to type where there is no network."""
-        return f"name a folder that has it: {self.encoder}:FOLDER"
+        said = f"name a folder that has it: {self.encoder}:FOLDER"
+        near, name = Path(self.repo).parent, Path(self.repo).name
+        if self.repo and Path(self.repo).is_dir():
+            return f"{said} (a folder has no revision: {self.encoder}:{self.repo})"
+        return f"{said} (the folder {near} here holds no {name})" if self.repo and near.is_dir() else said
 
     def file(self, *names: str) -> Path:
         """The first of the files that there is; of a repository it is downloaded.
@@ -162,6 +166,10 @@ def resolve(encoder: str, argument: str, example: str) -> Source:
     if argument and folder.is_dir():
         return Source(encoder, argument, folder)
     named = hub.parsed(argument)
+    if not argument:
+        raise UsageError(f"{encoder} needs a model: {encoder}:{example}, or a folder: {encoder}:FOLDER")
+    if folder.is_file():
+        raise UsageError(f"{encoder}:{argument}: is a file; type the folder that it is in: {encoder}:{folder.parent}")
     if named is None:
         raise UsageError(f"{encoder}:{argument}: no such folder, and no ORG/NAME of the hub as in {encoder}:{example}")
     return Source(encoder, argument, None, *named)

@@ -277,3 +277,10 @@ def test_as_target_and_as_auxiliary(vit: Path) -> None:
     data = Dataset(name="none", classes=("a", "b"), samples=())
     choice = EncoderChoice(manager(), data, CPU, {"image": f"timm:{vit}", "text": "minilm"})
     assert choice["image"].encoder.space != choice["text"].encoder.space
+
+
+def test_a_checkpoint_without_its_model(vit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(vit.parent)
+    file = f"{vit.name}/model.safetensors"
+    with pytest.raises(UsageError, match=f"type the model before the file: timm:MODEL/{file}$"):
+        made(file)

@@ -246,3 +246,28 @@ def test_positions_that_only_the_class_knows(tiny: Tiny, tmp_path: Path) -> None
     del settings["model_max_length"]
     (other / "tokenizer_config.json").write_text(json.dumps(settings))
     assert made(f"transformers-text:{other}")._most == 64
+
+
+def test_code_is_refused_beside_a_known_class_too(tiny: Tiny, tmp_path: Path) -> None:
+    shutil.copytree(tiny("vit"), folder := tmp_path / "own-vit")
+    config = json.loads((folder / "config.json").read_text())
+    code = {"auto_map": {"AutoModelForImageClassification": "own.Own"}, "model_type": "own-vit"}
+    (folder / "config.json").write_text(json.dumps(config | code))
+    refused(f"transformers:{folder}", PICTURE, r"its files bring Python code; if you trust them, type \?code=trust")
+
+
+def test_what_people_type_for_a_folder(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(tiny("clip"), tmp_path / "models" / "clip")
+    monkeypatch.chdir(tmp_path)
+    for typed, said, kind in (
+        ("", "^transformers needs a model: transformers:google/", UsageError),
+        (
+            ":models/clip/model.safetensors",
+            "is a file; type the folder that it is in: transformers:models/clip$",
+            UsageError,
+        ),
+        (":models/clap", r"transformers:FOLDER \(the folder models here holds no clap\)", PluginError),
+        (":models/clip@main", r"\(a folder has no revision: transformers:models/clip\)", PluginError),
+        (":models/clip?pool=cls", "has towers in one space, .*; leave out [?]pool=", UsageError),
+    ):
+        refused(f"transformers{typed}", PICTURE, said, kind)

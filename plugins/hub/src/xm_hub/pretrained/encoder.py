@@ -47,6 +47,11 @@ class Pretrained(Preparing):
         found = kinds.find(self._config, self.modality, self.options.pool)
         if found is None:
             raise UsageError(self._no_tower())
+        if self.options.pool and not found.pool:
+            where = f"{self._source.encoder}:{self._source.name}"
+            raise UsageError(
+                f"{where}: has towers in one space, which are pooled as they were trained; leave out ?pool="
+            )
         self.kind: Tower = found
         self._refuse_code()
         space = self._source.space()
@@ -192,7 +197,7 @@ class Pretrained(Preparing):
 
     def _refuse_code(self) -> None:
         """Python code among a model's files is run by a user's word alone."""
-        if self.options.code or "auto_map" not in self._config or self.kind.model != "AutoModel":
+        if self.options.code or "auto_map" not in self._config:
             return
         if self._config.get("model_type") not in known_types():
             where = f"{self._source.encoder}:{self._source.name}"

@@ -110,6 +110,8 @@ def resolve(argument: str) -> Reference:
     if rest.startswith(_RANDOM):
         return _random(name, _known(model), rest.removeprefix(_RANDOM))
     if rest.lower().endswith(SUFFIXES):
+        if Path(argument).expanduser().is_file() and not _is_model(model):
+            raise UsageError(f"{name}: whose weights are these? type the model before the file: timm:MODEL/{argument}")
         return _file(name, _known(model), rest)
     if hub.parsed(argument) is None:
         raise UsageError(f"{name}: no such folder, and neither MODEL[.TAG], ORG/NAME nor MODEL/FILE{SUFFIXES[0]}")
@@ -152,6 +154,12 @@ def _random(name: str, model: str, seed: str) -> Reference:
     if not seed.isdecimal():
         raise UsageError(f"{name}: expected a seed, a whole number, as in timm:{model}/random:0")
     return replace(Reference(name, model), seed=int(seed))
+
+
+def _is_model(model: str) -> bool:
+    import timm
+
+    return bool(timm.is_model(model))
 
 
 def _known(model: str) -> str:

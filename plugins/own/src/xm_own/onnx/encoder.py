@@ -45,7 +45,9 @@ class Onnx(Preparing):
     def __init__(self, argument: str = "", modality: str | None = None) -> None:
         path = Path(argument).expanduser()
         if path.suffix.lower() != ".onnx":
-            raise UsageError(f"onnx:{argument}: expected a file that ends in .onnx, as in onnx:model.onnx")
+            raise UsageError(
+                f"onnx{argument and ':'}{argument}: expected a file that ends in .onnx, as in onnx:model.onnx"
+            )
         self._graph = graphs.look(path)
         self._settings = read(self._graph)
         self._reader = _reader(self._settings, self._graph)

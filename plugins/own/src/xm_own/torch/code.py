@@ -66,7 +66,7 @@ def find(text: str) -> Code:
     """
     place, _, name = text.rpartition(":")
     if not place or not name:
-        raise UsageError(f"torch:{text}: expected MODULE:NAME or FILE.py:NAME, as in {EXAMPLE}")
+        raise UsageError(f"torch{text and ':'}{text}: expected MODULE:NAME or FILE.py:NAME, as in {EXAMPLE}")
     module = _of_file(place) if place.endswith(".py") else _of_name(place)
     thing: Any = module
     for part in name.split("."):
