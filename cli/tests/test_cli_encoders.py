@@ -106,6 +106,13 @@ def test_what_can_not_be_compared(xm: Xm, encoders: str, said: str) -> None:
     assert done.exit_code == 2 and said in done.stderr.splitlines()[-1]
 
 
+def test_other_settings_are_other_runs(xm: Xm) -> None:
+    args = (*COMPARE[:6], "--shots", "1", "--seeds", "1", "--encoders", "toy-words", "--items", "0")
+    assert xm(*args).exit_code == 0
+    done = xm(*args, "--aux", "sign")
+    assert done.exit_code == 0 and "left out" not in done.stderr, done.stderr
+
+
 def test_weights_are_told_before_they_are_got(xm: Xm) -> None:
     shown = json.loads(xm("weights", "list", "half", "--json").stdout)["weights"]
     assert [(w["name"], w["here"], w["size"], w["licence"], w["encoders"]) for w in shown] == [

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from xm.data.open import open_dataset
 from xm.data.types import Sample
+from xm.encoders.encoder import fingerprint_of
 from xm.evaluation.report import Comparison, Result, Summary, summarise
 from xm.evaluation.significance import Hits, compare
 from xm.experiment.bench_runs import run_of
@@ -116,7 +117,7 @@ def compare_encoders(
     if len(set(given.encoders)) < len(given.encoders):
         raise UsageError(f"--encoders {','.join(given.encoders)}: names one twice; name each once")
     dataset = open_dataset(given.data, found, given.cache or cache_dir())
-    out = given.out or Path("runs/encoders") / dataset.name
+    out = given.out or _own_folder(dataset.name, given)
     tell = once(listener)
     rows: list[Compared] = []
     left_out: dict[str, str] = {}
@@ -143,6 +144,12 @@ def compare_encoders(
 
 _Row = tuple[str, tuple[str, ...], int, int]
 """Strategy, auxiliary modalities, shots, seed."""
+
+
+def _own_folder(name: str, given: CompareSettings) -> Path:
+    """Where runs are if no folder is named: one for all choices of encoders, shots and seeds, which add up."""
+    said = given.model_dump_json(include={"data", "modality", "aux", "aux_encoders", "strategy", "set", "templates"})
+    return Path("runs/encoders") / name / fingerprint_of(said)[:8]
 
 
 def _trained(
