@@ -220,9 +220,7 @@ def run_strategies(
         except (UsageError, RunError) as error:
             if isinstance(error, RunError) and strategy not in more:
                 raise
-            if (
-                str(error) not in left_out.values()
-            ):  # what is wrong with the data is wrong with each; all are named below
+            if str(error) not in left_out.values():  # what is wrong with the data is said once; all are named below
                 tell(Event("warning", {"message": f"{strategy} is left out: {error}"}))
             left_out[strategy] = str(error)
             continue
