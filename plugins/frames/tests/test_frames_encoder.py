@@ -154,7 +154,7 @@ def test_the_fingerprint_holds_encoder_and_length_policy() -> None:
         ("hues?strid=3", "unknown setting 'strid' (did you mean 'stride'?)"),
         ("hues?sampling=all", "sampling='all': Input should be 'uniform' or 'dense'"),
         ("hues?8", "what follows the question mark must be NAME=VALUE, several with & between them, as in"),
-        ("huse", "frames:huse: unknown encoder 'huse': did you mean 'hues'?"),
+        ("huez", "frames:huez: unknown encoder 'huez': did you mean 'hues'?"),
         ("pitch", "frames:pitch: encoder 'pitch' is for audio, not image (known: "),
         ("hues:7", "encoder 'hues' takes no argument; write 'hues' instead of 'hues:7'"),
     ],
