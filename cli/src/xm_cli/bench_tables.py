@@ -10,7 +10,7 @@ from xm_cli.results import NOTHING, figure, joined, labels_of, row_label
 from xm_cli.tables import print_table
 
 if TYPE_CHECKING:
-    from xm.evaluation import Comparison, Result
+    from xm.evaluation import Result
     from xm.experiment import BenchReport, BenchTable
 
 
@@ -44,12 +44,12 @@ def accuracies(report: BenchReport) -> BenchTable:
 
 def differences(report: BenchReport) -> BenchTable:
     """Each row minus the reference, in points, with its interval; a star where that does not hold zero."""
-    from xm.experiment import BenchTable
+    from xm.experiment import BenchTable, points
 
     shots = sorted({c.shots for c in report.comparisons})
     cells: dict[tuple[str, tuple[str, ...]], dict[int, str]] = {}
     for c in report.comparisons:
-        cells.setdefault((c.strategy, c.aux), {})[c.shots] = difference(c)
+        cells.setdefault((c.strategy, c.aux), {})[c.shots] = points(c)
     target = report.results[0].target
     rows = [
         [strategy, row_label(target, aux), *(found.get(k, NOTHING) for k in shots)]
@@ -89,12 +89,6 @@ def as_markdown(tables: Sequence[BenchTable]) -> list[str]:
 def left_out(report: BenchReport) -> list[str]:
     """A line for each strategy that does not apply."""
     return [f"Left out: {strategy} ({why})" for strategy, why in report.left_out.items()]
-
-
-def difference(c: Comparison) -> str:
-    """A difference in points and its 95 % interval; a star where that does not hold zero."""
-    star = "*" if c.low > 0 or c.high < 0 else ""
-    return f"{100 * c.difference:+.1f}{star} ({100 * c.low:+.1f} to {100 * c.high:+.1f})"
 
 
 def _seconds(report: BenchReport, strategy: str, aux: tuple[str, ...]) -> str:

@@ -125,8 +125,7 @@ def _cost(one: Compared) -> list[str]:
 
 
 def _differences(report: EncoderReport) -> BenchTable:
-    from xm.experiment import BenchTable
-    from xm_cli.bench_tables import difference
+    from xm.experiment import BenchTable, points
 
     shots = sorted({c.shots for one in report.encoders for c in one.against_first})
     target = report.encoders[0].results[0].target
@@ -135,7 +134,7 @@ def _differences(report: EncoderReport) -> BenchTable:
         cells: dict[tuple[str, ...], dict[int, str]] = {}
         for c in sorted(one.against_first, key=lambda c: (len(c.aux), c.aux)):
             if c.strategy == report.settings["strategy"] or c.shots == 0:
-                cells.setdefault(c.aux, {}).setdefault(c.shots, difference(c))
+                cells.setdefault(c.aux, {}).setdefault(c.shots, points(c))
         rows += [
             [one.encoder, row_label(target, aux), *(found.get(k, NOTHING) for k in shots)]
             for aux, found in cells.items()

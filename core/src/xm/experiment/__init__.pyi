@@ -2,6 +2,7 @@ from .base_to_new import base_to_new as base_to_new
 from .bench_report import (
     BenchReport as BenchReport,
     BenchTable as BenchTable,
+    points as points,
 )
 from .bench_runs import run_of as run_of
 from .bench_settings import BenchSettings as BenchSettings

@@ -13,7 +13,7 @@ from xm.experiment.bench_report import BenchReport, BenchTable, learned, over
 from xm.experiment.bench_settings import BenchSettings
 from xm.experiment.benchmark import run_strategies
 from xm.experiment.figures import UNTOLD, generalised
-from xm.experiment.protocol import Column, accuracy_table, compared, difference_tables, free, shots_of
+from xm.experiment.protocol import Column, accuracy_table, beside, compared, difference_tables, free, row_of, shots_of
 from xm.experiment.tested import HARMONIC, SEEN, UNSEEN
 from xm.foundation.errors import UsageError
 from xm.foundation.events import Listener, logged
@@ -95,11 +95,10 @@ def base_to_new(
     told = [r for r in ran.results if r.split == "test"]
 
     def against(result: Result) -> Iterator[Result]:
-        same = [r for r in told if r.seed == result.seed]
-        rows = [r for r in same if r.strategy in baselines and r.strategy != result.strategy]
-        yield from ([r for r in rows if r.aux == result.aux] or rows)[:1] if result.shots else ()
+        yield from beside(result, told, baselines)
         if (result.strategy, result.aux) != (spec.reference, spec.aux):
-            yield from (r for r in same if (r.strategy, r.aux, r.shots) == (spec.reference, spec.aux, result.shots))
+            reference = (spec.reference, spec.aux, result.shots)
+            yield from (r for r in told if r.seed == result.seed and row_of(r) == reference)
 
     known = [r for r in told if not r.record.get(UNTOLD)]
     comparisons = tuple(compared(known, ran.hits.of, COLUMNS, lambda r: [o for o in against(r) if o in known]))

@@ -247,13 +247,13 @@ def reasons(left_out: Mapping[str, str]) -> str:
     return "; ".join(f"{', '.join(found)}: {why}" for why, found in names.items())
 
 
-def once(listener: Listener) -> Listener:
-    """The listener, which hears each note once: all that is compared has the same data."""
+def once(listener: Listener, kind: str = "note") -> Listener:
+    """The listener, which hears each event of that kind once: all that is compared has the same data."""
     heard: set[str] = set()
 
     def tell(event: Event) -> None:
         said = str(event.data.get("message"))
-        if event.kind != "note" or said not in heard:
+        if event.kind != kind or said not in heard:
             listener(event)
         heard.add(said)
 

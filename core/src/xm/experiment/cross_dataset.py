@@ -16,8 +16,8 @@ from xm.evaluation.significance import Hits
 from xm.experiment.bench_report import BenchReport, BenchTable, over
 from xm.experiment.bench_runs import run_of
 from xm.experiment.bench_settings import BenchSettings
-from xm.experiment.benchmark import reasons, run_strategies
-from xm.experiment.protocol import Column, accuracy_table, compared, difference_tables, free, shots_of
+from xm.experiment.benchmark import once, reasons, run_strategies
+from xm.experiment.protocol import Column, accuracy_table, beside, compared, difference_tables, free, shots_of
 from xm.experiment.run import Run, load
 from xm.foundation.errors import DataError, RunError, UsageError
 from xm.foundation.events import Event, Listener, logged, silent
@@ -99,7 +99,7 @@ def cross_dataset(
     results: list[Result] = []
     hits: dict[tuple[str, str], dict[str, Hits]] = {}
     runs: dict[Path, Run] = {}
-    tell = _once(listener)
+    tell = once(listener, "warning")
     for result in (r for r in ran.results if r.split == "test" and r.strategy not in fixed):
         if result.strategy in left_out:
             continue
@@ -124,12 +124,8 @@ def cross_dataset(
         raise UsageError(f"no strategy applies: {reasons(left_out)}")
     told = [r for r in results if r.split == "test"]
 
-    def against(result: Result) -> Iterator[Result]:
-        rows = [r for r in told if r.strategy in baselines and r.seed == result.seed and r.strategy != result.strategy]
-        yield from ([r for r in rows if r.aux == result.aux] or rows)[:1] if result.shots else ()
-
     columns = _columns(spec.name, list(others))
-    comparisons = compared(told, lambda r: hits[r.strategy, r.model], columns, lambda r: list(against(r)))
+    comparisons = compared(told, lambda r: hits[r.strategy, r.model], columns, lambda r: beside(r, told, baselines))
     return CrossDatasetReport(
         spec.name, tuple(results), tuple(comparisons), left_out, ran.notes, ran.settings, tuple(others)
     )
@@ -172,16 +168,3 @@ def _scored(
         found = run.decisions(source, pick=result.model, add_classes=new, only=classes)
         right = (found.labels == found.predicted).numpy()
         yield name, (found.result, Hits(np.arange(len(right)) + place * APART, right))
-
-
-def _once(listener: Listener) -> Listener:
-    """The listener, which hears each warning once: all models are scored on the same data."""
-    heard: set[str] = set()
-
-    def tell(event: Event) -> None:
-        said = str(event.data.get("message"))
-        if event.kind != "warning" or said not in heard:
-            listener(event)
-        heard.add(said)
-
-    return tell

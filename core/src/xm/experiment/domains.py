@@ -11,7 +11,7 @@ from xm.evaluation.report import Result
 from xm.experiment.bench_report import BenchReport, BenchTable, over
 from xm.experiment.bench_settings import BenchSettings
 from xm.experiment.benchmark import run_strategies
-from xm.experiment.protocol import Column, accuracy_table, compared, difference_tables, free, row_of, shots_of
+from xm.experiment.protocol import Column, accuracy_table, beside, compared, difference_tables, free, row_of, shots_of
 from xm.foundation.errors import UsageError
 from xm.foundation.events import Listener, logged
 from xm.plugins.plugin_manager import PluginManager
@@ -75,10 +75,10 @@ def domains(
     columns = _columns(splits)
 
     def against(result: Result) -> Iterator[Result]:
-        same = [r for r in told if r.seed == result.seed and row_of(r) != row_of(result)]
-        rows = [r for r in same if r.strategy in baselines and r.strategy != result.strategy]
-        yield from ([r for r in rows if r.aux == result.aux] or rows)[:1] if result.shots else ()
-        yield from (r for r in same if row_of(r) == (spec.reference, (), result.shots))
+        yield from beside(result, told, baselines)
+        reference = (spec.reference, (), result.shots)
+        if row_of(result) != reference:
+            yield from (r for r in told if r.seed == result.seed and row_of(r) == reference)
 
     comparisons = tuple(compared(told, ran.hits.of, columns, lambda r: list(against(r))))
     results = (*ran.results, *_means(ran.results, splits))

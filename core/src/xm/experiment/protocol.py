@@ -53,6 +53,20 @@ def free(plugins: PluginManager, aux: Sequence[str]) -> list[str]:
     )
 
 
+def beside(result: Result, told: Sequence[Result], baselines: Sequence[str]) -> list[Result]:
+    """The baseline's result of the same seed that one with samples is held against; [] for none.
+
+    That is the one with the same auxiliary modalities, or the first where there is no such.
+
+    Args:
+        result: of a row.
+        told: results of all rows, on the whole of test.
+        baselines: strategies that need no sample (`free`).
+    """
+    rows = [r for r in told if r.strategy in baselines and r.seed == result.seed and r.strategy != result.strategy]
+    return ([r for r in rows if r.aux == result.aux] or rows)[:1] if result.shots else []
+
+
 def row_of(result: Result) -> Row:
     """Of a result."""
     return result.strategy, result.aux, result.shots

@@ -11,6 +11,7 @@ from .blame import (
 from .config import (
     Config as Config,
     Configurable as Configurable,
+    options_of as options_of,
     validated as validated,
 )
 from .hookspecs import (

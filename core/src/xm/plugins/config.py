@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar, get_args, get_origin
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -44,6 +45,29 @@ def validated(config_type: type[C], given: Mapping[str, Any], what: str) -> C:
         return config_type.model_validate(given)
     except ValidationError as error:
         raise UsageError(f"{what}: {_explain(error, config_type)}") from None
+
+
+def options_of(name: str, argument: str, example: str) -> tuple[str, dict[str, str]]:
+    """An encoder's argument, "TEXT?NAME=VALUE&NAME=VALUE", as the text and the options after the last question mark.
+
+    Args:
+        name: of the encoder, for messages.
+        argument: as typed after its colon.
+        example: of options: "n=16".
+
+    Raises:
+        UsageError: if what follows the question mark is no such list.
+    """
+    text, mark, query = argument.rpartition("?")
+    if not mark:
+        return argument, {}
+    try:
+        return text, dict(parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True))
+    except ValueError:
+        raise UsageError(
+            f"{name}:{argument}: what follows the question mark must be NAME=VALUE, several with & between them, "
+            f"as in {name}:{text}?{example}"
+        ) from None
 
 
 def _listed(config: type[Config], name: str, value: Any) -> Any:

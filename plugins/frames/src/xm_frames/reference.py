@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Literal, TypeVar
-from urllib.parse import parse_qsl
 
 import torch
 from pydantic import Field
@@ -11,7 +10,7 @@ from pydantic import Field
 from xm import Encoder, PluginError, UsageError
 from xm.encoders import make_encoder
 from xm.media.videos import Video, sample_dense, sample_uniform
-from xm.plugins import Config, manager, validated
+from xm.plugins import Config, manager, options_of, validated
 from xm_frames.available import default
 
 
@@ -52,16 +51,7 @@ def parse(name: str, argument: str, options: type[Options]) -> tuple[str, Option
     Raises:
         UsageError: if options are unknown or out of range.
     """
-    reference, mark, query = argument.rpartition("?")
-    if not mark:
-        reference, query = argument, ""
-    try:
-        given = dict(parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True))
-    except ValueError:
-        raise UsageError(
-            f"{name}:{argument}: what follows the question mark must be NAME=VALUE, several with & between them, "
-            f"as in {name}:{reference}?n=16"
-        ) from None
+    reference, given = options_of(name, argument, "n=16")
     return reference, validated(options, given, f"{name}:{argument}")
 
 

@@ -266,7 +266,7 @@ def test_files_beside_are_found_and_equal_names_are_two(here: Path) -> None:
         ("own_code:two", UsageError, "torch:own_code:two: is function; expected .* a function of one argument"),
         ("own_code:pictures", UsageError, r"of which modality\? type torch:own_code:pictures\?modality=image"),
         ("own_code:letters?dims=3", UsageError, r"unknown setting 'dims' \(did you mean 'dim'\?\)"),
-        ("own_code:letters?dim", UsageError, "expected NAME=VALUE behind the question mark"),
+        ("own_code:letters?dim", UsageError, "what follows the question mark must be NAME=VALUE"),
         (
             "own_code:Strict",
             PluginError,

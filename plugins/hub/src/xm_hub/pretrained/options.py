@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from typing import Literal
-from urllib.parse import parse_qsl
 
 from pydantic import Field
 
-from xm import UsageError
-from xm.plugins import Config, validated
+from xm.plugins import Config, options_of, validated
 
 
 class Options(Config):
@@ -32,14 +30,5 @@ def parse(name: str, argument: str) -> tuple[str, Options]:
     Raises:
         UsageError: if options are unknown or wrong.
     """
-    model, mark, query = argument.rpartition("?")
-    if not mark:
-        model, query = argument, ""
-    try:
-        given = dict(parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True))
-    except ValueError:
-        raise UsageError(
-            f"{name}:{argument}: what follows the question mark must be NAME=VALUE, several with & between them, "
-            f"as in {name}:{model}?length=crop"
-        ) from None
+    model, given = options_of(name, argument, "length=crop")
     return model, validated(Options, given, f"{name}:{argument}")

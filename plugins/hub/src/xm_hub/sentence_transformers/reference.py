@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
-from urllib.parse import parse_qsl
 
 from pydantic import Field
 
 from xm import UsageError, fingerprint_of
 from xm.foundation import unknown
-from xm.plugins import Config, Weights, hub, of_files, validated
+from xm.plugins import Config, Weights, hub, of_files, options_of, validated
 from xm_hub.source import CHECKPOINTS, CONFIG, Source, digest, refuse_pointer, resolve as source_of
 
 NAME = "sentence-transformers"
@@ -165,15 +164,8 @@ def resolve(argument: str) -> Reference:
         UsageError: if it is no folder and no repository's name, or an option is wrong.
         PluginError: if the list of modules is not here and can't be downloaded.
     """
-    place, mark, query = argument.rpartition("?")
-    if not mark:
-        place, query = argument, ""
     where = f"{NAME}:{argument}"
-    try:
-        given = dict(parse_qsl(query, strict_parsing=bool(query), keep_blank_values=True))
-    except ValueError:
-        hint = f"{NAME}:{place}?prompt=query"
-        raise UsageError(f"{where}: what follows the question mark must be NAME=VALUE, as in {hint}") from None
+    place, given = options_of(NAME, argument, "prompt=query")
     options = validated(Options, given, where)
     if options.prompt and options.prefix:
         raise UsageError(f"{where}: a prompt and a prefix both stand before the text; give one")

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from threading import Lock
 from typing import Any
-from urllib.parse import parse_qsl
 
 import torch
 from torch import nn
 
 from xm import Encoder, UsageError
+from xm.plugins import options_of
 from xm_own.torch.code import Code, find, required, telling
 from xm_own.torch.function import FunctionEncoder
 from xm_own.torch.module import ModuleEncoder
@@ -43,16 +43,14 @@ def own(argument: str = "", modality: str | None = None) -> Encoder:
         UsageError: if it is none of these, or settings are wrong.
         PluginError: if the user's code fails.
     """
-    text, mark, query = argument.rpartition("?")
-    code = find(text if mark else argument)
-    try:
-        typed = dict(parse_qsl(query, strict_parsing=True, keep_blank_values=True)) if mark else {}
-    except ValueError:
-        raise UsageError(f"torch:{argument}: expected NAME=VALUE behind the question mark, as in ?dim=512") from None
+    text, typed = options_of("torch", argument, "dim=512")
+    code = find(text)
     thing = _made(code)
     if isinstance(thing, Encoder):
         if typed:
-            raise UsageError(f"torch:{argument}: {code} is an encoder, which says all itself; leave out ?{query}")
+            raise UsageError(
+                f"torch:{argument}: {code} is an encoder, which says all itself; leave out {argument[len(text) :]}"
+            )
         return _told(code, thing)
     attributes = said(code, thing)
     if isinstance(thing, nn.Module):
