@@ -1,7 +1,7 @@
 """What an encoder costs, an item: measured in a process of its own, whose memory nothing else has grown.
 
-Run as a module by `cost_of`: the question comes on standard input, pickled by this very program, as items may be arrays;
-the answer goes to standard output as JSON.
+Run as a module by `cost_of`: the question comes on standard input, pickled by this very program, as items may be
+arrays; the answer goes to standard output as JSON.
 """
 
 from __future__ import annotations
